@@ -1,0 +1,53 @@
+"""The few errors agelens raises on purpose.
+
+Each message says what was wrong, where, and what to do about it. Anything else
+that escapes is a bug and keeps its own type and traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Literal
+
+PhotoStatus = Literal["ok", "no_face", "missing", "unreadable", "too_large"]
+
+
+class AgelensError(Exception):
+    """Base of every error that agelens raises on purpose."""
+
+
+class UnknownNameError(AgelensError):
+    """A name that is in no registry; the message lists the valid ones."""
+
+    def __init__(self, kind: str, name: str, valid: Iterable[str], hint: str = "") -> None:
+        names = sorted(valid)
+        near = difflib.get_close_matches(name, names, n=1)
+        guess = f" Did you mean {near[0]!r}?" if near else ""
+        super().__init__(
+            f"unknown {kind} {name!r}.{guess} Valid {kind}s: {', '.join(names)}.{hint}"
+        )
+
+
+class PhotoError(AgelensError):
+    """One photo could not be used; `status` is the word its result row carries."""
+
+    def __init__(self, message: str, *, status: PhotoStatus = "unreadable") -> None:
+        super().__init__(message)
+        self.status: PhotoStatus = status
+
+
+class CardError(AgelensError):
+    """A model card or its weights are absent, malformed, or do not belong together."""
+
+
+class OutputError(AgelensError):
+    """A result could not be written; what was written before is kept."""
+
+
+class UsageError(AgelensError):
+    """The call itself is wrong: options that clash, an output that exists already."""
+
+
+class MissingDependencyError(AgelensError):
+    """An optional package is needed; the message names the extra that brings it."""

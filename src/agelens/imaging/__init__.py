@@ -1,0 +1,1 @@
+"""Photo to face to chip: reading, detecting, aligning, judging quality."""

@@ -1,0 +1,191 @@
+"""The records that walk through the house: Photo, Face, Chip, AgeEstimate, PhotoResult.
+
+Frozen and slotted. Units and axis order are in the names: `_xyxy` is left, top,
+right, bottom; `_years` are years; pixels are those of the upright photo, x to
+the right and y down. Gender is the words ``female`` and ``male``, never a code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agelens.errors import PhotoStatus
+
+RGB: TypeAlias = NDArray[np.uint8]
+Floats: TypeAlias = NDArray[np.float64]
+Gender: TypeAlias = Literal["female", "male"]
+
+_PIXEL_DIGITS, _YEAR_DIGITS, _SCORE_DIGITS = 2, 3, 6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Photo:
+    """An upright picture: `rgb` is uint8 [H, W, 3]; `source` names where it came from.
+
+    A frame of a video or a camera also carries its number and its time.
+    """
+
+    rgb: RGB
+    source: str
+    frame: int | None = None
+    time_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Face:
+    """A detected face.
+
+    `box_xyxy` [4] and `landmarks` [5, 2] are float64 pixels of the upright photo.
+    Landmark order is that of the picture, not of the person: eye on the left of the
+    image, eye on the right, nose tip, mouth corner on the left, mouth corner on the right.
+    """
+
+    box_xyxy: Floats
+    landmarks: Floats
+    score: float
+
+    @property
+    def inter_eye_px(self) -> float:
+        """Distance between the eye centres in pixels."""
+        return float(np.hypot(*(self.landmarks[1] - self.landmarks[0])))
+
+    @property
+    def roll_degrees(self) -> float:
+        """Angle of the eye line in the image; positive where the right end is lower."""
+        dx, dy = self.landmarks[1] - self.landmarks[0]
+        return float(np.degrees(np.arctan2(dy, dx)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chip:
+    """An aligned face: `rgb` uint8 [S, S, 3], and how it was cut.
+
+    `matrix` float64 [2, 3] maps photo pixels to chip pixels.
+    """
+
+    rgb: RGB
+    template: str
+    matrix: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """What the picture of a face allows: see `agelens.imaging.quality` for each number."""
+
+    inter_eye_px: float
+    sharpness: float
+    exposure: float
+    roll_degrees: float
+    yaw_proxy: float
+
+    def to_json(self) -> dict[str, float]:
+        """Plain floats by name."""
+        return {
+            "inter_eye_px": round(self.inter_eye_px, _PIXEL_DIGITS),
+            "sharpness": round(self.sharpness, 2),
+            "exposure": round(self.exposure, 4),
+            "roll_degrees": round(self.roll_degrees, 2),
+            "yaw_proxy": round(self.yaw_proxy, 4),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TrackAge:
+    """The smoothed age of one tracked person up to and with this frame."""
+
+    track: int
+    frames: int
+    age_years: float
+    low_years: float
+    high_years: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types by name."""
+        return {
+            "track": self.track,
+            "frames": self.frames,
+            "age_years": round(self.age_years, _YEAR_DIGITS),
+            "low_years": round(self.low_years, _YEAR_DIGITS),
+            "high_years": round(self.high_years, _YEAR_DIGITS),
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AgeEstimate:
+    """How old one face looks, and how sure that is.
+
+    `age_years` is the expected age; `low_years` and `high_years` bound the central
+    `interval_level` of the distribution. `coverage` is the share of people measured to
+    fall inside such intervals, and None while nobody has measured it. `distribution`
+    float64 [K] lies over the model's age scale. `refer` says why a human should look
+    instead of trusting the number, or is None.
+    """
+
+    age_years: float
+    median_years: float
+    low_years: float
+    high_years: float
+    interval_level: float
+    coverage: float | None
+    distribution: Floats | None
+    face: Face | None = None
+    quality: Quality | None = None
+    refer: str | None = None
+    gender: Gender | None = None
+    gender_score: float | None = None
+    track: TrackAge | None = None
+
+    def to_json(self, *, distribution: bool = False) -> dict[str, Any]:
+        """Plain JSON types; the distribution only where it is asked for."""
+        row: dict[str, Any] = {}
+        if self.face is not None:
+            row["box_xyxy"] = np.round(self.face.box_xyxy, _PIXEL_DIGITS).tolist()
+            row["landmarks"] = np.round(self.face.landmarks, _PIXEL_DIGITS).tolist()
+            row["detection_score"] = round(self.face.score, _SCORE_DIGITS)
+        if self.quality is not None:
+            row["quality"] = self.quality.to_json()
+        row["refer"] = self.refer
+        for name in ("age_years", "median_years", "low_years", "high_years"):
+            row[name] = round(getattr(self, name), _YEAR_DIGITS)
+        row["interval_level"] = self.interval_level
+        row["coverage"] = self.coverage
+        if distribution and self.distribution is not None:
+            row["distribution"] = np.round(self.distribution, _SCORE_DIGITS).tolist()
+        if self.gender is not None and self.gender_score is not None:
+            row["gender"] = self.gender
+            row["gender_score"] = round(self.gender_score, _SCORE_DIGITS)
+        if self.track is not None:
+            row["track"] = self.track.to_json()
+        return row
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PhotoResult:
+    """One row of a run: a photo, what became of it, and its faces, largest first."""
+
+    photo: str
+    status: PhotoStatus
+    message: str
+    faces: tuple[AgeEstimate, ...] = field(default=())
+    model: str = ""
+    agelens_version: str = ""
+    frame: int | None = None
+    time_seconds: float | None = None
+
+    def to_json(self, *, distribution: bool = False) -> dict[str, Any]:
+        """One JSON object as DESIGN's contract states it; plain types only."""
+        row: dict[str, Any] = {"photo": self.photo}
+        if self.frame is not None:
+            row["frame"] = self.frame
+        if self.time_seconds is not None:
+            row["time_seconds"] = round(self.time_seconds, 3)
+        row["status"] = self.status
+        row["message"] = self.message
+        row["faces"] = [face.to_json(distribution=distribution) for face in self.faces]
+        row["model"] = self.model
+        row["agelens_version"] = self.agelens_version
+        return row
