@@ -30,15 +30,34 @@ class UnknownNameError(AgelensError):
 
 
 class PhotoError(AgelensError):
-    """One photo could not be used; `status` is the word its result row carries."""
+    """One photo could not be used.
 
-    def __init__(self, message: str, *, status: PhotoStatus = "unreadable") -> None:
+    `status` is the word its result row carries, `source` the name of the photo where the
+    error travels without it.
+    """
+
+    def __init__(
+        self, message: str, *, status: PhotoStatus = "unreadable", source: str = ""
+    ) -> None:
         super().__init__(message)
         self.status: PhotoStatus = status
+        self.source = source
 
 
 class CardError(AgelensError):
     """A model card or its weights are absent, malformed, or do not belong together."""
+
+
+class TableError(AgelensError):
+    """A table lacks a column, or holds a value that its column does not allow."""
+
+
+class DatasetError(AgelensError):
+    """A dataset's folder is not in its owner's layout, or one of its files is damaged."""
+
+
+class LeakError(AgelensError):
+    """A split shares people or near-duplicate pictures between its parts."""
 
 
 class OutputError(AgelensError):

@@ -86,7 +86,7 @@ class Quality:
         """Plain floats by name."""
         return {
             "inter_eye_px": round(self.inter_eye_px, _PIXEL_DIGITS),
-            "sharpness": round(self.sharpness, 2),
+            "sharpness": round(self.sharpness, 4),
             "exposure": round(self.exposure, 4),
             "roll_degrees": round(self.roll_degrees, 2),
             "yaw_proxy": round(self.yaw_proxy, 4),
@@ -172,6 +172,7 @@ class PhotoResult:
     message: str
     faces: tuple[AgeEstimate, ...] = field(default=())
     model: str = ""
+    detector: str = ""
     agelens_version: str = ""
     frame: int | None = None
     time_seconds: float | None = None
@@ -187,5 +188,6 @@ class PhotoResult:
         row["message"] = self.message
         row["faces"] = [face.to_json(distribution=distribution) for face in self.faces]
         row["model"] = self.model
+        row["detector"] = self.detector
         row["agelens_version"] = self.agelens_version
         return row

@@ -63,7 +63,6 @@ def open_session(content: bytes, *, name: str, device: str = "cpu") -> ort.Infer
     # Pictures of many sizes make the arena keep a block for each: without it memory stays flat.
     options.enable_cpu_mem_arena = False
     options.log_severity_level = _ERRORS_ONLY
-    options.add_session_config_entry("session.set_denormal_as_zero", "1")
     try:
         return ort.InferenceSession(model.SerializeToString(), options, providers=[provider])
     except Exception as error:  # onnxruntime raises its own classes, all straight under Exception

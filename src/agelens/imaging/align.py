@@ -1,0 +1,102 @@
+"""Alignment by similarity: turn, scale and shift a face onto a named template."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from agelens.imaging.templates import Template
+from agelens.records import RGB, Chip, Face, Floats
+
+_EDGE_PX = 2  # bilinear sampling looks one pixel beyond the chip; the second is for rounding
+
+
+class Aligner(Protocol):
+    """Cuts the chip of one face out of its photo."""
+
+    def align(self, rgb: RGB, face: Face) -> Chip:
+        """The chip of `face`, whose pixels are those of the upright photo `rgb`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarityAligner:
+    """Least-squares similarity of the five landmarks onto `template`.
+
+    Args:
+        template: the named frame.
+        size: side of the chip in pixels.
+        margin: extra surroundings, see `Template.points_in`.
+    """
+
+    template: Template
+    size: int
+    margin: float = 0.0
+
+    def align(self, rgb: RGB, face: Face) -> Chip:
+        """The chip [size, size, 3]; black where it reaches beyond the photo."""
+        matrix = similarity(face.landmarks, self.template.points_in(self.size, self.margin))
+        return Chip(warp(rgb, matrix, self.size), self.template.name, matrix)
+
+
+def similarity(source: Floats, target: Floats) -> Floats:
+    """The similarity [2, 3] that carries `source` [N, 2] nearest to `target` [N, 2].
+
+    Least squares without reflection (Umeyama, PAMI 1991), solved in the complex plane.
+    Points that all coincide have no scale: they give a pure shift.
+    """
+    z, w = source @ (1, 1j), target @ (1, 1j)
+    z_mean, w_mean = z.mean(), w.mean()
+    spread = np.sum(np.abs(z - z_mean) ** 2)
+    turn = np.sum(np.conj(z - z_mean) * (w - w_mean)) / spread if spread > 0 else 1.0 + 0j
+    shift = w_mean - turn * z_mean
+    return np.array(
+        [[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]],
+        dtype=np.float64,
+    )
+
+
+def apply(matrix: Floats, points: Floats) -> Floats:
+    """Where `matrix` [2, 3] carries `points` [N, 2]."""
+    return np.asarray(points @ matrix[:, :2].T + matrix[:, 2])
+
+
+def warp(rgb: RGB, matrix: Floats, size: int) -> RGB:
+    """Sample a chip [size, size, 3] from `rgb`; `matrix` [2, 3] maps photo to chip pixels.
+
+    Where the chip is smaller than the face, the part of the photo under it is first
+    averaged down to the chip's scale: plain bilinear sampling would alias, which cost
+    0.2 years of error on FG-NET.
+    """
+    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    if not 0 < scale < np.inf:  # landmarks of no face: nothing to sample
+        return np.zeros((size, size, 3), dtype=np.uint8)
+    left, top, right, bottom = _window(rgb, matrix, size, pad=_EDGE_PX / min(scale, 1.0) + _EDGE_PX)
+    if left >= right or top >= bottom:
+        return np.zeros((size, size, 3), dtype=np.uint8)
+    window = rgb[top:bottom, left:right]
+    window_to_photo = np.array([[1.0, 0, left], [0, 1, top], [0, 0, 1]])
+    if scale < 1:
+        height, width = window.shape[:2]
+        small_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
+        window = cv2.resize(window, small_wh, interpolation=cv2.INTER_AREA).astype(np.uint8)
+        step_x, step_y = width / small_wh[0], height / small_wh[1]
+        # Pixel centres: small pixel u covers step photo pixels, its centre is (u + 1/2) step - 1/2.
+        window_to_photo = window_to_photo @ np.array(
+            [[step_x, 0, step_x / 2 - 0.5], [0, step_y, step_y / 2 - 0.5], [0, 0, 1]]
+        )
+    chip = cv2.warpAffine(window, matrix @ window_to_photo, (size, size), flags=cv2.INTER_LINEAR)
+    return np.asarray(chip, dtype=np.uint8)
+
+
+def _window(rgb: RGB, matrix: Floats, size: int, pad: float) -> tuple[int, int, int, int]:
+    """The part of the photo that a chip needs: left, top, right, bottom."""
+    chip_to_photo = np.asarray(cv2.invertAffineTransform(matrix), dtype=np.float64)
+    corners = np.array([[0, 0], [size, 0], [0, size], [size, size]], dtype=np.float64)
+    reach = apply(chip_to_photo, corners)
+    limit = np.array([rgb.shape[1], rgb.shape[0]])
+    low = np.clip(np.floor(reach.min(axis=0) - pad), 0, limit).astype(int)
+    high = np.clip(np.ceil(reach.max(axis=0) + pad), 0, limit).astype(int)
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])

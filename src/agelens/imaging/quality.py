@@ -1,0 +1,70 @@
+"""What the picture of a face allows: five numbers, and the limits a model's card puts on them.
+
+- `inter_eye_px`: eye centre to eye centre in pixels of the upright photo.
+- `sharpness`: variance of the Laplacian over variance of the grey levels, 0 for a flat
+  picture. Taken on the chip, so that it compares between photos of any size, and as a
+  ratio, so that dim light does not pass for blur.
+- `exposure`: mean grey level, 0 black to 1 white.
+- `roll_degrees`: angle of the eye line, positive where the right end is lower.
+- `yaw_proxy`: how far the nose tip lies from the middle of the eyes, along the eye
+  line, in inter-eye distances: 0 is frontal, beyond about 0.4 is a turned head.
+
+Sharpness and exposure are read off the middle half of the chip: its rim may be background,
+or black where it reaches beyond the photo.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from agelens.records import RGB, Face, Quality
+
+
+@dataclass(frozen=True, slots=True)
+class QualityLimits:
+    """Bounds within which a model's estimate may be used unseen; None is no bound."""
+
+    min_inter_eye_px: float | None = None
+    min_sharpness: float | None = None
+    min_exposure: float | None = None
+    max_exposure: float | None = None
+    max_roll_degrees: float | None = None
+    max_yaw_proxy: float | None = None
+
+    def refer(self, quality: Quality) -> str | None:
+        """Why `quality` is out of bounds, all reasons in one line, or None where it is not."""
+        checks = (
+            ("inter-eye distance", quality.inter_eye_px, self.min_inter_eye_px, None, " px"),
+            ("sharpness", quality.sharpness, self.min_sharpness, None, ""),
+            ("exposure", quality.exposure, self.min_exposure, self.max_exposure, ""),
+            ("roll", abs(quality.roll_degrees), None, self.max_roll_degrees, " degrees"),
+            ("yaw proxy", abs(quality.yaw_proxy), None, self.max_yaw_proxy, ""),
+        )
+        reasons = []
+        for what, value, low, high, unit in checks:
+            if low is not None and value < low:
+                reasons.append(f"{what} {value:.3g}{unit} is below {low:g}{unit}")
+            if high is not None and value > high:
+                reasons.append(f"{what} {value:.3g}{unit} is above {high:g}{unit}")
+        return "; ".join(reasons) or None
+
+
+def judge(face: Face, chip: RGB) -> Quality:
+    """The five numbers for one face and its chip [S, S, 3]."""
+    rim = chip.shape[0] // 4
+    grey = cv2.cvtColor(chip[rim:-rim, rim:-rim], cv2.COLOR_RGB2GRAY).astype(np.float64)
+    contrast = float(grey.var())
+    left_eye, right_eye, nose = face.landmarks[:3]
+    eye_line = right_eye - left_eye
+    distance = face.inter_eye_px
+    along = float(np.dot(nose - (left_eye + right_eye) / 2, eye_line))
+    return Quality(
+        inter_eye_px=distance,
+        sharpness=float(cv2.Laplacian(grey, cv2.CV_64F).var()) / contrast if contrast else 0.0,
+        exposure=float(grey.mean()) / 255.0,
+        roll_degrees=face.roll_degrees,
+        yaw_proxy=along / distance**2 if distance**2 > 0 else 0.0,
+    )

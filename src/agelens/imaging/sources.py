@@ -1,0 +1,141 @@
+"""What a user names on a command line, expanded into single photos and videos.
+
+Files, folders, patterns and lists on standard input become one `Source` each, in the
+order in which they were named. What leads nowhere becomes a `Source` that says so, so
+that every name has a row in the results.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final, Literal, TextIO
+
+from agelens.errors import PhotoStatus
+from agelens.imaging.folders import matches, tree
+from agelens.imaging.photos import display_name
+
+PHOTO_SUFFIXES: Final = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".dib",
+    ".tif", ".tiff", ".gif", ".heic", ".heif", ".hif", ".avif",
+)  # fmt: skip
+VIDEO_SUFFIXES: Final = (
+    ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv",
+    ".3gp", ".mts", ".m2ts", ".ogv",
+)  # fmt: skip
+_STANDARD_INPUT: Final = "-"
+_WILDCARDS: Final = frozenset("*?[")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One photo or video to work on, or one name that leads nowhere.
+
+    `problem` says what is wrong with it and what to do; `status` is then the word for
+    its result row, ``missing`` or ``unreadable``.
+    """
+
+    path: Path
+    kind: Literal["photo", "video"]
+    problem: str | None = None
+    status: PhotoStatus = "ok"
+
+    @property
+    def name(self) -> str:
+        """What results call it: its path as printable text, as in `Photo.source`."""
+        return display_name(self.path)
+
+
+def is_video(path: str | os.PathLike[str]) -> bool:
+    """Whether the name of `path` ends as those of videos do; the file is not opened."""
+    return os.fspath(path).lower().endswith(VIDEO_SUFFIXES)
+
+
+def expand(
+    inputs: Iterable[str],
+    *,
+    recursive: bool = False,
+    stdin: TextIO | BinaryIO | None = None,
+) -> Iterator[Source]:
+    """Yield the photos and videos that `inputs` name, in that order, one at a time.
+
+    A folder stands for the photos and videos directly inside it, by suffix and sorted by
+    name, hidden ones left out. A name with ``*``, ``?`` or ``[`` that no file bears is a
+    pattern: its matches, sorted, count as if each were named; ``**`` is any number of
+    folders. ``-`` reads one path a line from standard input, where patterns are not
+    expanded. What is named twice comes twice. Photos are never opened here, and those in
+    a folder not even looked at.
+
+    Args:
+        inputs: what the user named.
+        recursive: also search the folders below each folder. Each is entered once, so
+            links in a circle end.
+        stdin: read in place of `sys.stdin`.
+    """
+    for text in inputs:
+        if text == _STANDARD_INPUT:
+            for line in _lines(stdin):
+                yield from _named(line, recursive=recursive)
+        elif _WILDCARDS.intersection(text) and not os.path.lexists(text):
+            yield from _matching(text, recursive=recursive)
+        else:
+            yield from _named(text, recursive=recursive)
+
+
+def _lines(stdin: TextIO | BinaryIO | None) -> Iterator[str]:
+    """Lines of standard input as paths: from its bytes, which need not be valid text."""
+    stream = sys.stdin if stdin is None else stdin
+    for line in getattr(stream, "buffer", stream):
+        path = os.fsdecode(line).rstrip("\r\n")
+        if path.strip():
+            yield path
+
+
+def _matching(pattern: str, *, recursive: bool) -> Iterator[Source]:
+    try:
+        found = sorted(set(matches(pattern)))
+    except ValueError:  # a null byte, or a character that no file name can hold
+        found = []
+    for path in found:
+        yield from _named(path, recursive=recursive)
+    if not found:
+        yield _problem(pattern, "no such file, and nothing matches it as a pattern; check it")
+
+
+def _named(text: str, *, recursive: bool) -> Iterator[Source]:
+    try:
+        mode = os.stat(text).st_mode  # noqa: PTH116 - Path("") would be the current folder
+    except (FileNotFoundError, NotADirectoryError):
+        yield _problem(text, "no such file or folder; check the name and the folder you are in")
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = getattr(error, "strerror", None) or "not a possible file name"
+        yield _problem(text, f"cannot be looked up: {reason}", "unreadable")
+    else:
+        yield from _inside(text, recursive=recursive) if stat.S_ISDIR(mode) else [_source(text)]
+
+
+def _inside(folder: str, *, recursive: bool) -> Iterator[Source]:
+    empty = True
+    for below, files in tree(folder, suffixes=PHOTO_SUFFIXES + VIDEO_SUFFIXES, deep=recursive):
+        if isinstance(files, OSError):
+            yield _problem(below, f"the folder cannot be listed: {files.strerror}", "unreadable")
+            empty = False
+            continue
+        for path in files:
+            yield _source(path)
+            empty = False
+    if empty:
+        where = "in or below it" if recursive else "directly in it; --recursive looks deeper"
+        yield _problem(folder, f"no photos or videos {where}")
+
+
+def _source(path: str) -> Source:
+    return Source(Path(path), "video" if is_video(path) else "photo")
+
+
+def _problem(path: str, problem: str, status: PhotoStatus = "missing") -> Source:
+    return Source(Path(path), "photo", f"{display_name(path) or repr(path)}: {problem}", status)

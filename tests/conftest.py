@@ -1,0 +1,192 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import onnx
+import onnx.numpy_helper
+import pytest
+import skimage.data
+from PIL import Image
+
+from agelens.cli import main
+from agelens.inference.estimator import AgeEstimator
+from agelens.records import RGB
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real faces beside the checkout; the test skips where it is absent."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("real faces are not on this machine")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> RGB:
+    """The public-domain photo of scikit-image [512, 512, 3], one face; not to be written to."""
+    rgb = np.array(skimage.data.astronaut())
+    rgb.setflags(write=False)
+    return rgb
+
+
+@pytest.fixture(scope="session")
+def astronaut_png(astronaut: RGB, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The astronaut as PNG: the same pixels as the array."""
+    path = tmp_path_factory.mktemp("astronaut") / "astronaut.png"
+    Image.fromarray(astronaut).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def astronaut_jpeg(astronaut: RGB, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The astronaut as JPEG."""
+    path = tmp_path_factory.mktemp("astronaut") / "astronaut.jpg"
+    Image.fromarray(astronaut).save(path, quality=95)
+    return path
+
+
+@pytest.fixture(scope="session")
+def head(astronaut: RGB) -> RGB:
+    """The astronaut's head [96, 96, 3], quick to search, with one face."""
+    crop = Image.fromarray(astronaut).crop((130, 10, 320, 200))
+    return np.asarray(crop.resize((96, 96), Image.Resampling.LANCZOS))
+
+
+@pytest.fixture(scope="session")
+def estimator() -> AgeEstimator:
+    """The default estimator, shared: it takes no harm from use."""
+    return AgeEstimator()
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command left: its exit status and what it printed."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Its JSON Lines, parsed."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@pytest.fixture(scope="session")
+def agelens() -> Callable[..., Ran]:
+    """Runs the command in this process: ``agelens("estimate", path, stdin=b"...")``."""
+    return _run
+
+
+def _run(*arguments: str | Path, stdin: bytes = b"") -> Ran:
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+    typed = io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    try:
+        with redirect_stdout(out), redirect_stderr(err), mock.patch.object(sys, "stdin", typed):
+            try:
+                status = main([str(argument) for argument in arguments])
+            except SystemExit as refused:  # argparse
+                status = int(refused.code or 0)
+    finally:
+        signal.signal(signal.SIGTERM, on_sigterm)
+    return Ran(status, *(stream.buffer.getvalue().decode() for stream in _flushed(out, err)))
+
+
+def _flushed(*streams: io.TextIOWrapper) -> list[Any]:
+    for stream in streams:
+        stream.flush()
+    return list(streams)
+
+
+@pytest.fixture(scope="session")
+def toy_network() -> Callable[..., bytes]:
+    """Writes a network whose class k is likelier the more of channel k % 3 a chip has."""
+    return _toy_network
+
+
+def _toy_network(  # a keyword for each way in which a file may not be its card's
+    *,
+    batch: str | int = "N",
+    channels: int = 3,
+    size: int = 16,
+    classes: int = 81,
+    kind: int = onnx.TensorProto.FLOAT,
+    last: str = "Softmax",
+) -> bytes:
+    weights = np.zeros((channels, classes), dtype=onnx.helper.tensor_dtype_to_np_dtype(kind))
+    weights[np.arange(classes) % channels, np.arange(classes)] = 4
+    nodes = [
+        onnx.helper.make_node("ReduceMean", ["chip"], ["means"], axes=[2, 3], keepdims=0),
+        onnx.helper.make_node("MatMul", ["means", "weights"], ["scores"]),
+        onnx.helper.make_node(last, ["scores"], ["answer"]),
+    ]
+    graph = onnx.helper.make_graph(
+        nodes,
+        "toy",
+        [onnx.helper.make_tensor_value_info("chip", kind, [batch, channels, size, size])],
+        [onnx.helper.make_tensor_value_info("answer", kind, [batch, classes])],
+        [onnx.numpy_helper.from_array(weights, "weights")],
+    )
+    opset = onnx.helper.make_opsetid("", 17)
+    content: bytes = onnx.helper.make_model(
+        graph, ir_version=8, opset_imports=[opset]
+    ).SerializeToString()
+    return content
+
+
+@pytest.fixture(scope="session")
+def write_card() -> Callable[..., Path]:
+    """Writes `card.json` and its weights into a folder; see `_write_card`."""
+    return _write_card
+
+
+def _write_card(
+    folder: Path,
+    content: bytes | None = None,
+    change: Callable[[dict[str, Any]], Any] = lambda _: None,
+) -> Path:
+    """A good card over `content` (the toy network), once `change` has been at it."""
+    content = _toy_network() if content is None else content
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "toy.onnx").write_bytes(content)
+    document: dict[str, Any] = {
+        "name": "toy",
+        "version": "1",
+        "task": "age",
+        "summary": "a toy",
+        "weights": {"path": "toy.onnx", "sha256": hashlib.sha256(content).hexdigest()},
+        "input": {
+            "size": 16,
+            "color_order": "RGB",
+            "mean": [0, 0, 0],
+            "std": [255, 255, 255],
+            "alignment": "similarity",
+            "template": "arcface-112",
+            "margin": 0.0,
+        },
+        "output": {"kind": "posterior", "ages_years": list(range(81))},
+        "trained_on": [],
+        "metrics": [],
+        "calibration": None,
+        "licences": {"code": "MIT", "weights": "none", "data": "none"},
+        "paper": "none",
+    }
+    change(document)
+    path = folder / "card.json"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    return path

