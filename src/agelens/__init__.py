@@ -15,9 +15,9 @@ from agelens.version import __version__
 
 if TYPE_CHECKING:
     from agelens.errors import AgelensError
+    from agelens.imaging.detectors import DETECTORS
     from agelens.inference.cards import MODELS, Card, load_card
     from agelens.inference.estimator import AgeEstimator
-    from agelens.imaging.detectors import DETECTORS
     from agelens.records import AgeEstimate, Chip, Face, Photo, PhotoResult, Quality
 
 _HOME = {

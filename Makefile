@@ -1,0 +1,38 @@
+# Two commands do everything from a bare checkout: `make demo` and `make test`.
+PYTHON ?= python3
+DEMO_VENV := .venv-demo
+TEST_VENV := .venv-test
+DEMO_OUT := demo-output
+
+.PHONY: demo test lint clean
+
+# The use lane only: no torch. --no-compile keeps 90 MB of unused bytecode off the disk.
+$(DEMO_VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(DEMO_VENV)
+	$(DEMO_VENV)/bin/python -m pip install --quiet --no-compile -c constraints.txt -e '.[demo]'
+	touch $@
+
+demo: $(DEMO_VENV)/.installed
+	mkdir -p $(DEMO_OUT)
+	cp "$$($(DEMO_VENV)/bin/python -c 'import skimage, pathlib; print(pathlib.Path(skimage.__file__).parent / "data" / "astronaut.png")')" $(DEMO_OUT)/astronaut.png
+	$(DEMO_VENV)/bin/agelens estimate $(DEMO_OUT)/astronaut.png --gender \
+	    --output $(DEMO_OUT)/ages.jsonl --overwrite --draw $(DEMO_OUT)/drawn
+	@echo "Wrote $(DEMO_OUT)/ages.jsonl and $(DEMO_OUT)/drawn/astronaut.jpg"
+
+# Every extra, torch included, then the whole suite.
+$(TEST_VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(TEST_VENV)
+	$(TEST_VENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+test: $(TEST_VENV)/.installed
+	$(TEST_VENV)/bin/python -m pytest
+
+lint: $(TEST_VENV)/.installed
+	$(TEST_VENV)/bin/ruff check .
+	$(TEST_VENV)/bin/ruff format --check .
+	$(TEST_VENV)/bin/mypy
+	$(TEST_VENV)/bin/lint-imports
+
+clean:
+	rm -rf $(DEMO_VENV) $(TEST_VENV) $(DEMO_OUT)

@@ -1,0 +1,128 @@
+"""`agelens estimate`: its options. What it does is in `estimate_run`, loaded on demand."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from agelens.errors import UsageError
+
+_SMALL_FACES_PX: Final = 1920
+
+
+def add_command(commands: Any) -> None:
+    """Add `estimate` to the parser's subcommands."""
+    parser = commands.add_parser(
+        "estimate",
+        help="estimate the ages of the faces in photos, videos or a camera",
+        description="Estimate how old the faces in photos look. Without --output, rows go to "
+        "standard output: a table on a terminal, JSON Lines elsewhere.",
+        epilog="Exit status: 0 all photos were read, 1 the output could not be written, 2 wrong "
+        "usage, 3 some photos failed and their rows say why, 130 interrupted.",
+    )
+    parser.set_defaults(run=_run)
+    _add_inputs(parser)
+    _add_outputs(parser)
+    _add_model(parser)
+
+
+def _add_inputs(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("input")
+    group.add_argument(
+        "inputs",
+        nargs="*",
+        metavar="INPUT",
+        help="photos, videos, folders, patterns in quotes, or - for a list on standard input",
+    )
+    group.add_argument("-r", "--recursive", action="store_true", help="walk into sub-folders")
+    group.add_argument("--camera", type=int, metavar="N", help="use camera N instead of files")
+    group.add_argument(
+        "--every", type=_at_least(1), default=1, metavar="N", help="use every N-th frame of a video"
+    )
+    group.add_argument(
+        "--max-megapixels",
+        type=_at_least(1),
+        default=100,
+        metavar="N",
+        help="refuse larger photos before they are decoded (default 100)",
+    )
+
+
+def _add_outputs(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("output")
+    group.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="write FILE.jsonl, FILE.csv or .parquet"
+    )
+    exists = group.add_mutually_exclusive_group()
+    exists.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on where an earlier run with the same inputs and options stopped",
+    )
+    exists.add_argument("--overwrite", action="store_true", help="replace what is there")
+    group.add_argument("--draw", type=Path, metavar="DIR", help="write annotated pictures to DIR")
+    group.add_argument(
+        "--distribution", action="store_true", help="add each face's whole age distribution"
+    )
+    group.add_argument("-q", "--quiet", action="store_true", help="no table and no progress bar")
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--model", default="cc0-resnet10", help="name or card of the age model (cc0-resnet10)"
+    )
+    group.add_argument(
+        "--gender",
+        action="store_true",
+        help="also answer female or male, as the model cc0-gender sees it",
+    )
+    group.add_argument("--detector", default="retinaface", help="face detector (retinaface)")
+    parser.set_defaults(longest_side=640)
+    side = group.add_mutually_exclusive_group()
+    side.add_argument(
+        "--small-faces",
+        dest="longest_side",
+        action="store_const",
+        const=_SMALL_FACES_PX,
+        help=f"find small faces in large photos: the same as --longest-side {_SMALL_FACES_PX}",
+    )
+    side.add_argument(
+        "--longest-side",
+        type=_at_least(32),
+        metavar="PIXELS",
+        help="the detector searches a copy of at most this size (default 640)",
+    )
+    group.add_argument("--mirror", action="store_true", help="average with the mirrored face")
+    group.add_argument("--device", default="cpu", help="cpu or cuda")
+    group.add_argument(
+        "--workers", type=_at_least(1), metavar="N", help="threads (default: all available cores)"
+    )
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def whole_number(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise argparse.ArgumentTypeError(f"must be a whole number from {least}, got {text!r}")
+        return number
+
+    return whole_number
+
+
+def _run(options: argparse.Namespace) -> int:
+    if bool(options.inputs) == (options.camera is not None):
+        raise UsageError("name photos, folders or -, or else --camera N; see agelens estimate -h")
+    if options.resume and options.output is None:
+        raise UsageError("--resume goes on with an --output file; name it")
+    if options.resume and options.camera is not None:
+        raise UsageError("a camera cannot --resume; use --overwrite or another --output")
+    # Only now: `agelens --help` must not wait for OpenCV and onnxruntime.
+    from agelens.cli.estimate_run import run  # noqa: PLC0415
+
+    return run(options)

@@ -1,0 +1,1 @@
+"""Chip to estimate: cards, networks, the estimator, tracks, results."""

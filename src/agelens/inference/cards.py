@@ -1,0 +1,205 @@
+"""Model cards: what a network expects, what it answers, whose it is, and how it was measured.
+
+A card is a JSON file beside its weights. No card, no load; a file that is not the one
+the card describes is refused. The cards of the packaged networks lie in `cards/` and
+point into the packages that carry the weights, which are read as files, never imported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from math import isfinite
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from agelens.ages import AgeScale
+from agelens.errors import CardError, UnknownNameError
+from agelens.imaging.quality import QualityLimits
+
+CARD_FILE: Final = "card.json"
+_WIDEST_MARGIN: Final = 4.0
+_CARDS: Final = Path(__file__).parent / "cards"
+
+MODELS: Final[dict[str, Path]] = {
+    "cc0-resnet10": _CARDS / "cc0-resnet10.json",
+    "cc0-gender": _CARDS / "cc0-gender.json",
+}
+DEFAULT_MODEL: Final = "cc0-resnet10"
+DEFAULT_GENDER_MODEL: Final = "cc0-gender"
+
+
+@dataclass(frozen=True, slots=True)
+class ChipInput:
+    """The chip a network expects: pixels, colours, and how the face is aligned in it."""
+
+    size: int
+    color_order: Literal["RGB", "BGR"]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    alignment: Literal["similarity", "rotate-crop"]
+    template: str
+    margin: float
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One network, described. `document` is the whole JSON, with what only people read."""
+
+    name: str
+    version: str
+    task: Literal["age", "gender"]
+    weights: Path
+    sha256: str
+    input: ChipInput
+    labels: tuple[str, ...]
+    age_scale: AgeScale | None
+    limits: QualityLimits
+    document: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def summary(self) -> str:
+        """One line for lists."""
+        return str(self.document["summary"])
+
+    @property
+    def licences(self) -> Mapping[str, str]:
+        """Licences of `code`, `weights` and `data`, apart."""
+        licences: Mapping[str, str] = self.document["licences"]
+        return licences
+
+    def read_weights(self) -> bytes:
+        """The bytes of the weights file, once they are known to be the card's.
+
+        Raises:
+            CardError: the file is absent, or its SHA-256 is not the card's.
+        """
+        try:
+            content = self.weights.read_bytes()
+        except OSError as error:
+            raise CardError(f"{self.name}: cannot read weights {self.weights}: {error}") from error
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != self.sha256:
+            raise CardError(
+                f"{self.name}: {self.weights.name} is not the file its card describes: SHA-256 "
+                f"{digest}, expected {self.sha256}. Get the weights that belong to the card, or "
+                "the card that belongs to the weights."
+            )
+        return content
+
+
+def load_card(model: str | Path) -> Card:
+    """The card of a packaged model by name, or of a folder or JSON file by path.
+
+    Raises:
+        UnknownNameError: `model` is neither; the message lists the packaged names.
+        CardError: the card is malformed; the message names the field.
+    """
+    if str(model) in MODELS:
+        return read_card(MODELS[str(model)])
+    path = Path(model)
+    try:
+        if path.is_dir():
+            path = path / CARD_FILE
+            if not path.is_file():
+                raise CardError(f"{path.parent}: no {CARD_FILE} in it. No card, no load.")
+        found = path.is_file()
+    except OSError as error:  # a folder that may not be entered, a name too long
+        raise CardError(f"{path}: cannot be looked up: {error.strerror}") from error
+    if not found:
+        raise UnknownNameError(
+            "model", str(model), MODELS, " A folder with card.json, or a card's path, works too."
+        )
+    if path.suffix.lower() != ".json":
+        raise CardError(f"{path}: a model is named by its card ({CARD_FILE}), not by its weights")
+    return read_card(path)
+
+
+def read_card(path: Path) -> Card:
+    """Parse the card at `path`; see `load_card` for what is raised."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CardError(f"{path}: cannot be read as a card: {error}") from error
+    try:
+        return _parse(document, path)
+    except KeyError as error:
+        raise CardError(f"{path}: the card lacks {error}") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise CardError(f"{path}: the card is malformed: {error}") from error
+
+
+def _parse(document: Mapping[str, Any], path: Path) -> Card:
+    for spoken in ("summary", "licences", "trained_on", "metrics", "calibration", "paper"):
+        document[spoken]  # people read these; a card without them is not a card
+    output = document["output"]
+    task = _one_of("task", document["task"], ("age", "gender"))
+    scale = AgeScale(tuple(float(year) for year in output["ages_years"])) if task == "age" else None
+    labels = tuple(str(label) for label in output.get("labels", ()))
+    if task == "gender" and sorted(labels) != ["female", "male"]:
+        raise ValueError(f"output.labels must be female and male in some order, got {labels}")
+    _one_of("output.kind", output["kind"], ("posterior",))
+    return Card(
+        name=str(document["name"]),
+        version=str(document["version"]),
+        task=task,
+        weights=_locate(document["weights"], path),
+        sha256=str(document["weights"]["sha256"]).lower(),
+        input=_chip_input(document["input"]),
+        labels=labels,
+        age_scale=scale,
+        limits=_limits(document.get("limits", {})),
+        document=document,
+    )
+
+
+def _chip_input(section: Mapping[str, Any]) -> ChipInput:
+    mean, std = (tuple(float(v) for v in section[key]) for key in ("mean", "std"))
+    if len(mean) != 3 or len(std) != 3 or not all(map(isfinite, mean + std)) or min(std) <= 0:
+        raise ValueError("input.mean and input.std need three numbers each, std above zero")
+    size, margin = int(section["size"]), float(section["margin"])
+    if not 8 <= size <= 1024:
+        raise ValueError(f"input.size must be 8 to 1024 pixels, got {size}")
+    if not 0 <= margin <= _WIDEST_MARGIN:
+        raise ValueError(f"input.margin must be 0 to {_WIDEST_MARGIN}, got {margin}")
+    return ChipInput(
+        size=size,
+        color_order=_one_of("input.color_order", section["color_order"], ("RGB", "BGR")),
+        mean=mean,
+        std=std,
+        alignment=_one_of("input.alignment", section["alignment"], ("similarity", "rotate-crop")),
+        template=str(section["template"]),
+        margin=margin,
+    )
+
+
+def _limits(section: Mapping[str, Any]) -> QualityLimits:
+    return QualityLimits(**{k: None if v is None else float(v) for k, v in section.items()})
+
+
+def _one_of(what: str, value: Any, valid: tuple[str, ...]) -> Any:
+    if value not in valid:
+        raise ValueError(f"{what} must be one of {', '.join(valid)}, got {value!r}")
+    return value
+
+
+def _locate(section: Mapping[str, Any], path: Path) -> Path:
+    """Where the weights lie: in an installed package, or beside the card and nowhere else."""
+    folder = path.parent
+    if "package" in section:
+        name = str(section["package"])
+        if not name.isidentifier():  # of a dotted name, Python would import the first part
+            raise ValueError(f"weights.package must be a top-level package, got {name!r}")
+        spec = find_spec(name)
+        if spec is None or not spec.submodule_search_locations:
+            raise CardError(f"{path}: needs the package {section['package']!r}; install it")
+        folder = Path(next(iter(spec.submodule_search_locations)))
+    weights = (folder / str(section["path"])).resolve()
+    if not weights.is_relative_to(folder.resolve()):
+        raise ValueError(f"weights.path {section['path']!r} leads out of the card's folder")
+    if weights.suffix.lower() != ".onnx":
+        raise ValueError(f"weights.path must be an .onnx file, got {section['path']!r}")
+    return weights

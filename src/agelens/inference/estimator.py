@@ -1,0 +1,326 @@
+"""The estimator: photos in, ages out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeAlias, TypeGuard, cast, overload
+
+import numpy as np
+from PIL import Image
+
+from agelens.ages import AgeScale
+from agelens.errors import CardError, PhotoError, PhotoStatus
+from agelens.imaging.detectors import DEFAULT_LONGEST_SIDE, Detector, detector_class
+from agelens.imaging.photos import DEFAULT_MAX_PIXELS, PhotoSource, read_photo, source_name
+from agelens.imaging.quality import judge
+from agelens.inference.cards import DEFAULT_GENDER_MODEL, DEFAULT_MODEL, Card, load_card
+from agelens.inference.network import BATCH, ChipNetwork
+from agelens.inference.ordered import blocks, ordered_map
+from agelens.inference.tracks import FaceTracker
+from agelens.records import RGB, AgeEstimate, Chip, Face, Gender, Photo, PhotoResult, Quality
+from agelens.version import __version__
+
+PhotoLike: TypeAlias = PhotoSource | PhotoError
+OnPhoto: TypeAlias = Callable[[Photo, PhotoResult], None]
+
+DEFAULT_INTERVAL: Final = 0.9
+_PHOTOS_KEPT: Final = 4  # whole photos held at a time for whoever draws on them
+
+
+_Finished: TypeAlias = tuple[Photo | None, PhotoResult]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Prepared:
+    """One photo after detection and alignment, before any chip network has seen it."""
+
+    result: PhotoResult
+    faces: tuple[Face, ...] = ()
+    qualities: tuple[Quality, ...] = ()
+    chips: tuple[RGB, ...] = ()
+    gender_chips: tuple[RGB, ...] = ()
+    photo: Photo | None = None
+
+
+class AgeEstimator:
+    """Finds faces in photos and estimates how old each looks, with an interval.
+
+    Safe to share between threads. A photo that cannot be used never raises: its result
+    carries a status and a message.
+
+    Args:
+        model: name of a packaged model, or path of a card or of a folder that holds one.
+        detector: name of a detector, or a `Detector` of your own.
+        device: ``cpu`` or ``cuda``.
+        gender: True for the packaged gender model, or a model as for `model`.
+        mirror: average each face with its mirror image; twice the network's time.
+        interval_level: share of the distribution between `low_years` and `high_years`.
+        longest_side: the detector searches a copy of at most this size; raise it for
+            small faces in large photos. For a detector given by name only.
+        workers: threads that read and detect; all available cores by default.
+        max_pixels: larger photos are refused before they are decoded.
+
+    Raises:
+        UnknownNameError: a model or detector that does not exist.
+        CardError: a card and weights that do not fit each other or the task.
+        UsageError: a device that this machine lacks.
+    """
+
+    def __init__(
+        self,
+        model: str | Path = DEFAULT_MODEL,
+        detector: str | Detector = "retinaface",
+        *,
+        device: str = "cpu",
+        gender: bool | str | Path = False,
+        mirror: bool = False,
+        interval_level: float = DEFAULT_INTERVAL,
+        longest_side: int = DEFAULT_LONGEST_SIDE,
+        workers: int | None = None,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+    ) -> None:
+        self.card = _card_for("age", model)
+        if isinstance(detector, str):
+            detector = detector_class(detector)(longest_side=longest_side)
+        self.detector = detector
+        self.interval_level = interval_level
+        self.workers = workers or _cores()
+        self.max_pixels = max_pixels
+        self._network = ChipNetwork(self.card, device=device, mirror=mirror)
+        self._aligner = self._network.aligner(detector)
+        self._gender: ChipNetwork | None = None
+        if gender:
+            gender_card = _card_for("gender", DEFAULT_GENDER_MODEL if gender is True else gender)
+            self._gender = ChipNetwork(gender_card, device=device, mirror=mirror)
+            self._gender_aligner = self._gender.aligner(detector)
+
+    @property
+    def age_scale(self) -> AgeScale:
+        """The ages that a distribution of this estimator lies over."""
+        assert self.card.age_scale is not None  # noqa: S101 - _card_for took an age card only
+        return self.card.age_scale
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What every result row says of how it was made."""
+        return {
+            "model": self.card.name,
+            "detector": self.detector.name,
+            "agelens_version": __version__,
+        }
+
+    @overload
+    def estimate(self, photo: PhotoLike, *, bgr: bool = ...) -> PhotoResult: ...  # type: ignore[overload-overlap]  # bytes and str are iterable, and one photo
+    @overload
+    def estimate(self, photo: Iterable[PhotoLike], *, bgr: bool = ...) -> list[PhotoResult]: ...
+    def estimate(
+        self, photo: PhotoLike | Iterable[PhotoLike], *, bgr: bool = False
+    ) -> PhotoResult | list[PhotoResult]:
+        """Estimate one photo, or each of many.
+
+        Args:
+            photo: a path, encoded bytes, a uint8 array [H, W, 3], a PIL image, or a list
+                or other iterable of these.
+            bgr: arrays have their channels in OpenCV's order.
+
+        Returns:
+            One result, or a list of them in order.
+        """
+        if _is_one(photo):
+            return self._finish([self._prepare(photo, bgr=bgr)])[0][1]
+        return list(self.stream(cast(Iterable[PhotoLike], photo), bgr=bgr))
+
+    def stream(
+        self,
+        photos: Iterable[PhotoLike],
+        *,
+        bgr: bool = False,
+        on_photo: OnPhoto | None = None,
+    ) -> Generator[PhotoResult]:
+        """Results of any number of photos, in order, in flat memory.
+
+        Args:
+            photos: drawn as results are taken; may be endless.
+            bgr: see `estimate`.
+            on_photo: called in a worker thread with each readable photo and its result
+                before that result is handed out, for drawing.
+        """
+        for _, result in self._run(photos, bgr=bgr, on_photo=on_photo):
+            yield result
+
+    def track(
+        self, frames: Iterable[Photo | PhotoError], *, live: bool = False
+    ) -> Generator[tuple[Photo | None, PhotoResult]]:
+        """Frames of one video with their results, each face with its track and smoothed age.
+
+        Args:
+            frames: see `agelens.imaging.video`; a `PhotoError` among them becomes a row.
+            live: answer each frame before the next is read, as a camera needs.
+        """
+        tracker = FaceTracker(self.age_scale, level=self.interval_level)
+        if live:
+            answers = (self._finish([self._prepare(f, keep=True)])[0] for f in frames)
+        else:
+            answers = self._run(frames, keep=True)
+        for frame, result in answers:
+            yield frame, replace(result, faces=tracker.update(result.faces))
+
+    def _run(
+        self,
+        photos: Iterable[PhotoLike],
+        *,
+        bgr: bool = False,
+        keep: bool = False,
+        on_photo: OnPhoto | None = None,
+    ) -> Generator[_Finished]:
+        keep = keep or on_photo is not None
+        prepare = partial(self._prepare, bgr=bgr, keep=keep)
+        finish = partial(self._finish, on_photo=on_photo)
+        # A photo without faces counts as well, or a run of them would never be handed out.
+        least = BATCH // _PHOTOS_KEPT if keep else 1
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="agelens") as pool:
+            ready = ordered_map(pool, prepare, photos, window=2 * self.workers)
+            full = blocks(ready, weight=lambda p: max(least, len(p.chips)), limit=BATCH)
+            for finished in ordered_map(pool, finish, full, window=2):
+                yield from finished
+
+    def estimate_chips(self, chips: RGB | Sequence[RGB | Chip]) -> list[AgeEstimate]:
+        """Estimate faces that are aligned already, as the model's card says.
+
+        Args:
+            chips: uint8 RGB [N, S, S, 3], or a sequence of [S, S, 3] or of `Chip`.
+
+        Raises:
+            PhotoError: a chip is not uint8 or not of the card's size S.
+        """
+        pixels = [chip.rgb if isinstance(chip, Chip) else np.asarray(chip) for chip in chips]
+        size = self.card.input.size
+        for chip in pixels:
+            if chip.shape != (size, size, 3) or chip.dtype != np.uint8:
+                raise PhotoError(
+                    f"{self.card.name} takes uint8 chips of shape ({size}, {size}, 3), got "
+                    f"{chip.dtype} {chip.shape}; align faces with its template "
+                    f"{self.card.input.template!r}"
+                )
+        batches = [pixels[i : i + BATCH] for i in range(0, len(pixels), BATCH)]
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="agelens") as pool:
+            return [age for ages in pool.map(self._ages, batches) for age in ages]
+
+    def _prepare(self, source: PhotoLike, *, bgr: bool = False, keep: bool = False) -> _Prepared:
+        try:
+            if isinstance(source, PhotoError):
+                raise source
+            photo = read_photo(source, bgr=bgr, max_pixels=self.max_pixels)
+        except PhotoError as error:
+            name = error.source or source_name(source)
+            return _Prepared(self._result(name, error.status, str(error)))
+        faces = self.detector.detect(photo.rgb)
+        status: PhotoStatus = "ok" if faces else "no_face"
+        result = replace(
+            self._result(photo.source, status, "" if faces else "no face found"),
+            frame=photo.frame,
+            time_seconds=photo.time_seconds,
+        )
+        chips = tuple(self._aligner.align(photo.rgb, face).rgb for face in faces)
+        return _Prepared(
+            result,
+            faces,
+            tuple(judge(face, chip) for face, chip in zip(faces, chips, strict=True)),
+            chips,
+            tuple(self._gender_aligner.align(photo.rgb, face).rgb for face in faces)
+            if self._gender
+            else (),
+            photo if keep else None,
+        )
+
+    def _finish(
+        self, block: Sequence[_Prepared], on_photo: OnPhoto | None = None
+    ) -> list[_Finished]:
+        ages = iter(self._ages([chip for photo in block for chip in photo.chips]))
+        genders = iter(self._genders([chip for photo in block for chip in photo.gender_chips]))
+        finished = []
+        for prepared in block:
+            faces = [
+                replace(next(ages), face=face, quality=quality, refer=self._refer(quality))
+                for face, quality in zip(prepared.faces, prepared.qualities, strict=True)
+            ]
+            if self._gender:
+                faces = [
+                    replace(face, gender=gender, gender_score=score)
+                    for face, (gender, score) in zip(faces, genders, strict=False)
+                ]
+            result = replace(prepared.result, faces=tuple(faces))
+            if on_photo and prepared.photo:
+                on_photo(prepared.photo, result)
+            finished.append((prepared.photo, result))
+        return finished
+
+    def _refer(self, quality: Quality) -> str | None:
+        return self.card.limits.refer(quality)
+
+    def _ages(self, chips: Sequence[RGB]) -> list[AgeEstimate]:
+        if not chips:
+            return []
+        posteriors = self._network.posteriors(np.stack(chips))
+        scale = self.age_scale
+        low, high = scale.interval(posteriors, self.interval_level)
+        columns = zip(
+            scale.expected(posteriors), scale.median(posteriors), low, high, posteriors, strict=True
+        )
+        return [
+            AgeEstimate(
+                age_years=float(expected),
+                median_years=float(median),
+                low_years=float(low_years),
+                high_years=float(high_years),
+                interval_level=self.interval_level,
+                coverage=None,
+                distribution=posterior,
+            )
+            for expected, median, low_years, high_years, posterior in columns
+        ]
+
+    def _genders(self, chips: Sequence[RGB]) -> list[tuple[Gender, float]]:
+        if not chips or self._gender is None:
+            return []
+        labels = self._gender.card.labels
+        return [
+            ("female" if labels[int(p.argmax())] == "female" else "male", float(p.max()))
+            for p in self._gender.posteriors(np.stack(chips))
+        ]
+
+    def _result(self, name: str, status: PhotoStatus, message: str) -> PhotoResult:
+        return PhotoResult(
+            name,
+            status,
+            message,
+            model=self.card.name,
+            detector=self.detector.name,
+            agelens_version=__version__,
+        )
+
+
+def _cores() -> int:
+    """Cores this process may use; macOS and Windows only say how many there are."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _card_for(task: str, model: str | Path) -> Card:
+    card = load_card(model)
+    if card.task != task:
+        raise CardError(f"{card.name} answers {card.task}, not {task}")
+    return card
+
+
+def _is_one(photo: PhotoLike | Iterable[PhotoLike]) -> TypeGuard[PhotoLike]:
+    pixels = isinstance(photo, np.ndarray | Image.Image | Photo)
+    encoded = isinstance(photo, bytes | bytearray | memoryview)
+    return pixels or encoded or isinstance(photo, str | os.PathLike | PhotoError)
