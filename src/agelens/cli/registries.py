@@ -60,7 +60,9 @@ def _show(rows: list[dict[str, Any]], *, as_json: bool) -> None:
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table(*rows[0])
+    table = Table()
+    for column in rows[0]:
+        table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*map(str, row.values()))
     Console().print(table)
