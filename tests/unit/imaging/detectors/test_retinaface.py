@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import retinaface
 import skimage
 
 from agelens.imaging.detectors.base import bounded_copy
-from agelens.imaging.detectors.retinaface import RetinaFace, _anchors
+from agelens.imaging.detectors.retinaface import RetinaFace, _anchors, _blob
 from agelens.records import RGB
 
 
@@ -53,15 +54,21 @@ def test_two_faces_in_one_photo_are_both_found(astronaut: RGB) -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (8, 8), (33, 70), (480, 640)])
 def test_anchors_follow_the_networks_rows(height: int, width: int) -> None:
-    anchors = _anchors(height, width)
     session = RetinaFace()._session
     rows = session.run(None, {"input": np.zeros((1, 3, height, width), dtype=np.float32)})[0]
-    assert anchors.shape == (rows.shape[1], 4)
-    assert anchors[0].tolist() == [4, 4, 16, 16]
-    assert anchors[1].tolist() == [4, 4, 32, 32]
-    assert anchors[-1, 2:].tolist() == [512, 512]
+    count = rows.shape[1]
+    plain = []
+    for stride, sizes in ((8, (16, 32)), (16, (64, 128)), (32, (256, 512))):
+        for line in range(-(-height // stride)):
+            for column in range(-(-width // stride)):
+                middle = ((column + 0.5) * stride, (line + 0.5) * stride)
+                plain += [(*middle, size) for size in sizes]
+    assert len(plain) == count
+    which = np.random.default_rng(0).permutation(count)[: min(count, 500)]
+    centres, sizes = _anchors(height, width, which)
+    np.testing.assert_array_equal(np.hstack([centres, sizes]), np.array(plain)[which])
 
 
-def test_shared_anchors_cannot_be_changed() -> None:
-    with pytest.raises(ValueError, match="read-only"):
-        _anchors(16, 16)[0] = 0
+def test_the_blob_is_what_opencv_makes(astronaut: RGB) -> None:
+    expected = cv2.dnn.blobFromImage(astronaut, mean=(104, 117, 127), swapRB=True)
+    np.testing.assert_array_equal(_blob(astronaut), expected)
