@@ -1,0 +1,1 @@
+"""From a downloaded folder to chips to train on."""
