@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, get_args
@@ -151,7 +152,8 @@ def write_table(table: SampleTable, path: str | Path) -> None:
     except OSError as error:
         raise OutputError(f"cannot write the table {path}: {error}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(NotADirectoryError):  # where the folder is a file, nothing was written
+            partial.unlink(missing_ok=True)
 
 
 def _suffix(path: Path) -> str:

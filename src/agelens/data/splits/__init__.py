@@ -1,0 +1,74 @@
+"""Split protocols: from a sample table to parts that people do not straddle.
+
+`PROTOCOLS` names them; a class is configured by its constructor and called with a table.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from agelens.data.splits.base import SplitProtocol
+from agelens.data.splits.custom import CustomProtocol
+from agelens.data.splits.hash_split import HashSplit
+from agelens.data.splits.leaks import Leak, LeakReport, describe_leaks, refuse_leaks
+from agelens.data.splits.listed_split import RAPLFolds
+from agelens.data.splits.lopo import LeaveOnePersonOut
+from agelens.data.splits.morph import MorphSetting1, MorphSetting2, MorphSetting3
+from agelens.data.splits.official import OfficialSplit, split_by_column
+from agelens.data.splits.random_split import RandomSplit
+from agelens.data.splits.split import Split
+from agelens.data.splits.subject_k_fold import SubjectKFold
+from agelens.data.splits.unified import UnifiedBenchmark
+from agelens.data.splits.writing import read_split, write_split, write_splits
+from agelens.errors import UnknownNameError
+
+__all__ = [
+    "PROTOCOLS",
+    "CustomProtocol",
+    "HashSplit",
+    "Leak",
+    "LeakReport",
+    "LeaveOnePersonOut",
+    "MorphSetting1",
+    "MorphSetting2",
+    "MorphSetting3",
+    "OfficialSplit",
+    "RAPLFolds",
+    "RandomSplit",
+    "Split",
+    "SplitProtocol",
+    "SubjectKFold",
+    "UnifiedBenchmark",
+    "describe_leaks",
+    "protocol_class",
+    "read_split",
+    "refuse_leaks",
+    "split_by_column",
+    "write_split",
+    "write_splits",
+]
+
+PROTOCOLS: Final[dict[str, type[SplitProtocol]]] = {
+    "subject-k-fold": SubjectKFold,
+    "unified": UnifiedBenchmark,
+    "random-80-20": RandomSplit,
+    "rapl": RAPLFolds,
+    "morph-setting-1": MorphSetting1,
+    "morph-setting-2": MorphSetting2,
+    "morph-setting-3": MorphSetting3,
+    "lopo": LeaveOnePersonOut,
+    "official": OfficialSplit,
+    "hash": HashSplit,
+    "custom": CustomProtocol,
+}
+
+
+def protocol_class(name: str) -> type[SplitProtocol]:
+    """The protocol class called `name`.
+
+    Raises:
+        UnknownNameError: no protocol has that name; the message lists those that exist.
+    """
+    if name not in PROTOCOLS:
+        raise UnknownNameError("protocol", name, PROTOCOLS)
+    return PROTOCOLS[name]

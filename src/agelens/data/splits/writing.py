@@ -1,0 +1,154 @@
+"""Splits on disk: a CSV a part, the ages as a figure, and a report that owns up to leaks."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as arrow_csv
+
+from agelens.data.splits.age_histogram import save_age_histograms
+from agelens.data.splits.leaks import LeakReport, describe_leaks, refuse_leaks
+from agelens.data.splits.split import Split
+from agelens.errors import OutputError, TableError, UsageError
+from agelens.tables import SampleTable
+from agelens.version import __version__
+
+REPORT_NAME: Final = "split.json"
+FIGURE_NAME: Final = "ages.png"
+_COLUMNS: Final = ("sample_id", "dataset", "path", "age_years", "gender", "subject")
+_ROWS_AT_A_TIME: Final = 500_000
+
+
+def write_split(
+    split: Split,
+    table: SampleTable,
+    folder: str | Path,
+    *,
+    duplicates: pd.Series | None = None,
+    allow_leaks: bool = False,
+) -> LeakReport:
+    """Write one split into `folder`: `<part>.csv`, `ages.png` and `split.json`.
+
+    The CSVs hold sample_id, dataset, path, age_years, gender and subject. The report
+    has the counts, whether the split is subject-exclusive, its leaks and its notes. The folder
+    appears whole or not at all.
+
+    Args:
+        split: of samples of `table`.
+        table: labels and subjects.
+        folder: must not exist, or be empty.
+        duplicates: near-duplicate group by `sample_id`, as the audit finds them.
+        allow_leaks: write a leaking split all the same; the report says so.
+
+    Raises:
+        LeakError: parts share a subject or a near-duplicate, and `allow_leaks` is not set.
+        TableError: the split is of another table.
+        UsageError: the folder holds something.
+        OutputError: it cannot be written.
+    """
+    return write_splits([split], table, folder, duplicates=duplicates, allow_leaks=allow_leaks)[0]
+
+
+def write_splits(
+    splits: Sequence[Split],
+    table: SampleTable,
+    folder: str | Path,
+    *,
+    duplicates: pd.Series | None = None,
+    allow_leaks: bool = False,
+) -> list[LeakReport]:
+    """Write the splits of a protocol, each into its own folder below `folder` if several.
+
+    All are checked before the first is written. Arguments and errors are those of `write_split`.
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} exists and is not empty; name a new folder")
+    reports = [describe_leaks(split, table, duplicates) for split in splits]
+    if not allow_leaks:
+        refuse_leaks(reports)
+    partial = folder.with_name(f".{folder.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
+        for split, report in zip(splits, reports, strict=True):
+            _write(split, table, partial / split.name if len(splits) > 1 else partial, report)
+        if folder.exists():
+            folder.rmdir()
+        partial.rename(folder)
+    except OSError as error:
+        raise OutputError(f"cannot write the split to {folder}: {error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return reports
+
+
+def read_split(folder: str | Path) -> Split:
+    """The split that `write_split` put into `folder`; `codes_for` fits it to its table.
+
+    Raises:
+        TableError: there is no report or no CSV of one of its parts, or they were changed.
+    """
+    folder = Path(folder)
+    try:
+        report = json.loads((folder / REPORT_NAME).read_text(encoding="utf-8"))
+        parts = {part: _ids(folder / f"{part}.csv") for part in report["samples"]}
+    except (OSError, ValueError, KeyError, TypeError) as bad:
+        raise TableError(f"{folder} holds no split that agelens wrote: {bad}") from bad
+    counts = {part: len(ids) for part, ids in parts.items()}
+    if counts != report["samples"]:
+        raise TableError(f"{folder}: the parts have {counts} rows, not {report['samples']}")
+    split = Split.from_parts(report["split"], parts, protocol=report["protocol"])
+    notes, seed = tuple(report["notes"]), report["seed"]
+    return Split(
+        split.name, split.sample_id, split.part_names, split.codes, split.protocol, seed, notes
+    )
+
+
+def _write(split: Split, table: SampleTable, folder: Path, report: LeakReport) -> None:
+    folder.mkdir(parents=True)
+    codes = split.codes_for(table)
+    ages = {}
+    years = table.frame["age_years"].to_numpy()
+    for code, part in enumerate(split.part_names):
+        rows = np.flatnonzero(codes == code)
+        _write_part(table.frame, rows, folder / f"{part}.csv")
+        ages[part] = years[rows]
+    title = f"{split.protocol} {split.name}".strip()
+    save_age_histograms(ages, folder / FIGURE_NAME, title=title)
+    text = json.dumps(_report(split, report), indent=2, ensure_ascii=False)
+    (folder / REPORT_NAME).write_text(text + "\n", encoding="utf-8")
+
+
+def _write_part(frame: pd.DataFrame, rows: np.ndarray[Any, Any], path: Path) -> None:
+    columns = frame[list(_COLUMNS)]
+    schema = pa.Schema.from_pandas(columns.iloc[:0], preserve_index=False).remove_metadata()
+    with arrow_csv.CSVWriter(path, schema) as writer:
+        for at in range(0, len(rows), _ROWS_AT_A_TIME):
+            some = columns.iloc[rows[at : at + _ROWS_AT_A_TIME]]
+            writer.write_table(pa.Table.from_pandas(some, schema, preserve_index=False))
+
+
+def _report(split: Split, leaks: LeakReport) -> dict[str, Any]:
+    return {
+        "split": split.name,
+        "protocol": split.protocol,
+        "seed": split.seed,
+        "samples": split.counts,
+        **leaks.as_json(),
+        "leaks_allowed": bool(leaks.leaks),
+        "notes": list(split.notes),
+        "agelens_version": __version__,
+    }
+
+
+def _ids(path: Path) -> pd.Series:
+    return pd.read_csv(
+        path, usecols=["sample_id"], dtype=pd.StringDtype("pyarrow"), keep_default_na=False
+    )["sample_id"]
