@@ -19,11 +19,16 @@ import onnx
 import onnx.numpy_helper
 import pytest
 import skimage.data
+from hypothesis import settings
 from PIL import Image
 
 from agelens.cli import main
 from agelens.inference.estimator import AgeEstimator
 from agelens.records import RGB
+
+# The same examples in every run, and no failure because another process had the cores.
+settings.register_profile("agelens", derandomize=True, deadline=None)
+settings.load_profile("agelens")
 
 
 @pytest.fixture(scope="session")

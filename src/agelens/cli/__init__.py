@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from agelens.cli import estimate, registries
+from agelens.cli import data, estimate, registries
 from agelens.errors import AgelensError, MissingDependencyError, OutputError
 from agelens.version import __version__
 
@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     estimate.add_command(commands)
     registries.add_commands(commands)
+    data.add_commands(commands)
     options = parser.parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Names are Unicode: where a terminal is not, escapes are better than a crash.

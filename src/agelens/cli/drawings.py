@@ -33,7 +33,7 @@ class Drawings:
             raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
 
     def allot(self, source: Source) -> None:
-        """Fix the drawing's name now, in input order, whichever thread draws first.
+        """Fix the drawing's name now, in input order, before any photo is drawn.
 
         Raises:
             UsageError: the source lies in the drawings' own folder, where one could replace it.

@@ -39,7 +39,7 @@ def _models(options: argparse.Namespace) -> int:
         }
         for card in map(load_card, MODELS)
     ]
-    _show(rows, as_json=options.json)
+    show(rows, as_json=options.json)
     return 0
 
 
@@ -48,11 +48,12 @@ def _detectors(options: argparse.Namespace) -> int:
 
     classes = map(detector_class, DETECTORS)
     rows = [{"name": d.name, "summary": d.summary, "licence": d.licence} for d in classes]
-    _show(rows, as_json=options.json)
+    show(rows, as_json=options.json)
     return 0
 
 
-def _show(rows: list[dict[str, Any]], *, as_json: bool) -> None:
+def show(rows: list[dict[str, Any]], *, as_json: bool) -> None:
+    """Print rows that share their keys as a table, or as JSON."""
     if as_json:
         json.dump(rows, sys.stdout, indent=2, ensure_ascii=False)
         print()

@@ -152,7 +152,7 @@ def _decoded(image: Image.Image, label: str, max_pixels: int) -> RGB:
     if width * height > max_pixels:
         raise PhotoError(
             f"{label}: {width} x {height} pixels are more than the {max_pixels:,} allowed; "
-            "make it smaller, or raise max_pixels",
+            "make it smaller, or raise the limit (max_pixels, --max-megapixels)",
             status="too_large",
         )
     with _refusing(label):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
-from threading import get_ident
 from typing import Final
 
 import cv2
@@ -52,8 +51,7 @@ def save_jpeg(rgb: RGB, path: Path) -> None:
     Raises:
         OutputError: the picture cannot be written.
     """
-    # A photo that is named twice may be drawn by two threads at once.
-    partial = path.with_name(f"{path.name}.{get_ident()}.partial")
+    partial = path.with_name(path.name + ".partial")
     encoded = BytesIO()  # Pillow, writing to a file, overlooks that a full disk took only a part
     try:
         Image.fromarray(rgb).save(encoded, format="JPEG", quality=_JPEG_QUALITY)

@@ -148,8 +148,8 @@ class AgeEstimator:
         Args:
             photos: drawn as results are taken; may be endless.
             bgr: see `estimate`.
-            on_photo: called in a worker thread with each readable photo and its result
-                before that result is handed out, for drawing.
+            on_photo: called with each readable photo and its result before that result is
+                handed out, for drawing.
         """
         for _, result in self._run(photos, bgr=bgr, on_photo=on_photo):
             yield result
@@ -181,14 +181,13 @@ class AgeEstimator:
     ) -> Generator[_Finished]:
         keep = keep or on_photo is not None
         prepare = partial(self._prepare, bgr=bgr, keep=keep)
-        finish = partial(self._finish, on_photo=on_photo)
         # A photo without faces counts as well, or a run of them would never be handed out.
         least = BATCH // _PHOTOS_KEPT if keep else 1
         with ThreadPoolExecutor(self.workers, thread_name_prefix="agelens") as pool:
-            ready = ordered_map(pool, prepare, photos, window=2 * self.workers)
-            full = blocks(ready, weight=lambda p: max(least, len(p.chips)), limit=BATCH)
-            for finished in ordered_map(pool, finish, full, window=2):
-                yield from finished
+            # Enough under way to keep the threads busy while this one runs the networks.
+            ready = ordered_map(pool, prepare, photos, window=4 * self.workers)
+            for block in blocks(ready, weight=lambda p: max(least, len(p.chips)), limit=BATCH):
+                yield from self._finish(block, on_photo)
 
     def estimate_chips(self, chips: RGB | Sequence[RGB | Chip]) -> list[AgeEstimate]:
         """Estimate faces that are aligned already, as the model's card says.

@@ -1,0 +1,180 @@
+"""`agelens data list`, `read`, `convert` and `split`: tables in, tables out."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from agelens.cli.registries import show
+from agelens.data.audit import read_duplicates
+from agelens.data.datasets import DATASETS, dataset_reader
+from agelens.data.formats import FORMATS
+from agelens.data.splits import (
+    PROTOCOLS,
+    CustomProtocol,
+    OfficialSplit,
+    SplitProtocol,
+    UnifiedBenchmark,
+    describe_leaks,
+    protocol_class,
+    write_splits,
+)
+from agelens.errors import UnknownNameError, UsageError
+from agelens.tables import SampleTable, read_table, write_table
+
+
+def list_all(options: argparse.Namespace) -> int:
+    """Print the three registries."""
+    datasets = [
+        {
+            "dataset": name,
+            "labels": dataset.labels,
+            "pictures": ", ".join(f"{part} {n:,}" for part, n in dataset.counts.items()),
+            "summary": dataset.summary,
+            "terms": dataset.terms,
+        }
+        for name, dataset in DATASETS.items()
+    ]
+    formats = [{"format": name, "summary": fmt.summary} for name, fmt in FORMATS.items()]
+    protocols = [
+        {"protocol": name, "by subject": kind.by_subject, "summary": kind.summary}
+        for name, kind in PROTOCOLS.items()
+    ]
+    if options.json:
+        print(json.dumps({"datasets": datasets, "formats": formats, "protocols": protocols}))
+        return 0
+    for rows in (datasets, formats, protocols):
+        show(rows, as_json=False)
+    return 0
+
+
+def read(options: argparse.Namespace) -> int:
+    """Read a dataset or a list, say what is in it, and write the table."""
+    name = options.name
+    if name in DATASETS:
+        table = dataset_reader(name)(options.root)
+    elif name in FORMATS:
+        table = _with_options(
+            FORMATS[name].read,
+            options.root,
+            dataset=options.dataset,
+            age_kind=options.age_kind,
+            minimum_age=options.minimum_age,
+            prefix=options.prefix,
+            root=options.pictures,
+            columns=_yaml(options.mapping) if options.mapping else None,
+        )
+    else:
+        raise UnknownNameError("dataset or format", name, [*DATASETS, *FORMATS])
+    write_table(table, options.output)
+    _describe(table)
+    print(f"wrote {options.output}")
+    return 0
+
+
+def convert(options: argparse.Namespace) -> int:
+    """Write a table in another format."""
+    if options.to not in FORMATS:
+        raise UnknownNameError("format", options.to, FORMATS)
+    written = _with_options(
+        FORMATS[options.to].write,
+        read_table(options.table, extra=None),
+        options.output,
+        minimum_age=options.minimum_age,
+        prefix=options.prefix,
+        round_ages=options.round_ages or None,
+        columns=_yaml(options.mapping) if options.mapping else None,
+    )
+    for path in written.paths:
+        print(f"wrote {path}")
+    print(f"{written.rows:,} rows")
+    for reason, count in written.left_out.items():
+        print(f"left out {count:,}: {reason}")
+    for note in written.notes:
+        print(note)
+    return 0
+
+
+def split(options: argparse.Namespace) -> int:
+    """Split a table and write the parts; leaks are refused unless they are allowed."""
+    table = read_table(options.table, extra=None)
+    duplicates = read_duplicates(options.audit) if options.audit else None
+    splits = _protocol(options)(table, seed=options.seed, duplicates=duplicates)
+    reports = write_splits(
+        splits, table, options.output, duplicates=duplicates, allow_leaks=options.allow_leaks
+    )
+    for one, report in zip(splits, reports, strict=True):
+        counts = ", ".join(f"{part} {count:,}" for part, count in one.counts.items())
+        print(f"{one.name}: {counts}")
+        for leak in report.leaks:
+            print(f"  leak: {leak}")
+        for note in one.notes:
+            print(f"  {note}")
+    print(f"wrote {options.output}")
+    return 0
+
+
+def _describe(table: SampleTable) -> None:
+    frame = table.frame
+    ages = frame["age_years"]
+    kinds = ", ".join(f"{n:,} {kind}" for kind, n in frame["age_kind"].value_counts().items() if n)
+    print(f"{len(table):,} samples of {', '.join(map(str, frame['dataset'].unique()))}")
+    if ages.notna().any():
+        print(f"ages {ages.min():g} to {ages.max():g} years, labels: {kinds}")
+    print(f"{frame['subject'].nunique():,} people; gender known of {frame['gender'].count():,}")
+    for issue, count in frame["issue"].value_counts().items():
+        if count:
+            print(f"issue in {count:,}: {issue}")
+    if frame["split"].notna().any():
+        for official in OfficialSplit()(table):
+            report = describe_leaks(official, table)
+            print(f"split {official.name}: {dict(official.counts)}")
+            for leak in report.leaks:
+                print(f"  leak: {leak}")
+
+
+def _protocol(options: argparse.Namespace) -> SplitProtocol:
+    listed = read_table(options.listed, extra=None) if options.listed else None
+    given = {"repeats": options.repeats, "listed": listed}
+    if Path(options.protocol).suffix.lower() in (".yaml", ".yml"):
+        document = _yaml(Path(options.protocol))
+        # The unified benchmark's split files are lists; a protocol of one's own is a mapping.
+        kind = UnifiedBenchmark if isinstance(document, list) else CustomProtocol
+        protocol: SplitProtocol = _with_options(kind.from_object, document, **given)
+    else:
+        protocol = _with_options(protocol_class(options.protocol), **given)
+    return protocol
+
+
+def _with_options(function: Callable[..., Any], *values: Any, **options: Any) -> Any:
+    """Call `function` with the options that were given; refuse those that it does not take."""
+    given = {name: value for name, value in options.items() if value is not None}
+    takes = inspect.signature(function).parameters
+    for name in given:
+        if name not in takes:
+            raise UsageError(f"--{name.replace('_', '-')} does not go with this choice")
+    lacking = [
+        name
+        for name, parameter in list(takes.items())[len(values) :]
+        if parameter.default is inspect.Parameter.empty and name not in given
+    ]
+    if lacking:
+        flags = {"columns": "--mapping", "root": "--pictures"}
+        raise UsageError(
+            "this choice also needs "
+            + ", ".join(flags.get(n, f"--{n.replace('_', '-')}") for n in lacking)
+        )
+    return function(*values, **given)
+
+
+def _yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read as YAML: {error}") from error
