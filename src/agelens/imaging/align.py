@@ -11,6 +11,10 @@ import numpy as np
 from agelens.imaging.templates import Template
 from agelens.records import RGB, Chip, Face, Floats
 
+# Shrunk straight to the chip's scale and then turned, a face is smoothed twice and loses
+# wrinkles: on 1,200 UTKFace photos the default model erred by 12.1 years over the age of 60,
+# with a first step to 1.25 times that scale by 11.4.
+_FIRST_STEP = 1.25
 _EDGE_PX = 2  # bilinear sampling looks one pixel beyond the chip; the second is for rounding
 
 
@@ -67,7 +71,7 @@ def warp(rgb: RGB, matrix: Floats, size: int) -> RGB:
     """Sample a chip [size, size, 3] from `rgb`; `matrix` [2, 3] maps photo to chip pixels.
 
     Where the chip is smaller than the face, the part of the photo under it is first
-    averaged down to the chip's scale: plain bilinear sampling would alias, which cost
+    averaged down near the chip's scale: plain bilinear sampling would alias, which cost
     0.2 years of error on FG-NET.
     """
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
@@ -78,9 +82,10 @@ def warp(rgb: RGB, matrix: Floats, size: int) -> RGB:
         return np.zeros((size, size, 3), dtype=np.uint8)
     window = rgb[top:bottom, left:right]
     window_to_photo = np.array([[1.0, 0, left], [0, 1, top], [0, 0, 1]])
-    if scale < 1:
+    first = scale * _FIRST_STEP
+    if first < 1:
         height, width = window.shape[:2]
-        small_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
+        small_wh = (max(1, round(width * first)), max(1, round(height * first)))
         window = cv2.resize(window, small_wh, interpolation=cv2.INTER_AREA).astype(np.uint8)
         step_x, step_y = width / small_wh[0], height / small_wh[1]
         # Pixel centres: small pixel u covers step photo pixels, its centre is (u + 1/2) step - 1/2.
