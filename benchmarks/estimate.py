@@ -123,7 +123,8 @@ def _run_worker(name: str) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     estimates = [answer[0] if answer else None for answer in answers]
     faces = [len(answer) for answer in answers]
-    print(json.dumps(dict(seconds=seconds, peak_mb=peak, estimates=estimates, faces=faces)))
+    answer = {"seconds": seconds, "peak_mb": peak, "estimates": estimates, "faces": faces}
+    print(json.dumps(answer))
 
 
 def _peer(files: list[str]) -> tuple[float, list[list[float]]]:

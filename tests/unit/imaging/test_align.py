@@ -140,7 +140,7 @@ def test_shrinking_comes_near_the_mean_of_blocks(astronaut: RGB) -> None:
     plain = cv2.warpAffine(astronaut, matrix, (64, 64), flags=cv2.INTER_LINEAR)
     away = np.abs(warp(astronaut, matrix, SIZE) - means).mean()
     assert away < 3
-    assert away < np.abs(plain - means).mean() / 2
+    assert away < np.abs(plain - means).mean() * 0.75
 
 
 def test_the_photo_outside_the_chip_does_not_matter(astronaut: RGB) -> None:

@@ -1,0 +1,127 @@
+"""One look at every picture of a table: is it there, what are its bytes, pixels and hash."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from agelens.data.audit.perceptual_hash import WORDS, Hashes, perceptual_hash
+from agelens.data.store.outcomes import PictureSource, picture_source
+from agelens.errors import PhotoError
+from agelens.imaging.detectors import Detector
+from agelens.imaging.photos import read_photo
+from agelens.inference.ordered import ordered_map
+from agelens.records import RGB
+from agelens.tables import SampleTable
+
+Root: TypeAlias = str | Path | Mapping[str, str | Path] | PictureSource
+
+_NO_HASH = np.zeros(WORDS, dtype=np.uint64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pictures:
+    """What was seen of a table's pictures, each of them once.
+
+    `frame` has a row a picture: `dataset`, `path`, `status` (as in `PhotoError`), `message`,
+    `sha256` of its bytes and `pixels` of its upright pixels, `faces` found (missing where nobody
+    looked), `hashed` (false for a blank or unreadable one). `place` [N] is the picture of each
+    row of the table; `hashes` [P, 5] and `mirrored` are those of `perceptual_hash`.
+    """
+
+    frame: pd.DataFrame
+    place: np.ndarray
+    hashes: Hashes
+    mirrored: Hashes | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    source: PictureSource
+    detector: Detector | None
+    mirrored: bool
+
+    def __call__(self, picture: tuple[str, str]) -> tuple[dict[str, object], Hashes, Hashes]:
+        dataset, path = picture
+        try:
+            source = self.source(dataset, path)
+            rgb = read_photo(source, name=path).rgb
+            data = _bytes_sha256(source)
+        except PhotoError as error:
+            seen = {"status": error.status, "message": str(error), "hashed": False}
+            return seen, _NO_HASH, _NO_HASH
+        straight = perceptual_hash(rgb)
+        mirror = perceptual_hash(rgb, mirrored=True) if self.mirrored else None
+        seen = {
+            "status": "ok",
+            "sha256": data,
+            "pixels": _pixels_sha256(rgb),
+            "faces": None if self.detector is None else len(self.detector.detect(rgb)),
+            "hashed": straight is not None,
+        }
+        first, second = (_NO_HASH if bits is None else bits for bits in (straight, mirror))
+        return seen, first, second
+
+
+def look_at_pictures(
+    table: SampleTable,
+    root: Root,
+    *,
+    detector: Detector | None = None,
+    mirrored: bool = False,
+    workers: int | None = None,
+) -> Pictures:
+    """Read every picture of `table` once; what cannot be read is a row with its status.
+
+    Args:
+        table: rows may share a picture.
+        root: the dataset's root; roots by dataset; or a function of dataset and path.
+        detector: counts the faces; None to save the time.
+        mirrored: hash mirror images as well.
+        workers: threads; all available cores by default.
+
+    Raises:
+        UsageError: a dataset without a root, or a root that holds none of the pictures.
+    """
+    names = table.frame[["dataset", "path"]].astype(object)
+    place = names.groupby(["dataset", "path"], sort=False).ngroup().to_numpy()
+    frame = names.drop_duplicates().reset_index(drop=True)
+    look = _Look(picture_source(root, table), detector, mirrored)
+    threads = workers or len(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(threads, thread_name_prefix="agelens") as pool:
+        pictures = frame.itertuples(index=False, name=None)
+        seen = list(ordered_map(pool, look, pictures, window=4 * threads))
+    columns = ("status", "message", "sha256", "pixels", "faces", "hashed")
+    facts = {name: pd.Series([row.get(name) for row, _, _ in seen]) for name in columns}
+    words = np.array([both for _, *both in seen], dtype=np.uint64).reshape(-1, 2, WORDS)
+    return Pictures(
+        frame.assign(**facts),
+        place,
+        words[:, 0].copy(),
+        words[:, 1].copy() if mirrored else None,
+    )
+
+
+def _bytes_sha256(source: object) -> str:
+    if isinstance(source, bytes | bytearray | memoryview):
+        return hashlib.sha256(source).hexdigest()
+    if isinstance(source, str | os.PathLike):
+        with Path(source).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    return ""  # pixels that never were a file
+
+
+def _pixels_sha256(rgb: RGB) -> str:
+    digest = hashlib.sha256(
+        np.array(rgb.shape[:2], dtype="<u4").tobytes()
+    )  # 2 x 8 pixels are not 4 x 4
+    digest.update(np.ascontiguousarray(rgb).data)
+    return digest.hexdigest()

@@ -1,0 +1,131 @@
+"""What an audit found, as records, files and a page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from agelens.data.explore.page import Page, Section
+from agelens.errors import TableError
+from agelens.version import __version__
+
+PAGE_NAME: Final = "index.html"
+REPORT_NAME: Final = "audit.json"
+FINDINGS_NAME: Final = "findings.csv"
+DUPLICATES_NAME: Final = "near_duplicates.csv"
+
+_ROWS_SHOWN: Final = 200
+_HOLDS_FACES: Final = (
+    "This folder holds pictures of people and what is said about them. It is for your own eyes on "
+    "this machine: keep it outside any repository, and delete it once the labels are settled."
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finding:
+    """One kind of fault; `rows` has `sample_id`, `detail` and perhaps more.
+
+    `pictures` names the contact sheets that show it.
+    """
+
+    kind: str
+    title: str
+    explanation: str
+    rows: pd.DataFrame
+    pictures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AuditReport:
+    """What `audit` found in a table of `samples` rows.
+
+    `statuses` counts the pictures by status. `duplicates` is the near-duplicate group by
+    `sample_id`, of samples that are not alone in theirs: what the leak check of a split takes.
+    """
+
+    name: str
+    samples: int
+    statuses: Mapping[str, int]
+    findings: tuple[Finding, ...]
+    duplicates: pd.Series
+    folder: Path
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rows found by kind of fault."""
+        return {finding.kind: len(finding.rows) for finding in self.findings}
+
+    @property
+    def page(self) -> Path:
+        """Where the page is."""
+        return self.folder / PAGE_NAME
+
+    def __getitem__(self, kind: str) -> Finding:
+        """The finding of that kind."""
+        return next(finding for finding in self.findings if finding.kind == kind)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON types; the rows are in the CSVs."""
+        return {
+            "table": self.name,
+            "samples": self.samples,
+            "pictures": dict(self.statuses),
+            "findings": self.counts,
+            "near_duplicate_groups": int(self.duplicates.nunique()),
+            "agelens_version": __version__,
+        }
+
+
+def write_report(report: AuditReport, folder: Path) -> None:
+    """Write the page, `audit.json`, `findings.csv` and `near_duplicates.csv` into `folder`."""
+    text = json.dumps(report.as_json(), indent=2, ensure_ascii=False)
+    (folder / REPORT_NAME).write_text(text + "\n", encoding="utf-8")
+    rows = [finding.rows.assign(kind=finding.kind) for finding in report.findings]
+    columns = ["kind", "sample_id", "detail"]
+    findings = pd.concat([pd.DataFrame(columns=columns, dtype=object), *rows])[columns]
+    findings.to_csv(folder / FINDINGS_NAME, index=False)
+    report.duplicates.to_csv(folder / DUPLICATES_NAME)
+    (folder / PAGE_NAME).write_text(_page(report).to_html(), encoding="utf-8")
+
+
+def read_duplicates(folder: str | Path) -> pd.Series:
+    """The near-duplicate group by `sample_id` that an audit wrote into `folder`.
+
+    Raises:
+        TableError: there is none, or it is damaged.
+    """
+    path = Path(folder) / DUPLICATES_NAME
+    try:
+        rows = pd.read_csv(path, dtype="str", keep_default_na=False)
+        return rows.set_index("sample_id")["group"].astype(np.int64)
+    except (OSError, ValueError, KeyError) as bad:
+        raise TableError(f"{path} holds no near-duplicates of an audit: {bad}") from bad
+
+
+def _page(report: AuditReport) -> Page:
+    faulty = pd.DataFrame({"what": list(report.counts), "rows": list(report.counts.values())})
+    pictures = pd.DataFrame(list(report.statuses.items()), columns=["status", "pictures"])
+    first = Section(
+        "Summary",
+        [f"{report.samples:,} rows."],
+        [("Pictures", pictures), ("Findings", faulty)],
+        warning=_HOLDS_FACES,
+    )
+    return Page(f"Audit of {report.name}", [first, *map(_section, report.findings)])
+
+
+def _section(finding: Finding) -> Section:
+    count = len(finding.rows)
+    shown = f" The first {_ROWS_SHOWN} are shown." if count > _ROWS_SHOWN else ""
+    return Section(
+        finding.title,
+        [finding.explanation, f"{count:,} rows, all of them in {FINDINGS_NAME}.{shown}"],
+        [("Rows", finding.rows[:_ROWS_SHOWN])],
+        finding.pictures,
+    )

@@ -1,0 +1,125 @@
+"""Drawing a table: figures, facts and the page that holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from agelens.data.explore.age_figures import age_histogram, age_histogram_by_split, ages_by
+from agelens.data.explore.canvas import save
+from agelens.data.explore.count_figures import (
+    faces_per_subject,
+    gender_by_ethnicity,
+    missing_values,
+    word_counts,
+)
+from agelens.data.explore.facts import issues, label_kinds, limits_of_use, table_facts
+from agelens.data.explore.folder import whole_folder
+from agelens.data.explore.page import Page, Section
+from agelens.data.explore.samples import random_samples
+from agelens.data.explore.side import Side, sides
+from agelens.tables import SampleTable
+
+PAGE_NAME: Final = "index.html"
+
+_Draw: TypeAlias = Callable[[Sequence[Side]], Figure | str]
+_HOLDS_FACES: Final = (
+    "This folder holds pictures of people: keep it outside any repository, and do not pass it on."
+)
+
+
+def explore(
+    table: SampleTable,
+    output: str | Path,
+    *,
+    root: str | Path | None = None,
+    against: SampleTable | None = None,
+    against_root: str | Path | None = None,
+    seed: int = 0,
+) -> Path:
+    """Write figures of `table` and a page with them, `index.html`, into the folder `output`.
+
+    The page needs no network and runs no scripts; its PNGs lie beside it. A column without any
+    value gives a sentence instead of a figure. The folder appears whole or not at all.
+
+    Args:
+        table: what to look at.
+        output: a folder, new or empty.
+        root: the table's root; without it no pictures are shown. Those that are absent or
+            cannot be read are counted.
+        against: another table, drawn beside the first on the same scales.
+        against_root: its root.
+        seed: for the choice of the pictures, and of the ages where a violin has too many.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        UsageError: the folder holds something.
+        OutputError: it cannot be written.
+    """
+    shown = sides(table, against)
+    roots = [None if given is None else Path(given) for given in (root, against_root)]
+    page = Page(" and ".join(side.name for side in shown), _facts(shown))
+    with whole_folder(Path(output)) as folder:
+        page.sections.extend(_pictures(shown, roots, folder, seed))
+        for name, (title, draw) in _figures(seed).items():
+            page.sections.append(_drawn(folder, f"{name}.png", title, draw(shown)))
+        (folder / PAGE_NAME).write_text(page.to_html(), encoding="utf-8")
+    return Path(output) / PAGE_NAME
+
+
+def _facts(shown: Sequence[Side]) -> list[Section]:
+    limits = dict.fromkeys(text for side in shown for text in limits_of_use(side))
+    return [
+        Section("What is in it", tables=[(side.name, table_facts(side)) for side in shown]),
+        Section("What it may not be used for", list(limits)),
+        Section("Kinds of ages", tables=[(side.name, label_kinds(side)) for side in shown]),
+        Section("Issues", tables=[(side.name, issues(side)) for side in shown]),
+    ]
+
+
+def _figures(seed: int) -> dict[str, tuple[str, _Draw]]:
+    random = np.random.default_rng(seed)
+    return {
+        "ages": ("Ages", age_histogram),
+        "ages_by_split": ("Ages by split", age_histogram_by_split),
+        "age_kinds": ("Label kinds", partial(word_counts, column="age_kind")),
+        "gender": ("Gender", partial(word_counts, column="gender")),
+        "ethnicity": ("Ethnicity", partial(word_counts, column="ethnicity")),
+        "gender_by_ethnicity": ("Gender by ethnicity", gender_by_ethnicity),
+        "ages_by_gender": ("Ages by gender", partial(ages_by, column="gender", random=random)),
+        "ages_by_ethnicity": (
+            "Ages by ethnicity",
+            partial(ages_by, column="ethnicity", random=random),
+        ),
+        "faces_per_subject": ("Faces per subject", faces_per_subject),
+        "missing_values": ("Missing values", missing_values),
+    }
+
+
+def _pictures(
+    shown: Sequence[Side], roots: Sequence[Path | None], folder: Path, seed: int
+) -> Iterator[Section]:
+    for number, (side, root) in enumerate(zip(shown, roots, strict=False), start=1):
+        if root is None:
+            continue
+        figure, line = random_samples(side, root, np.random.default_rng(seed))
+        name = f"samples_{number}.png"
+        if figure is None:
+            yield Section("Random samples", [line])
+            continue
+        save(figure, folder / name)
+        yield Section("Random samples", [line], images=[name], warning=_HOLDS_FACES)
+
+
+def _drawn(folder: Path, name: str, title: str, figure: Figure | str) -> Section:
+    if isinstance(figure, str):
+        return Section(title, [figure])
+    save(figure, folder / name)
+    return Section(title, images=[name])

@@ -1,0 +1,94 @@
+"""A plain HTML page: headings, sentences, tables and the pictures beside it. No scripts.
+
+Whatever comes from a table is somebody else's text: all of it is escaped here, and the page
+forbids scripts on top of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any, Final
+
+import pandas as pd
+
+_HEAD: Final = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta http-equiv="Content-Security-Policy" content="script-src 'none'; object-src 'none'">
+<title>{title}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem;
+       color: #1c1c1c; background: #fff; }}
+h2 {{ border-top: 1px solid #ccc; padding-top: 1rem; margin-top: 2rem; }}
+img {{ max-width: 100%; height: auto; display: block; }}
+table {{ border-collapse: collapse; margin: .5rem 0 1rem; }}
+caption {{ text-align: left; font-weight: 600; }}
+th, td {{ padding: .15rem .8rem .15rem 0; text-align: left; vertical-align: top;
+         border-bottom: 1px solid #eee; overflow-wrap: anywhere; }}
+td.number {{ text-align: right; font-variant-numeric: tabular-nums; }}
+.warning {{ background: #fff3d6; border-left: .3rem solid #b97a00; padding: .5rem 1rem; }}
+.tables {{ display: flex; flex-wrap: wrap; gap: 0 3rem; }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of a page; tables, under their captions, stand side by side where they fit."""
+
+    title: str
+    lines: Sequence[str] = ()
+    tables: Sequence[tuple[str, pd.DataFrame]] = ()
+    images: Sequence[str] = ()
+    warning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A title and its sections."""
+
+    title: str
+    sections: list[Section] = field(default_factory=list)
+
+    def to_html(self) -> str:
+        """The whole page; every text in it is escaped."""
+        parts = [part for section in self.sections for part in _section(section)]
+        return _HEAD.format(title=escape(self.title)) + "\n".join(parts) + "\n</body>\n</html>\n"
+
+
+def _section(section: Section) -> Iterator[str]:
+    title = escape(section.title)
+    yield f"<h2>{title}</h2>"
+    if section.warning:
+        yield f'<p class="warning">{escape(section.warning)}</p>'
+    yield from (f"<p>{escape(line)}</p>" for line in section.lines)
+    if section.tables:
+        yield '<div class="tables">'
+        yield from (_table(caption, frame) for caption, frame in section.tables)
+        yield "</div>"
+    yield from (f'<img src="{escape(name)}" alt="{title}">' for name in section.images)
+
+
+def _table(caption: str, frame: pd.DataFrame) -> str:
+    if not len(frame):
+        return f"<p>{escape(caption)}: none</p>"
+    head = "".join(f"<th>{escape(str(name))}</th>" for name in frame.columns)
+    rows = "\n".join(
+        f"<tr>{''.join(map(_cell, row))}</tr>" for row in frame.itertuples(index=False)
+    )
+    return f"<table><caption>{escape(caption)}</caption>\n<tr>{head}</tr>\n{rows}\n</table>"
+
+
+def _cell(value: Any) -> str:
+    if pd.api.types.is_integer(value):
+        return f'<td class="number">{value:,}</td>'
+    if pd.api.types.is_float(value):
+        return f'<td class="number">{"" if pd.isna(value) else format(value, ".4g")}</td>'
+    return f"<td>{'' if pd.isna(value) else escape(str(value))}</td>"

@@ -1,0 +1,120 @@
+"""`store.json`: what a store is, how it was made, of what, and the hash of each shard."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+from agelens.errors import DatasetError
+
+CARD_NAME: Final = "store.json"
+FORMAT: Final = "agelens chip store"
+FORMAT_VERSION: Final = 1
+
+
+def shard_name(number: int) -> str:
+    """The file of a store's shard `number`."""
+    return f"chips-{number:05d}.arrow"
+
+
+@dataclass(frozen=True, slots=True)
+class ShardEntry:
+    """One shard: its file in the store's folder, rows, size, hash, and rows by status."""
+
+    file: str
+    rows: int
+    size_bytes: int
+    sha256: str
+    statuses: Mapping[str, int]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types by name."""
+        return asdict(self) | {"statuses": dict(self.statuses)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreCard:
+    """The card of a whole store.
+
+    `settings` are those of `agelens.data.store.settings.StoreSettings`, as plain JSON
+    types; `table_sha256` is the hash of the table that it was made from. `datasets` and
+    `age_kinds` count rows by name, `statuses` by what became of them.
+    """
+
+    settings: Mapping[str, Any]
+    table_sha256: str
+    datasets: Mapping[str, int]
+    age_kinds: Mapping[str, int]
+    statuses: Mapping[str, int]
+    shards: tuple[ShardEntry, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows of the store, whatever their status."""
+        return sum(shard.rows for shard in self.shards)
+
+    def to_bytes(self) -> bytes:
+        """The content of `store.json`."""
+        document = {"format": FORMAT, "format_version": FORMAT_VERSION, "rows": self.rows}
+        document |= asdict(self)
+        return json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """The card in `folder`.
+
+        Raises:
+            DatasetError: there is none; it is damaged; or another version made the store.
+        """
+        path = folder / CARD_NAME
+        try:
+            document = json.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise DatasetError(f"{path}: cannot be read as a store's card ({error})") from error
+        if not isinstance(document, dict) or document.get("format") != FORMAT:
+            raise DatasetError(f"{path}: is not the card of a chip store")
+        _check_version(path, document)
+        return cls._parsed(path, document)
+
+    @classmethod
+    def _parsed(cls, path: Path, document: dict[str, Any]) -> Self:
+        try:
+            shards = tuple(ShardEntry(**entry) for entry in document["shards"])
+            plain = {name: document[name] for name in cls.__slots__ if name != "shards"}
+        except (KeyError, TypeError) as error:
+            raise DatasetError(f"{path}: is damaged, an entry lacks or is odd: {error}") from error
+        return cls(**plain, shards=shards)
+
+
+def check_shard(folder: Path, entry: ShardEntry, *, content: bool) -> None:
+    """Check that a shard is there, of its size, and where `content` also of its hash.
+
+    Raises:
+        DatasetError: it is not; the message names it.
+    """
+    path = folder / entry.file
+    again = "copy it again from where the store came, or prepare the store anew"
+    if not path.is_file():
+        raise DatasetError(f"{path}: this shard of the store is missing; {again}")
+    size = path.stat().st_size
+    if size != entry.size_bytes:
+        raise DatasetError(f"{path}: has {size} bytes, not {entry.size_bytes}; {again}")
+    if content:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != entry.sha256:
+            raise DatasetError(f"{path}: its content changed (sha256 {found[:12]}…); {again}")
+
+
+def _check_version(path: Path, document: dict[str, Any]) -> None:
+    version = document.get("format_version")
+    if version != FORMAT_VERSION:
+        maker = document.get("settings", {}).get("agelens_version", "of unknown version")
+        raise DatasetError(
+            f"{path}: the store has format version {version!r}, this agelens reads "
+            f"{FORMAT_VERSION}; open it with the agelens that made it ({maker}), or prepare it anew"
+        )

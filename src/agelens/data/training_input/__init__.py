@@ -1,0 +1,25 @@
+"""From a chip store to batches for a network; torch is needed from here on."""
+
+from agelens.data.training_input.age_weights import (
+    AGE_WEIGHTS,
+    class_balanced_weights,
+    lds_weights,
+    uniform_weights,
+)
+from agelens.data.training_input.chip_dataset import ChipBatch, ChipDataset
+from agelens.data.training_input.loader import age_sampler, chip_loader
+from agelens.data.training_input.presets import PRESETS, Preset, preset_named
+
+__all__ = [
+    "AGE_WEIGHTS",
+    "PRESETS",
+    "ChipBatch",
+    "ChipDataset",
+    "Preset",
+    "age_sampler",
+    "chip_loader",
+    "class_balanced_weights",
+    "lds_weights",
+    "preset_named",
+    "uniform_weights",
+]

@@ -1,0 +1,169 @@
+"""`agelens data`, as its user types it, on a small dataset in its owner's layout."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from agelens.data.store import ChipStore
+from agelens.tables import read_table
+
+Agelens = Callable[..., Any]
+
+
+@pytest.fixture
+def fgnet(tmp_path: Path, head: Any) -> Path:
+    """Two people at three ages each, as FG-NET ships them; one photo is damaged."""
+    images = tmp_path / "FGNET" / "images"
+    images.mkdir(parents=True)
+    for name in ("001A02", "001A10", "001a30", "002A05", "002A06b", "002A40"):
+        Image.fromarray(head).save(images / f"{name}.JPG", quality=95)
+    (images / "002A40.JPG").write_bytes(b"no photo")
+    return images.parent
+
+
+@pytest.fixture
+def table(fgnet: Path, agelens: Agelens, tmp_path: Path) -> Path:
+    path = tmp_path / "t.parquet"
+    assert agelens("data", "read", "fgnet", fgnet, "--output", path).status == 0
+    return path
+
+
+def test_list_names_datasets_formats_and_protocols(agelens: Agelens) -> None:
+    run = agelens("data", "list", "--json")
+    listed = json.loads(run.out)
+    assert run.status == 0
+    assert {row["dataset"] for row in listed["datasets"]} >= {"agedb", "utkface", "ms1mv3"}
+    assert {row["format"] for row in listed["formats"]} == {
+        *("rapl", "ldl", "coral", "unified", "mapped")
+    }
+    assert {row["protocol"] for row in listed["protocols"]} >= {"lopo", "subject-k-fold", "hash"}
+
+
+def test_read_says_what_it_found(fgnet: Path, agelens: Agelens, tmp_path: Path) -> None:
+    run = agelens("data", "read", "fgnet", fgnet, "-o", tmp_path / "t.csv")
+    assert "6 samples of fgnet" in run.out
+    assert "ages 2 to 40 years" in run.out
+    assert "2 people" in run.out
+    assert len(read_table(tmp_path / "t.csv")) == 6
+
+
+def test_a_wrong_root_says_what_was_looked_for(agelens: Agelens, tmp_path: Path) -> None:
+    (tmp_path / "readme.txt").write_text("nothing here", encoding="utf-8")
+    run = agelens("data", "read", "utkface", tmp_path, "-o", tmp_path / "t.parquet")
+    assert run.status == 2
+    assert "readme.txt" in run.err
+    assert not (tmp_path / "t.parquet").exists()
+
+
+def test_an_unknown_dataset_lists_the_valid_ones(agelens: Agelens, tmp_path: Path) -> None:
+    run = agelens("data", "read", "fgnett", tmp_path, "-o", tmp_path / "t.parquet")
+    assert run.status == 2
+    assert "Did you mean 'fgnet'?" in run.err
+    assert "rapl" in run.err
+
+
+def test_a_rapl_list_shows_its_leak_when_it_is_read(agelens: Agelens, tmp_path: Path) -> None:
+    rows = ["filename,age,gender,fold"]
+    rows += [f"{n}_MariaCallas_{30 + n}_f.jpg,{30 + n},1,{fold}" for n, fold in enumerate(
+        ("train", "train", "val", "test")
+    )]  # fmt: skip
+    (tmp_path / "agedb.csv").write_text("\n".join(rows), encoding="utf-8")
+    run = agelens(
+        *("data", "read", "rapl", tmp_path / "agedb.csv", "--dataset", "agedb"),
+        *("-o", tmp_path / "t.parquet"),
+    )
+    assert run.status == 0
+    assert "leak: 1 of 1 validation subjects also in training" in run.out
+
+
+def test_a_list_needs_its_dataset(agelens: Agelens, tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text("filename,age,fold\na.jpg,3,train\n", encoding="utf-8")
+    run = agelens("data", "read", "rapl", tmp_path / "l.csv", "-o", tmp_path / "t.parquet")
+    assert run.status == 2
+    assert "--dataset" in run.err
+
+
+def test_own_data_through_a_mapping(agelens: Agelens, tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("file,Age,sex\na.jpg,31,1\nb.jpg,7,0\n", encoding="utf-8")
+    (tmp_path / "m.yaml").write_text(
+        'path: file\nage_years: Age\ngender: [sex, {"0": male, "1": female}]\n', encoding="utf-8"
+    )
+    run = agelens(
+        *("data", "read", "mapped", tmp_path / "p.csv", "--mapping", tmp_path / "m.yaml"),
+        *("--dataset", "ours", "--age-kind", "real", "-o", tmp_path / "t.parquet"),
+    )
+    assert run.status == 0, run.err
+    frame = read_table(tmp_path / "t.parquet").frame
+    assert frame["age_years"].tolist() == [31, 7]
+    assert frame["gender"].tolist() == ["female", "male"]
+
+
+def test_split_refuses_leaks_unless_allowed(table: Path, agelens: Agelens, tmp_path: Path) -> None:
+    leaking = ("data", "split", table, "--protocol", "random-80-20", "-o", tmp_path / "s")
+    refused = agelens(*leaking)
+    assert refused.status == 2
+    assert "also in training" in refused.err
+    assert not (tmp_path / "s").exists()
+    allowed = agelens(*leaking, "--allow-leaks")
+    assert allowed.status == 0
+    report = json.loads((tmp_path / "s" / "split.json").read_text(encoding="utf-8"))
+    assert report["subject_exclusive"] is False
+    assert (tmp_path / "s" / "train.csv").is_file()
+
+
+def test_split_by_a_protocol_of_ones_own(table: Path, agelens: Agelens, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(
+        'name: by-hand\nsplits:\n  - train: {subject: "001"}\n    test: {subject: "002"}\n',
+        encoding="utf-8",
+    )
+    run = agelens("data", "split", table, "--protocol", mine, "-o", tmp_path / "s")
+    assert run.status == 0, run.err
+    assert "train 3, test 3" in run.out
+
+
+def test_an_option_that_does_not_fit_is_named(
+    table: Path, agelens: Agelens, tmp_path: Path
+) -> None:
+    run = agelens(
+        *("data", "split", table, "--protocol", "lopo", "--repeats", "3", "-o", tmp_path / "s")
+    )
+    assert run.status == 2
+    assert "--repeats" in run.err
+
+
+def test_prepare_explore_audit_convert(
+    table: Path, fgnet: Path, agelens: Agelens, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    prepared = agelens("data", "prepare", table, "--root", fgnet, "-o", store, "--two-pass")
+    assert prepared.status == 3, "one photo is damaged, and its row says so"
+    assert "1 unreadable" in prepared.out
+    assert ChipStore.open(store).has_chip.sum() == 5
+    again = agelens("data", "prepare", table, "--root", fgnet, "-o", store, "--two-pass")
+    assert "6 of them from an earlier run" in again.out
+
+    placed = tmp_path / "store.parquet"
+    assert read_table(placed, extra=None).frame["rotated_x1"].notna().sum() == 5
+    split = agelens("data", "convert", placed, "--to", "rapl", "-o", tmp_path / "l.csv")
+    assert split.status == 2, "no row is in a part yet"
+
+    audited = agelens("data", "audit", table, "--root", fgnet, "-o", tmp_path / "audit")
+    assert audited.status == 0, audited.err
+    assert (tmp_path / "audit" / "index.html").is_file()
+    joined = agelens(
+        *("data", "split", table, "--protocol", "lopo", "--audit", tmp_path / "audit"),
+        *("-o", tmp_path / "s"),
+    )
+    assert joined.status == 0, joined.err
+    assert "near-duplicate with the person" in joined.out, "all photos are one picture"
+
+    explored = agelens("data", "explore", table, "--root", fgnet, "-o", tmp_path / "seen")
+    assert explored.status == 0
+    assert (tmp_path / "seen" / "index.html").is_file()
