@@ -151,8 +151,16 @@ def test_prepare_explore_audit_convert(
 
     placed = tmp_path / "store.parquet"
     assert read_table(placed, extra=None).frame["rotated_x1"].notna().sum() == 5
-    split = agelens("data", "convert", placed, "--to", "rapl", "-o", tmp_path / "l.csv")
-    assert split.status == 2, "no row is in a part yet"
+    early = agelens("data", "convert", placed, "--to", "ldl", "-o", tmp_path)
+    assert early.status == 2, "no row is in a part yet"
+    by_person = ("data", "split", placed, "--protocol", "hash", "-o", tmp_path / "hash")
+    split = agelens(*by_person, "--split-table", tmp_path / "parts.parquet")
+    assert split.status == 0, split.err
+    lists = agelens("data", "convert", tmp_path / "parts.parquet", "--to", "ldl", "-o", tmp_path)
+    assert lists.status == 0, lists.err
+    assert "5 rows" in lists.out
+    first = next(tmp_path.glob("fgnet_*_align.csv")).read_text(encoding="utf-8").splitlines()
+    assert first[0].startswith("photo,age,deg,box1,box2,box3,box4")
 
     audited = agelens("data", "audit", table, "--root", fgnet, "-o", tmp_path / "audit")
     assert audited.status == 0, audited.err

@@ -133,6 +133,12 @@ def _split(parser: Parser) -> None:
         "--listed", type=Path, metavar="TABLE", help="the published list, read (rapl, unified)"
     )
     parser.add_argument(
+        "--split-table",
+        type=Path,
+        metavar="TABLE",
+        help="also write the table with its split column set; of several splits, one each",
+    )
+    parser.add_argument(
         "--allow-leaks", action="store_true", help="write a leaking split; the report says so"
     )
 

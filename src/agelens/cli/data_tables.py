@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 
 from agelens.cli.registries import show
@@ -19,6 +20,7 @@ from agelens.data.splits import (
     PROTOCOLS,
     CustomProtocol,
     OfficialSplit,
+    Split,
     SplitProtocol,
     UnifiedBenchmark,
     describe_leaks,
@@ -116,8 +118,21 @@ def split(options: argparse.Namespace) -> int:
             print(f"  leak: {leak}")
         for note in one.notes:
             print(f"  {note}")
+        if options.split_table:
+            target = options.split_table
+            if len(splits) > 1:
+                target = target.with_stem(f"{target.stem}-{one.name}")
+            write_table(_with_parts(table, one), target)
+            print(f"  wrote {target}")
     print(f"wrote {options.output}")
     return 0
+
+
+def _with_parts(table: SampleTable, split: Split) -> SampleTable:
+    """`table` with the parts of `split` in its split column; rows in no part have none."""
+    words = pd.array([*split.part_names, pd.NA], dtype="string")
+    parts = pd.Series(words.take(split.codes_for(table)), index=table.frame.index)
+    return SampleTable(table.frame.assign(split=parts), table.extra)
 
 
 def _describe(table: SampleTable) -> None:
