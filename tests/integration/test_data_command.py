@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -126,6 +127,34 @@ def test_split_by_a_protocol_of_ones_own(table: Path, agelens: Agelens, tmp_path
     run = agelens("data", "split", table, "--protocol", mine, "-o", tmp_path / "s")
     assert run.status == 0, run.err
     assert "train 3, test 3" in run.out
+
+
+def test_folders_go_out_and_come_back_as_the_unified_benchmarks(
+    agelens: Agelens, tmp_path: Path, head: Any
+) -> None:
+    images = tmp_path / "FGNET" / "images"
+    images.mkdir(parents=True)
+    for person in range(1, 21):
+        for age in (5, 25):
+            Image.fromarray(head).save(images / f"{person:03}A{age:02}.JPG")
+    table, out = tmp_path / "t.parquet", tmp_path / "folds"
+    agelens("data", "read", "fgnet", images.parent, "-o", table)
+    run = agelens("data", "split", table, "--protocol", "subject-k-fold", "-o", out)
+    assert run.status == 0, run.err
+    database = tmp_path / "fgnet.json"
+    run = agelens("data", "convert", out / "folders.parquet", "--to", "unified", "-o", database)
+    assert run.status == 0, run.err
+    agelens("data", "read", "unified", database, "--dataset", "fgnet", "-o", tmp_path / "u.parquet")
+    again = tmp_path / "again"
+    run = agelens(
+        *("data", "split", tmp_path / "u.parquet", "--protocol", out / "unified.yaml", "-o", again)
+    )
+    assert run.status == 0, run.err
+    for number in range(5):
+        ours, theirs = (
+            pd.read_csv(folder / f"split_{number}" / "test.csv")["path"] for folder in (out, again)
+        )
+        assert {Path(p).name for p in ours} == {Path(p).name for p in theirs} != set()
 
 
 def test_an_option_that_does_not_fit_is_named(

@@ -19,9 +19,11 @@ from agelens.data.formats import FORMATS
 from agelens.data.splits import (
     PROTOCOLS,
     CustomProtocol,
+    DatabaseFolders,
     OfficialSplit,
     Split,
     SplitProtocol,
+    SubjectKFold,
     UnifiedBenchmark,
     describe_leaks,
     protocol_class,
@@ -107,7 +109,8 @@ def split(options: argparse.Namespace) -> int:
     """Split a table and write the parts; leaks are refused unless they are allowed."""
     table = read_table(options.table, extra=None)
     duplicates = read_duplicates(options.audit) if options.audit else None
-    splits = _protocol(options)(table, seed=options.seed, duplicates=duplicates)
+    protocol = _protocol(options)
+    splits = protocol(table, seed=options.seed, duplicates=duplicates)
     reports = write_splits(
         splits, table, options.output, duplicates=duplicates, allow_leaks=options.allow_leaks
     )
@@ -124,8 +127,22 @@ def split(options: argparse.Namespace) -> int:
                 target = target.with_stem(f"{target.stem}-{one.name}")
             write_table(_with_parts(table, one), target)
             print(f"  wrote {target}")
+    if isinstance(protocol, SubjectKFold):
+        folds = protocol.folds(table, seed=options.seed, duplicates=duplicates)
+        _write_folders(
+            SampleTable(table.frame.assign(fold=folds), table.extra), protocol, options.output
+        )
     print(f"wrote {options.output}")
     return 0
+
+
+def _write_folders(table: SampleTable, protocol: SubjectKFold, folder: Path) -> None:
+    """The unified benchmark's own two files for these folders, for its scripts and for others."""
+    names = [str(name) for name in table.frame["dataset"].unique()]
+    databases = tuple(DatabaseFolders(f"{n}.json", n, protocol.arrangement) for n in names)
+    (folder / "unified.yaml").write_text(UnifiedBenchmark(databases).to_text(), encoding="utf-8")
+    write_table(table, folder / "folders.parquet")
+    print(f"  wrote {folder / 'unified.yaml'} and, for --to unified, {folder / 'folders.parquet'}")
 
 
 def _with_parts(table: SampleTable, split: Split) -> SampleTable:

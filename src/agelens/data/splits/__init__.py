@@ -18,13 +18,14 @@ from agelens.data.splits.official import OfficialSplit, split_by_column
 from agelens.data.splits.random_split import RandomSplit
 from agelens.data.splits.split import Split
 from agelens.data.splits.subject_k_fold import SubjectKFold
-from agelens.data.splits.unified import UnifiedBenchmark
+from agelens.data.splits.unified import DatabaseFolders, UnifiedBenchmark
 from agelens.data.splits.writing import read_split, write_split, write_splits
 from agelens.errors import UnknownNameError
 
 __all__ = [
     "PROTOCOLS",
     "CustomProtocol",
+    "DatabaseFolders",
     "HashSplit",
     "Leak",
     "LeakReport",
