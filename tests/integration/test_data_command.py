@@ -129,6 +129,17 @@ def test_split_by_a_protocol_of_ones_own(table: Path, agelens: Agelens, tmp_path
     assert "train 3, test 3" in run.out
 
 
+@pytest.mark.parametrize(
+    "option", [("--age", "real"), ("--no-crops",), ("--pictures", "."), ("--dataset", "fgnet")]
+)
+def test_a_reader_refuses_options_of_others(
+    option: tuple[str, ...], fgnet: Path, agelens: Agelens, tmp_path: Path
+) -> None:
+    run = agelens("data", "read", "fgnet", fgnet, "-o", tmp_path / "t.parquet", *option)
+    assert run.status == 2
+    assert option[0].replace("no-", "") in run.err
+
+
 def test_folders_go_out_and_come_back_as_the_unified_benchmarks(
     agelens: Agelens, tmp_path: Path, head: Any
 ) -> None:

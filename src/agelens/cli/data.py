@@ -60,6 +60,12 @@ def _read(parser: Parser) -> None:
         "root", type=Path, metavar="ROOT", help="the downloaded folder, or the list"
     )
     _output(parser, "t.parquet or t.csv")
+    chosen = parser.add_argument_group("for datasets that come in several forms")
+    yes_no = argparse.BooleanOptionalAction
+    chosen.add_argument("--crops", action=yes_no, help="the owner's crops (IMDB-WIKI, APPA-REAL)")
+    chosen.add_argument("--aligned", action=yes_no, help="the owner's aligned faces (Adience, ...)")
+    chosen.add_argument("--age", choices=("apparent", "real"), help="which label (APPA-REAL)")
+    chosen.add_argument("--margin", choices=("025", "125"), help="which pictures (FairFace)")
     lists = parser.add_argument_group("for formats")
     lists.add_argument("--dataset", metavar="NAME", help="whose pictures the list is of")
     lists.add_argument("--age-kind", choices=("real", "apparent", "estimated"))

@@ -61,21 +61,22 @@ def list_all(options: argparse.Namespace) -> int:
 def read(options: argparse.Namespace) -> int:
     """Read a dataset or a list, say what is in it, and write the table."""
     name = options.name
-    if name in DATASETS:
-        table = dataset_reader(name)(options.root)
-    elif name in FORMATS:
-        table = _with_options(
-            FORMATS[name].read,
-            options.root,
-            dataset=options.dataset,
-            age_kind=options.age_kind,
-            minimum_age=options.minimum_age,
-            prefix=options.prefix,
-            root=options.pictures,
-            columns=_yaml(options.mapping) if options.mapping else None,
-        )
-    else:
+    if name not in DATASETS and name not in FORMATS:
         raise UnknownNameError("dataset or format", name, [*DATASETS, *FORMATS])
+    table = _with_options(
+        dataset_reader(name) if name in DATASETS else FORMATS[name].read,
+        options.root,
+        crops=options.crops,
+        aligned=options.aligned,
+        age=options.age,
+        margin=options.margin,
+        dataset=options.dataset,
+        age_kind=options.age_kind,
+        minimum_age=options.minimum_age,
+        prefix=options.prefix,
+        root=options.pictures,
+        columns=_yaml(options.mapping) if options.mapping else None,
+    )
     write_table(table, options.output)
     _describe(table)
     print(f"wrote {options.output}")
@@ -187,22 +188,23 @@ def _protocol(options: argparse.Namespace) -> SplitProtocol:
 def _with_options(function: Callable[..., Any], *values: Any, **options: Any) -> Any:
     """Call `function` with the options that were given; refuse those that it does not take."""
     given = {name: value for name, value in options.items() if value is not None}
-    takes = inspect.signature(function).parameters
+    takes = dict(list(inspect.signature(function).parameters.items())[len(values) :])
     for name in given:
         if name not in takes:
-            raise UsageError(f"--{name.replace('_', '-')} does not go with this choice")
+            raise UsageError(f"{_flag(name)} does not go with this choice")
     lacking = [
         name
-        for name, parameter in list(takes.items())[len(values) :]
+        for name, parameter in takes.items()
         if parameter.default is inspect.Parameter.empty and name not in given
     ]
     if lacking:
-        flags = {"columns": "--mapping", "root": "--pictures"}
-        raise UsageError(
-            "this choice also needs "
-            + ", ".join(flags.get(n, f"--{n.replace('_', '-')}") for n in lacking)
-        )
+        raise UsageError(f"this choice also needs {', '.join(map(_flag, lacking))}")
     return function(*values, **given)
+
+
+def _flag(parameter: str) -> str:
+    named = {"columns": "mapping", "root": "pictures"}.get(parameter, parameter)
+    return f"--{named.replace('_', '-')}"
 
 
 def _yaml(path: Path) -> Any:
