@@ -23,9 +23,9 @@ from agelens.data.audit.label_checks import (
 from agelens.data.audit.pictures import Pictures, Root, look_at_pictures
 from agelens.data.audit.report import AuditReport, Finding, write_report
 from agelens.data.audit.sheets import save_sheet
-from agelens.data.explore.folder import whole_folder
 from agelens.data.explore.samples import age_text
 from agelens.data.explore.side import dataset_names
+from agelens.data.whole_folder import whole_folder
 from agelens.imaging.detectors import Detector, detector_class
 from agelens.inference.estimator import AgeEstimator
 from agelens.tables import SampleTable
@@ -85,7 +85,7 @@ def audit(
         OutputError: the folder cannot be written.
     """
     finder = None if model is not None or detector is None else _detector(detector)
-    with whole_folder(Path(output)) as folder:
+    with whole_folder(Path(output), "report") as folder:
         pictures = look_at_pictures(
             table, root, detector=finder, mirrored=mirrored, workers=workers
         )

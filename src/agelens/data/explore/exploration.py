@@ -19,10 +19,10 @@ from agelens.data.explore.count_figures import (
     word_counts,
 )
 from agelens.data.explore.facts import issues, label_kinds, limits_of_use, table_facts
-from agelens.data.explore.folder import whole_folder
 from agelens.data.explore.page import Page, Section
 from agelens.data.explore.samples import random_samples
 from agelens.data.explore.side import Side, sides
+from agelens.data.whole_folder import whole_folder
 from agelens.tables import SampleTable
 
 PAGE_NAME: Final = "index.html"
@@ -66,7 +66,7 @@ def explore(
     shown = sides(table, against)
     roots = [None if given is None else Path(given) for given in (root, against_root)]
     page = Page(" and ".join(side.name for side in shown), _facts(shown))
-    with whole_folder(Path(output)) as folder:
+    with whole_folder(Path(output), "report") as folder:
         page.sections.extend(_pictures(shown, roots, folder, seed))
         for name, (title, draw) in _figures(seed).items():
             page.sections.append(_drawn(folder, f"{name}.png", title, draw(shown)))

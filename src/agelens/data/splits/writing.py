@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +15,8 @@ import pyarrow.csv as arrow_csv
 from agelens.data.splits.age_histogram import save_age_histograms
 from agelens.data.splits.leaks import LeakReport, describe_leaks, refuse_leaks
 from agelens.data.splits.split import Split
-from agelens.errors import OutputError, TableError, UsageError
+from agelens.data.whole_folder import whole_folder
+from agelens.errors import TableError
 from agelens.tables import SampleTable
 from agelens.version import __version__
 
@@ -68,24 +68,12 @@ def write_splits(
 
     All are checked before the first is written. Arguments and errors are those of `write_split`.
     """
-    folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} exists and is not empty; name a new folder")
-    reports = [describe_leaks(split, table, duplicates) for split in splits]
-    if not allow_leaks:
-        refuse_leaks(reports)
-    partial = folder.with_name(f".{folder.name}.partial")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
+    with whole_folder(Path(folder), "split") as partial:
+        reports = [describe_leaks(split, table, duplicates) for split in splits]
+        if not allow_leaks:
+            refuse_leaks(reports)
         for split, report in zip(splits, reports, strict=True):
             _write(split, table, partial / split.name if len(splits) > 1 else partial, report)
-        if folder.exists():
-            folder.rmdir()
-        partial.rename(folder)
-    except OSError as error:
-        raise OutputError(f"cannot write the split to {folder}: {error}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return reports
 
 
@@ -112,7 +100,7 @@ def read_split(folder: str | Path) -> Split:
 
 
 def _write(split: Split, table: SampleTable, folder: Path, report: LeakReport) -> None:
-    folder.mkdir(parents=True)
+    folder.mkdir(exist_ok=True)
     codes = split.codes_for(table)
     ages = {}
     years = table.frame["age_years"].to_numpy()

@@ -11,8 +11,12 @@ from agelens.errors import OutputError, UsageError
 
 
 @contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
+def whole_folder(folder: Path, what: str) -> Iterator[Path]:
     """A folder to write into, which becomes `folder` once all is written.
+
+    Args:
+        folder: must not exist, or be empty.
+        what: what is written, for the error.
 
     Raises:
         UsageError: `folder` exists and is not empty.
@@ -29,6 +33,6 @@ def whole_folder(folder: Path) -> Iterator[Path]:
             folder.rmdir()
         partial.rename(folder)
     except OSError as error:
-        raise OutputError(f"cannot write the report to {folder}: {error}") from error
+        raise OutputError(f"cannot write the {what} to {folder}: {error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
