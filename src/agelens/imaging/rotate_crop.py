@@ -51,13 +51,20 @@ class RotateCropAligner:
     def align(self, rgb: RGB, face: Face) -> Chip:
         """The chip of `face` [size, size, 3]; black where it reaches beyond the photo."""
         turned = rotate(rgb, face.roll_degrees)
-        box = _second_pass(rgb, turned, face, self.detector)
+        box = find_rotated_box(rgb, face, self.detector, turned=turned)
         return cut(rgb, turned, box, size=self.size, expand=self.expand)
 
 
-def find_rotated_box(rgb: RGB, face: Face, detector: Detector) -> RotatedBox:
-    """Both passes for one face of an upright photo [H, W, 3]."""
-    return _second_pass(rgb, rotate(rgb, face.roll_degrees), face, detector)
+def find_rotated_box(
+    rgb: RGB, face: Face, detector: Detector, *, turned: RGB | None = None
+) -> RotatedBox:
+    """Both passes for one face of an upright photo [H, W, 3].
+
+    `turned` is ``rotate(rgb, face.roll_degrees)``, from a caller that needs it as well.
+    """
+    if turned is None:
+        turned = rotate(rgb, face.roll_degrees)
+    return _second_pass(rgb, turned, face, detector)
 
 
 def rotate(rgb: RGB, degrees: float) -> RGB:

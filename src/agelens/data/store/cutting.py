@@ -90,8 +90,8 @@ def cutter_of(settings: StoreSettings, detector: Detector) -> Cutter:
 
 def _two_pass(detector: Detector, settings: StoreSettings) -> Align:
     def align(rgb: RGB, face: Face) -> tuple[RGB, Floats | None]:
-        box = find_rotated_box(rgb, face, detector)
         turned = rotate(rgb, face.roll_degrees)
+        box = find_rotated_box(rgb, face, detector, turned=turned)
         chip = cut_rotated(rgb, turned, box, size=settings.size, expand=settings.margin)
         return chip.rgb, box.box_xyxy
 
