@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -21,6 +22,10 @@ import pytest
 import skimage.data
 from hypothesis import settings
 from PIL import Image
+
+# Before torch is loaded: two threads gain nothing on tensors this small, and wait for each
+# other where several processes share the cores. Subprocesses inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from agelens.cli import main
 from agelens.inference.estimator import AgeEstimator
@@ -195,3 +200,40 @@ def _write_card(
     path = folder / "card.json"
     path.write_text(json.dumps(document), encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="session")
+def bright_store() -> Callable[..., Path]:
+    """Makes a chip store whose chips are the brighter the older; see `_bright_store`."""
+    return _bright_store
+
+
+def _bright_store(
+    folder: Path, *, samples: int = 48, size: int = 32, seed: int = 0, **columns: Any
+) -> Path:
+    """Noisy chips of ages 5 to 79, two of each subject; `columns` replace those of the table."""
+    from agelens.data.store import prepare
+    from agelens.tables import SampleTable
+
+    chance = np.random.default_rng(seed)
+    ages = chance.integers(5, 80, samples)
+    noise = chance.normal(0, 12, (samples, size, size, 3))
+    chips = np.clip(2.5 * ages[:, None, None, None] + noise, 0, 255).astype(np.uint8)
+
+    def picture(_: str, path: str) -> bytes:
+        file = io.BytesIO()
+        Image.fromarray(chips[int(path)]).save(file, "PNG")
+        return file.getvalue()
+
+    table = {
+        "sample_id": [f"{folder.name}/{row}" for row in range(samples)],
+        "dataset": folder.name,
+        "path": [str(row) for row in range(samples)],
+        "age_years": ages.astype(float),
+        "age_kind": "real",
+        "gender": ["female", "male", None] * (samples // 3) + [None] * (samples % 3),
+        "subject": [f"s{row // 2}" for row in range(samples)],
+    }
+    options: dict[str, Any] = {"aligned": True, "size": size, "encoding": "png"}
+    prepare(SampleTable.from_columns(table | columns), picture, folder, **options)
+    return folder

@@ -8,6 +8,7 @@ counts as spread evenly over a cell of the age axis.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +54,28 @@ class AgeScale:
             ValueError: `first` is below 0 or not below `last`.
         """
         return cls(tuple(range(first, last + 1)))
+
+    @classmethod
+    def parse(cls, text: str) -> AgeScale:
+        """The scale that `text` names: ages and ranges of whole years, ``"0.25,1-80"``.
+
+        Raises:
+            ValueError: a part is neither a number nor a range, or the ages are no scale.
+        """
+        return cls(
+            tuple(year for part in str(text).split(",") for year in _span(part.strip(), text))
+        )
+
+    def __str__(self) -> str:
+        """As `parse` reads it, to the last digit."""
+        runs: list[list[float]] = []
+        for year in self.years:
+            if runs and runs[-1][-1].is_integer() and year == runs[-1][-1] + 1:
+                runs[-1].append(year)
+            else:
+                runs.append([year])
+        ends = [(run[0], run[-1]) if len(run) > 1 else (run[0],) for run in runs]
+        return ",".join("-".join(_shortest(year) for year in end) for end in ends)
 
     def __len__(self) -> int:
         return len(self.years)
@@ -155,6 +178,28 @@ class AgeScale:
         low, high = edges[cell], edges[cell + 1]
         inside = low + (q - below) / (above - below) * (high - low)
         return np.asarray(np.minimum(inside, high), dtype=np.float64)
+
+
+def _span(part: str, text: str) -> Sequence[float]:
+    """The ages of one part of `AgeScale.parse`: a number, or a range of whole years."""
+    try:
+        return [float(part)]  # first of all, since 1e-05 is a number with a dash in it
+    except ValueError:
+        first, _, last = part.partition("-")
+    try:
+        years = range(int(first), int(last) + 1)
+    except ValueError:
+        years = range(0)
+    if not years:
+        raise ValueError(
+            f"an age scale is ages and ranges of whole years, such as 0-100 or 0.25,1-80; "
+            f"{part!r} in {text!r} is neither"
+        )
+    return years
+
+
+def _shortest(year: float) -> str:
+    return str(int(year)) if year.is_integer() else repr(year)
 
 
 def _refuse(bad: NDArray[np.bool_] | np.bool_, complaint: str) -> None:

@@ -86,6 +86,72 @@ def test_bad_yearly_scales_are_refused(first: int, last: int) -> None:
         AgeScale.yearly(first, last)
 
 
+@pytest.mark.parametrize(
+    ("text", "years"),
+    [
+        ("0-100", tuple(range(101))),
+        ("0.25,1-80", (0.25, *range(1, 81))),
+        (" 3 , 5 - 7 ,9.5", (3, 5, 6, 7, 9.5)),
+        ("1-2,3-4", (1, 2, 3, 4)),
+        ("5-5,8", (5, 8)),
+        ("1e-05,2", (1e-05, 2)),
+    ],
+)
+def test_a_text_names_a_scale(text: str, years: tuple[float, ...]) -> None:
+    assert AgeScale.parse(text) == AgeScale(years)
+
+
+@pytest.mark.parametrize(
+    ("scale", "text"),
+    [
+        (AgeScale.yearly(0, 100), "0-100"),
+        (DEFAULT, "0.25,1-80"),
+        (UNEVEN, "0,2-3,10,40"),
+        (AgeScale((0.5, 1.5, 2.5)), "0.5,1.5,2.5"),
+    ],
+)
+def test_a_scale_is_spelled_in_runs(scale: AgeScale, text: str) -> None:
+    assert str(scale) == text
+
+
+@st.composite
+def whole_and_broken_years(draw: st.DrawFn) -> AgeScale:
+    """Scales with runs of whole years, as real ones have, and any other numbers between."""
+    whole = st.integers(0, 130).map(float)
+    any_year = st.floats(0, 1e6, allow_subnormal=True)
+    return AgeScale(tuple(sorted(draw(st.sets(whole | any_year, min_size=2, max_size=40)))))
+
+
+@given(whole_and_broken_years())
+def test_spelling_and_reading_a_scale_gives_it_back(scale: AgeScale) -> None:
+    assert AgeScale.parse(str(scale)) == scale
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "'' in '' is neither"),
+        ("adults", "'adults' in 'adults' is neither"),
+        ("0-", "'0-' in"),
+        ("-", "'-' in"),
+        ("1,5-3,10", "'5-3' in"),  # not a gap
+        ("0-10.5", "'0-10.5' in"),
+        ("0..100", "is neither"),
+        ("1,,2", "'' in '1,,2'"),
+        ("0--5", "'0--5' in"),
+        ("7", "at least 2 ages"),
+        ("-5,3", "at least 0"),
+        ("1-5,5-8", "strictly ascending"),
+        ("10,5", "strictly ascending"),
+        ("0,nan", "finite"),
+        ("0,inf", "finite"),
+    ],
+)
+def test_texts_that_name_no_scale_are_refused(text: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        AgeScale.parse(text)
+
+
 @given(scales_and_rows(rows=3), st.floats(0.001, 1))
 def test_matches_plain_loops(case: tuple[AgeScale, Floats], q: float) -> None:
     scale, posterior = case

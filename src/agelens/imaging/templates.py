@@ -15,6 +15,9 @@ import numpy as np
 from agelens.errors import UnknownNameError
 from agelens.records import Floats
 
+TIGHTEST_MARGIN: Final = -0.5
+WIDEST_MARGIN: Final = 4.0
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Template:
@@ -29,7 +32,8 @@ class Template:
 
         Args:
             size: side of the chip in pixels.
-            margin: 0 shows the template's own frame; 0.4 a frame 1.4 times as wide.
+            margin: 0 shows the template's own frame; 0.4 a frame 1.4 times as wide, -0.16 one
+                of 0.84 times.
         """
         centred = (self.points + 0.5) / self.size - 0.5
         return (centred / (1.0 + margin) + 0.5) * size - 0.5

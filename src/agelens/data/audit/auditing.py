@@ -25,10 +25,10 @@ from agelens.data.audit.report import AuditReport, Finding, write_report
 from agelens.data.audit.sheets import save_sheet
 from agelens.data.explore.samples import age_text
 from agelens.data.explore.side import dataset_names
-from agelens.data.whole_folder import whole_folder
 from agelens.imaging.detectors import Detector, detector_class
 from agelens.inference.estimator import AgeEstimator
 from agelens.tables import SampleTable
+from agelens.whole_folder import whole_folder
 
 _WORST: Final = 500
 _LABEL_CHECKS: Final[dict[str, tuple[str, str, Check]]] = {

@@ -11,8 +11,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from agelens.data.explore.page import Page, Section
 from agelens.errors import TableError
+from agelens.evaluation.reports.page import Page, Section
 from agelens.version import __version__
 
 PAGE_NAME: Final = "index.html"

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from agelens.data.audit.pictures import Root
-from agelens.data.explore.canvas import save
 from agelens.data.explore.contact_sheet import contact_sheet, tile_of
 from agelens.data.store.outcomes import picture_source
 from agelens.errors import PhotoError
+from agelens.evaluation.reports.canvas import save
 from agelens.imaging.photos import read_photo
 from agelens.tables import BOX, SampleTable
 

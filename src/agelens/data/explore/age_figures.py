@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.random import Generator
 
-from agelens.data.explore.canvas import COLOURS, label_rows, panels, title
 from agelens.data.explore.side import UNKNOWN, Side, common_words
+from agelens.evaluation.reports.canvas import COLOURS, label_rows, panels, title
 from agelens.records import Floats
 from agelens.tables import GENDERS
 

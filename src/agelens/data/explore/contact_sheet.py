@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from agelens.data.explore.canvas import drawable, panels
+from agelens.evaluation.reports.canvas import drawable, panels
 from agelens.imaging.detectors.base import bounded_copy
 from agelens.records import RGB, Floats
 

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from agelens.data.explore.canvas import COLOURS, drawable, label_rows, panels, title
 from agelens.data.explore.side import UNKNOWN, Side, common_words, counts_of
+from agelens.evaluation.reports.canvas import COLOURS, drawable, label_rows, panels, title
 from agelens.tables import COLUMNS, GENDERS
 
 _WORDS: Final = 18

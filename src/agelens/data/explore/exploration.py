@@ -11,7 +11,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from agelens.data.explore.age_figures import age_histogram, age_histogram_by_split, ages_by
-from agelens.data.explore.canvas import save
 from agelens.data.explore.count_figures import (
     faces_per_subject,
     gender_by_ethnicity,
@@ -19,11 +18,12 @@ from agelens.data.explore.count_figures import (
     word_counts,
 )
 from agelens.data.explore.facts import issues, label_kinds, limits_of_use, table_facts
-from agelens.data.explore.page import Page, Section
 from agelens.data.explore.samples import random_samples
 from agelens.data.explore.side import Side, sides
-from agelens.data.whole_folder import whole_folder
+from agelens.evaluation.reports.canvas import save
+from agelens.evaluation.reports.page import Page, Section
 from agelens.tables import SampleTable
+from agelens.whole_folder import whole_folder
 
 PAGE_NAME: Final = "index.html"
 

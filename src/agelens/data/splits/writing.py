@@ -15,10 +15,10 @@ import pyarrow.csv as arrow_csv
 from agelens.data.splits.age_histogram import save_age_histograms
 from agelens.data.splits.leaks import LeakReport, describe_leaks, refuse_leaks
 from agelens.data.splits.split import Split
-from agelens.data.whole_folder import whole_folder
 from agelens.errors import TableError
 from agelens.tables import SampleTable
 from agelens.version import __version__
+from agelens.whole_folder import whole_folder
 
 REPORT_NAME: Final = "split.json"
 FIGURE_NAME: Final = "ages.png"

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from agelens.errors import UsageError
-from agelens.imaging.templates import template_named
+from agelens.imaging.templates import TIGHTEST_MARGIN, WIDEST_MARGIN, template_named
 from agelens.version import __version__
 
 Alignment: TypeAlias = Literal["similarity", "rotate-crop", "as-shipped"]
@@ -48,8 +48,12 @@ class StoreSettings:
     def __post_init__(self) -> None:
         if self.size < _SMALLEST:
             raise UsageError(f"chips of {self.size} pixels: the least is {_SMALLEST}")
-        if not 0 <= self.margin <= 4:
-            raise UsageError(f"margin is a share of the frame, 0 to 4, got {self.margin}")
+        tightest = TIGHTEST_MARGIN if self.alignment == "similarity" else 0.0
+        if not tightest <= self.margin <= WIDEST_MARGIN:
+            raise UsageError(
+                f"margin is a share of the frame, {tightest:g} to {WIDEST_MARGIN:g}, "
+                f"got {self.margin}"
+            )
         if self.rows_per_shard < 1:
             raise UsageError(f"a shard has at least 1 row, got {self.rows_per_shard}")
 

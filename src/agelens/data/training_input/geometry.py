@@ -67,6 +67,33 @@ class RandomZoom(RandomBatchTransform):
         return _sampled(images, theta, "bilinear")
 
 
+class RandomSimilarity(RandomBatchTransform):
+    """Turned, scaled and shifted about the centre; the rim is repeated where nothing is.
+
+    Args:
+        degrees: turned by up to this either way.
+        scale: what is shown is e to the power of +- this times as wide.
+        shift: moved by up to this share of the side along each axis.
+        p: probability.
+    """
+
+    def __init__(self, degrees: float, scale: float, shift: float, p: float = 1.0) -> None:
+        super().__init__(p)
+        self.degrees = degrees
+        self.scale = scale
+        self.shift = shift
+
+    def change(self, images: Tensor, generator: torch.Generator | None, /) -> Tensor:
+        """See `RandomBatchTransform`."""
+        angle = draw(images, -self.degrees, self.degrees, generator, ndim=1).deg2rad()
+        wide = draw(images, -self.scale, self.scale, generator, ndim=1).exp()
+        # The grid runs from -1 to 1, so that a share of the side is twice as much on it.
+        x, y = (2 * draw(images, -self.shift, self.shift, generator, ndim=1) for _ in "xy")
+        cos, sin = angle.cos() * wide, angle.sin() * wide
+        theta = torch.stack([cos, -sin, x, sin, cos, y], dim=1).reshape(-1, 2, 3)
+        return _sampled(images, theta, "bilinear", padding="border")
+
+
 class RandomCrop(nn.Module):
     """A crop of `size` by `size` pixels anywhere in each sample."""
 
@@ -84,6 +111,8 @@ class RandomCrop(nn.Module):
         return windows[torch.arange(len(images)), :, top, left]
 
 
-def _sampled(images: Tensor, theta: Tensor, sampling: Sampling) -> Tensor:
+def _sampled(images: Tensor, theta: Tensor, sampling: Sampling, padding: str = "zeros") -> Tensor:
     grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
-    return functional.grid_sample(images, grid, mode=sampling, align_corners=False)
+    return functional.grid_sample(
+        images, grid, mode=sampling, padding_mode=padding, align_corners=False
+    )

@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from agelens.data.explore import explore
-from agelens.data.explore.canvas import drawable
 from agelens.data.explore.samples import age_text
 from agelens.data.explore.side import sides
 from agelens.errors import OutputError, UsageError
+from agelens.evaluation.reports.canvas import drawable
 from agelens.tables import SampleTable
 
 FIGURES = {

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -40,9 +40,9 @@ def panels(
     return figure, np.asarray(axes, dtype=object)
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write the figure as a PNG."""
-    figure.savefig(path, dpi=_DPI, format="png", metadata={"Software": None})
+def save(figure: Figure, target: Path | BinaryIO) -> None:
+    """Write the figure as a PNG, to a path or an open file."""
+    figure.savefig(target, dpi=_DPI, format="png", metadata={"Software": None})
 
 
 def title(panel: Axes, text: str) -> None:

@@ -1,0 +1,1 @@
+"""Evaluation: from predictions to knowledge, without torch."""

@@ -1,0 +1,1 @@
+"""Pages and figures: how reports of every room are drawn."""

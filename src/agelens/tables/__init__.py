@@ -1,0 +1,61 @@
+"""Tables: what the parts of the house hand to one another, as columns with fixed meaning."""
+
+from __future__ import annotations
+
+from agelens.tables.prediction_columns import (
+    ESTIMATES,
+    LABELS,
+    NO_ESTIMATE,
+    OK,
+    OPTIONAL_COLUMNS,
+    PREDICTION_COLUMNS,
+    QUALITY,
+)
+from agelens.tables.prediction_files import (
+    PredictionMapping,
+    read_predictions,
+    write_predictions,
+)
+from agelens.tables.predictions import PredictionsTable
+from agelens.tables.probabilities import Distribution
+from agelens.tables.refusal import refuse
+from agelens.tables.samples import (
+    AGE_KINDS,
+    BOX,
+    COLUMNS,
+    GENDERS,
+    LANDMARKS,
+    REQUIRED,
+    YEARS,
+    AgeKind,
+    SampleTable,
+    read_table,
+    write_table,
+)
+
+__all__ = [
+    "AGE_KINDS",
+    "BOX",
+    "COLUMNS",
+    "ESTIMATES",
+    "GENDERS",
+    "LABELS",
+    "LANDMARKS",
+    "NO_ESTIMATE",
+    "OK",
+    "OPTIONAL_COLUMNS",
+    "PREDICTION_COLUMNS",
+    "QUALITY",
+    "REQUIRED",
+    "YEARS",
+    "AgeKind",
+    "Distribution",
+    "PredictionMapping",
+    "PredictionsTable",
+    "SampleTable",
+    "read_predictions",
+    "read_table",
+    "refuse",
+    "write_predictions",
+    "write_table",
+]

@@ -1,0 +1,115 @@
+"""The predictions table: one row an estimate, with the labels it is measured by.
+
+Columns, in this order: the sample's identity and labels as in `agelens.tables.samples`
+(`sample_id`, `dataset`, `age_years`, `age_std`, `age_low`, `age_high`, `age_kind`, `gender`,
+`ethnicity`, `subject`, `split`, `fold`, `path`); `estimate_years`; `low_years` and
+`high_years`, which bound an interval that claims to hold the share `interval_level`;
+`gender_estimate`; where the estimate came from: `model`, `method`, `backbone`, `seed`,
+`train_data`; and `status`: ``ok``, or why there is no estimate. Then, where they are given,
+`median_years`, `gender_score` and the quality of the picture (`QUALITY`), and any further
+columns as they are. All else is as in a sample table: absent values are missing, never a code.
+
+A distribution over ages is an array [N, K] beside the frame; on disk it is columns, see
+`agelens.tables.probabilities`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from agelens.errors import TableError
+from agelens.tables.dtypes import as_categories, as_floats, as_integers, as_plain
+from agelens.tables.refusal import refuse
+from agelens.tables.samples import GENDERS, YEARS, cast_sample_column, check_labels, may_repeat
+
+LABELS: Final = (
+    *("sample_id", "dataset", *YEARS, "age_kind", "gender", "ethnicity", "subject"),
+    *("split", "fold", "path"),
+)
+ESTIMATES: Final = (
+    *("estimate_years", "low_years", "high_years", "interval_level", "gender_estimate"),
+    *("model", "method", "backbone", "seed", "train_data", "status"),
+)
+QUALITY: Final = (
+    *("detection_score", "inter_eye_px", "sharpness", "exposure", "roll_degrees", "yaw_proxy"),
+)
+PREDICTION_COLUMNS: Final = (*LABELS, *ESTIMATES)
+OPTIONAL_COLUMNS: Final = ("median_years", "gender_score", *QUALITY)
+OK: Final = "ok"
+NO_ESTIMATE: Final = "no_estimate"
+"""The status of a row without an estimate where nobody said why."""
+
+_ESTIMATED_YEARS = ("estimate_years", "low_years", "high_years", "interval_level", "median_years")
+_KEY = ("sample_id", "model", "seed")
+
+
+def conformed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The columns in their order and dtypes, every row with a status.
+
+    Raises:
+        TableError: a column is missing, or a value does not fit its column.
+    """
+    missing = [name for name in PREDICTION_COLUMNS if name not in frame]
+    if missing:
+        raise TableError(
+            f"the predictions lack the column{'s' * (len(missing) > 1)} {', '.join(missing)}; "
+            f"they have {', '.join(map(str, frame.columns)) or 'none'}"
+        )
+    if not frame.index.equals(pd.RangeIndex(len(frame))):
+        frame = frame.reset_index(drop=True)
+    optional = [name for name in OPTIONAL_COLUMNS if name in frame]
+    known = (*PREDICTION_COLUMNS, *optional)
+    cast = {name: _cast(frame[name]) for name in known}
+    cast["status"] = _with_status(cast["status"], cast["estimate_years"])
+    extra = {str(name): frame[name] for name in frame.columns if name not in known}
+    return pd.DataFrame(cast | extra, copy=False)
+
+
+def _cast(values: pd.Series) -> pd.Series:
+    name = str(values.name)
+    if name in LABELS:
+        return cast_sample_column(values)
+    if name in _ESTIMATED_YEARS:
+        return as_floats(values, np.dtype(np.float64))
+    if name in OPTIONAL_COLUMNS:
+        return as_floats(values, np.dtype(np.float32))
+    if name == "seed":
+        return as_integers(values, pd.Int64Dtype())
+    return as_categories(values, GENDERS if name == "gender_estimate" else None)
+
+
+def _with_status(status: pd.Series, estimate: pd.Series) -> pd.Series:
+    unsaid = status.isna()
+    if not unsaid.any():
+        return status
+    said = as_plain(status).mask(unsaid & estimate.notna(), OK)
+    return as_categories(said.mask(unsaid & estimate.isna(), NO_ESTIMATE))
+
+
+def check_predictions(frame: pd.DataFrame) -> None:
+    """What must hold from one column to another.
+
+    Raises:
+        TableError: it does not; rows are named.
+    """
+    refuse(frame["sample_id"], frame["sample_id"].isna(), "is missing")
+    check_labels(frame)
+    _check_estimates(frame)
+    if may_repeat(frame["sample_id"]):
+        again = frame.duplicated(list(_KEY), keep=False)
+        refuse(frame["sample_id"], again, "occurs more than once with the same model and seed")
+
+
+def _check_estimates(frame: pd.DataFrame) -> None:
+    estimate, low, high = (frame[n] for n in ("estimate_years", "low_years", "high_years"))
+    refuse(estimate, np.isinf(estimate), "is infinite")
+    failed = estimate.isna() & (frame["status"] == OK)
+    refuse(estimate, failed, f"is missing though the status is {OK}")
+    refuse(low, low.isna() & high.notna(), "is missing beside a high_years")
+    refuse(high, high.isna() & low.notna(), "is missing beside a low_years")
+    refuse(high, high < low, "is below low_years")
+    level = frame["interval_level"]
+    refuse(level, (level <= 0) | (level >= 1), "is not strictly between 0 and 1")
