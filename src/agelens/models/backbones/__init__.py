@@ -1,0 +1,102 @@
+"""Backbones: our own, one file each, and every network of timm by its name there.
+
+The registry holds import paths, so that one backbone's file is all that using it loads.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from agelens.errors import UsageError
+from agelens.models.backbones import folding
+from agelens.models.backbones.base import Backbone, RGBNumbers
+from agelens.models.backbones.weights import KeyReport, flush_subnormals, load_starting_weights
+
+__all__ = [
+    "BACKBONES",
+    "Backbone",
+    "BuiltBackbone",
+    "KeyReport",
+    "RGBNumbers",
+    "build_backbone",
+    "flush_subnormals",
+]
+
+BACKBONES: Final[dict[str, str]] = {
+    "iresnet18": "agelens.models.backbones.iresnet:IResNet18",
+    "iresnet34": "agelens.models.backbones.iresnet:IResNet34",
+    "iresnet50": "agelens.models.backbones.iresnet:IResNet50",
+    "iresnet100": "agelens.models.backbones.iresnet:IResNet100",
+    "iresnet200": "agelens.models.backbones.iresnet:IResNet200",
+    "ir50": "agelens.models.backbones.ir50:IR50",
+    "thinagenet": "agelens.models.backbones.thin_age_net:ThinAgeNet",
+    "tinyagenet": "agelens.models.backbones.thin_age_net:TinyAgeNet",
+    "ssr-net": "agelens.models.backbones.ssr_net:SSRNetBackbone",
+    "c3ae": "agelens.models.backbones.c3ae:C3AEBackbone",
+    "dlib-resnet10": "agelens.models.backbones.dlib_resnet10:DlibResNet10",
+}
+_TIMM: Final = "agelens.models.backbones.timm_backbone"
+
+
+class BuiltBackbone(NamedTuple):
+    """A backbone, and what became of every key of the weights that it starts from."""
+
+    backbone: Backbone
+    report: KeyReport
+
+
+def build_backbone(
+    name: str,
+    *,
+    weights: str | Path = "random",
+    size: int | None = None,
+    partial: bool = False,
+    fold_batch_norm: bool = False,
+    **options: Any,
+) -> BuiltBackbone:
+    """The backbone called `name`, started from `weights`.
+
+    Args:
+        name: one of `BACKBONES`, or a name of timm's (``resnet50``, ``resnet50.a1_in1k``).
+        weights: ``random``; ``packaged`` for those that an installed package ships; ``timm`` for
+            timm's own, which come over the network; or a file (.safetensors, .pt, .pth, .ckpt).
+        size: side of the chips in pixels; the backbone's own when None.
+        partial: accept weights that lack the last stage, or have it in another shape, and
+            leave out keys that are not the backbone's. The report tells of each.
+        fold_batch_norm: once the weights are there, make each batch norm part of the
+            convolution before it; see `agelens.models.backbones.folding`.
+        options: further arguments of the backbone's class.
+
+    Raises:
+        UnknownNameError: neither we nor timm have that name, or `weights` is none of the above.
+        UsageError: a size or an option that this backbone cannot have, or a kind of weights.
+        CardError: the weights are absent, unsafe to read, or do not fit.
+        MissingDependencyError: the package with the packaged weights is not installed.
+    """
+    backbone = _create(name, {"size": size, **options} if size is not None else options)
+    report = load_starting_weights(backbone, weights, partial=partial)
+    if fold_batch_norm:
+        folding.fold_batch_norm(backbone)
+    return BuiltBackbone(backbone, report)
+
+
+def _create(name: str, options: dict[str, Any]) -> Backbone:
+    if name in BACKBONES:
+        module, _, attribute = BACKBONES[name].partition(":")
+        return _called(name, getattr(import_module(module), attribute), options)
+    return _called(name, import_module(_TIMM).TimmBackbone, {"name": name, **options})
+
+
+def _called(name: str, make: Callable[..., Backbone], options: dict[str, Any]) -> Backbone:
+    signature = inspect.signature(make)
+    try:
+        signature.bind(**options)
+    except TypeError as error:
+        raise UsageError(
+            f"backbone {name!r}: {error}; its options are {', '.join(signature.parameters)}"
+        ) from None
+    return make(**options)

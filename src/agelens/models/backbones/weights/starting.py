@@ -1,0 +1,98 @@
+"""Start a backbone from weights, or refuse and leave it as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Final
+
+from torch import Tensor
+
+from agelens.errors import CardError, UnknownNameError, UsageError
+from agelens.models.backbones.base import Backbone
+from agelens.models.backbones.weights.files import SUFFIXES, read_tensors
+from agelens.models.backbones.weights.key_report import REFUSED, KeyLine, KeyReport
+from agelens.models.backbones.weights.matching import match_keys
+from agelens.models.backbones.weights.packaged import PACKAGED
+from agelens.models.backbones.weights.subnormals import flush_subnormals
+
+STARTS: Final = ("random", "packaged", "timm")
+"""The words for starting weights; anything else is a file."""
+_LISTED: Final = 20
+
+
+def load_starting_weights(
+    backbone: Backbone, weights: str | Path, *, partial: bool = False
+) -> KeyReport:
+    """Fill `backbone` from `weights`; see `build_backbone` for the arguments and errors.
+
+    Where anything is refused, `backbone` keeps the weights that it had. Subnormal weights are
+    set to zero.
+    """
+    if isinstance(weights, Path) or weights not in STARTS:
+        return _from_file(backbone, weights, partial)
+    if weights == "packaged":
+        return _from_package(backbone)
+    if weights == "timm":
+        timm_backbone = import_module("agelens.models.backbones.timm_backbone")
+        tensors = timm_backbone.published_weights(backbone)
+        return _load(backbone, "timm's weights", tensors)
+    return KeyReport(backbone.name, "random numbers")
+
+
+def _from_file(backbone: Backbone, weights: str | Path, partial: bool) -> KeyReport:
+    path = Path(weights)
+    if not isinstance(weights, Path) and not path.suffix and not path.exists():
+        raise UnknownNameError(
+            "starting point", weights, STARTS, f" A file ({', '.join(SUFFIXES)}) works too."
+        )
+    return _load(backbone, str(path), read_tensors(path), partial=partial)
+
+
+def _from_package(backbone: Backbone) -> KeyReport:
+    name = backbone.name.partition(".")[0]  # without a tag of timm's
+    if name not in PACKAGED:
+        raise UsageError(
+            f"no installed package ships weights of {backbone.name!r}; those with packaged "
+            f"weights are {', '.join(PACKAGED)}"
+        )
+    packaged = PACKAGED[name]()
+    report = _load(backbone, packaged.source, packaged.tensors, renamed=packaged.renamed)
+    backbone.packaged_head = packaged.head
+    return report
+
+
+def _load(
+    backbone: Backbone,
+    source: str,
+    tensors: Mapping[str, Tensor],
+    *,
+    renamed: Callable[[str], str] = str,
+    partial: bool = False,
+) -> KeyReport:
+    matched = match_keys(tensors, backbone, renamed)
+    report = KeyReport(backbone.name, source, matched.lines)
+    refused = [line for line in report.of(*REFUSED) if not _permitted(line, backbone, partial)]
+    if refused or not matched.tensors:
+        raise CardError(_refusal(report, refused))
+    backbone.load_state_dict(matched.tensors, strict=False)
+    return KeyReport(backbone.name, source, matched.lines, flush_subnormals(backbone))
+
+
+def _permitted(line: KeyLine, backbone: Backbone, partial: bool) -> bool:
+    return partial and (line.fate == "unexpected" or line.name.startswith(backbone.stages[-1]))
+
+
+def _refusal(report: KeyReport, refused: list[KeyLine]) -> str:
+    shown = [f"  {line}" for line in refused[:_LISTED]]
+    if len(refused) > _LISTED:
+        shown.append(f"  and {len(refused) - _LISTED} more")
+    return "\n".join(
+        (
+            f"these weights do not fit. {report.summary}",
+            *shown,
+            "Give the backbone and the size that the weights are of; `partial` accepts weights "
+            "whose last stage is absent or different, and leaves out keys that are not expected.",
+        )
+    )

@@ -1,0 +1,123 @@
+"""The contract of an age method: a head, a loss, a posterior, and nothing else.
+
+A method is configured by its constructor and holds no weights; the head that it makes does.
+Training, evaluation, export and use know methods by this contract alone.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from agelens.ages import AgeScale
+from agelens.inference.answers import AnswerSpec
+
+
+class AgeTargets(NamedTuple):
+    """Labels of a batch: `age_years` float32 [B], `age_std` float32 [B], NaN where unknown."""
+
+    age_years: Tensor
+    age_std: Tensor
+
+
+class AgeMethod(ABC):
+    """One published way to learn an age.
+
+    Args:
+        ages: the age scale, as `AgeScale.parse` reads it: ``"0-100"``, ``"0.25,1-80"``.
+
+    Raises:
+        ValueError: `ages` is no age scale.
+    """
+
+    name: ClassVar[str]
+    """Key in `METHODS`."""
+    paper: ClassVar[str]
+    """Authors, venue, year."""
+    departures: ClassVar[tuple[str, ...]] = ()
+    """Faults of the authors' code that are mended here and that their figures rest on."""
+
+    def __init__(self, ages: str = "0-100") -> None:
+        self.scale = AgeScale.parse(ages)
+
+    @property
+    def spec(self) -> AnswerSpec:
+        """What `answer` holds, for the card. K probabilities and their mean, unless overridden."""
+        return AnswerSpec(self.scale)
+
+    def see_ages(self, age_years: Tensor) -> None:  # noqa: B027
+        """The training ages [N] in years, shown once, before `head`; the default is blind.
+
+        For what a method takes from its training labels: weights of tasks, first leaves, the
+        ages that occur. Every process must be shown the same ages, and a run that is resumed or
+        loaded those that it began with: they may narrow `scale`, and with it the head.
+        """
+
+    @abstractmethod
+    def head(self, features: int) -> nn.Module:
+        """A module from features float32 [B, features] to the outputs of this method."""
+
+    @abstractmethod
+    def loss(self, outputs: Any, targets: AgeTargets) -> Tensor:
+        """The scalar to minimise: a mean over the batch."""
+
+    @abstractmethod
+    def posterior(self, outputs: Any) -> Tensor:
+        """Probabilities [B, K] over the scale; or mean and standard deviation [B, 2] in years."""
+
+    def answer(self, outputs: Any) -> Tensor:
+        """What the exported network answers [B, spec.width]; see `spec`."""
+        return self.posterior(outputs)
+
+    def years(self, like: Tensor) -> Tensor:
+        """The scale's ages [K] with the dtype and device of `like`."""
+        return torch.as_tensor(self.scale.years, dtype=like.dtype, device=like.device)
+
+    def classes(self, age_years: Tensor) -> Tensor:
+        """Index int64 [B] of the class whose cell holds each age; ages outside take the end."""
+        inner = torch.as_tensor(
+            self.scale.edges_years[1:-1], dtype=torch.float64, device=age_years.device
+        )
+        return torch.bucketize(age_years.double(), inner, right=True)
+
+
+class LearningHead(nn.Module):
+    """A head with state that gradients do not move: leaves of a forest, reference features.
+
+    The trainer calls both hooks without gradients; the state lies in buffers, so that it is
+    saved, resumed and exported with the weights.
+    """
+
+    def after_step(self, outputs: Any, targets: AgeTargets) -> None:
+        """A training batch has been seen; `outputs` are those from before the update.
+
+        In a run of many processes they hold the rows of all, so that the state is the same
+        everywhere; tensors of outputs are therefore [B, ...], one row a sample.
+        """
+
+    def after_epoch(self, errors_years: Tensor, *, best: bool) -> None:
+        """An epoch has been validated.
+
+        Args:
+            errors_years: estimate minus truth [M] of the validation samples.
+            best: whether this epoch is the best so far.
+        """
+
+
+class SpreadHead(LearningHead):
+    """A head that answers one age; its spread is what it erred by on validation samples."""
+
+    spread_years: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("spread_years", torch.tensor(0.0))
+
+    def after_epoch(self, errors_years: Tensor, *, best: bool) -> None:
+        """Root mean square of the errors."""
+        super().after_epoch(errors_years, best=best)
+        if len(errors_years):
+            self.spread_years.copy_(errors_years.square().mean().sqrt())

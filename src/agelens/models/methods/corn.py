@@ -1,0 +1,39 @@
+"""CORN: each question is asked only where the one before was answered yes."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from agelens.inference.answers import Link
+from agelens.models.losses.ordinal import conditional_cross_entropy
+from agelens.models.methods.base import AgeTargets
+from agelens.models.methods.ordinal import OrdinalMethod
+
+
+class CORN(OrdinalMethod):
+    """Conditional ordinal regression: P(older than k) is a running product, so it never rises.
+
+    Its published figures are on class-balanced subsets (33 ages of MORPH-2, 13 of AFAD) and
+    do not compare with those of full sets. Constructor: see `OrdinalMethod`.
+    """
+
+    name: ClassVar[str] = "corn"
+    paper: ClassVar[str] = (
+        "Shi, Cao and Raschka, Deep neural networks for rank-consistent ordinal regression based "
+        "on conditional probabilities, Pattern Analysis and Applications 26, 2023"
+    )
+    link: ClassVar[Link] = "conditional"
+
+    def head(self, features: int) -> nn.Module:
+        """Logits [B, K - 1]."""
+        return nn.Linear(features, self.tasks)
+
+    def loss(self, outputs: Tensor, targets: AgeTargets) -> Tensor:
+        """See `conditional_cross_entropy`."""
+        return conditional_cross_entropy(outputs, self.classes(targets.age_years))
+
+    def answer(self, outputs: Tensor) -> Tensor:
+        """Conditional logits [B, K - 1]."""
+        return outputs

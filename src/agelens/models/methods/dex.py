@@ -1,0 +1,31 @@
+"""DEX: cross entropy over ages, the expected age as the answer (Rothe et al., IJCV 2018)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+from torch.nn import functional
+
+from agelens.models.methods.base import AgeTargets
+from agelens.models.methods.classification import AgeClassification
+
+
+class DEX(AgeClassification):
+    """Deep expectation: each age of the scale is a class, learned by cross entropy.
+
+    An age between two classes counts as the nearer, exactly between them as the older.
+    The challenge entry averaged 20 networks; that is a matter of use, not of the loss.
+    ``point=argmax`` is the plain classifier that tables call cross entropy.
+
+    Args:
+        ages: see `AgeMethod`; the paper's are 0-100.
+        point: see `AgeClassification`.
+    """
+
+    name: ClassVar[str] = "dex"
+    paper: ClassVar[str] = "Rothe, Timofte, Van Gool: DEX, ICCV workshops 2015 and IJCV 2018"
+
+    def loss(self, outputs: Tensor, targets: AgeTargets) -> Tensor:
+        """Cross entropy of logits [B, K] with the class of each age; log K when untrained."""
+        return functional.nll_loss(self.log_posterior(outputs), self.classes(targets.age_years))

@@ -1,0 +1,56 @@
+"""Mean-variance loss: the posterior's mean is pulled to the age, its variance kept small."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+from torch.nn import functional
+
+from agelens.inference.answers import Point
+from agelens.models.losses.moments import posterior_mean, posterior_variance
+from agelens.models.methods.base import AgeTargets
+from agelens.models.methods.classification import AgeClassification
+from agelens.models.methods.option_checks import not_negative
+
+
+class MeanVariance(AgeClassification):
+    """Cross entropy + lambda_1 (m - y)^2 / 2 + lambda_2 v (Pan et al., CVPR 2018).
+
+    The half stands on the mean term only.
+
+    Args:
+        ages: see `AgeMethod`.
+        point: see `AgeClassification`.
+        mean_weight: lambda_1, per square year; 0.2 in the paper.
+        variance_weight: lambda_2, per square year; 0.05 in the paper.
+
+    Raises:
+        ValueError: a weight is negative; see also `AgeClassification`.
+    """
+
+    name: ClassVar[str] = "mean-variance"
+    paper: ClassVar[str] = "Pan, Han, Shan, Chen: Mean-Variance Loss, CVPR 2018"
+
+    def __init__(
+        self,
+        ages: str = "0-100",
+        *,
+        point: Point = "expected",
+        mean_weight: float = 0.2,
+        variance_weight: float = 0.05,
+    ) -> None:
+        super().__init__(ages, point=point)
+        not_negative(mean_weight=mean_weight, variance_weight=variance_weight)
+        self.mean_weight = mean_weight
+        self.variance_weight = variance_weight
+
+    def loss(self, outputs: Tensor, targets: AgeTargets) -> Tensor:
+        """The three terms of logits [B, K], each a batch mean."""
+        log_posterior = self.log_posterior(outputs)
+        posterior, years = log_posterior.exp(), self.years(log_posterior)
+        mean = posterior_mean(posterior, years)
+        cross_entropy = functional.nll_loss(log_posterior, self.classes(targets.age_years))
+        mean_loss = functional.mse_loss(mean, targets.age_years.to(mean)) / 2
+        variance_loss = posterior_variance(posterior, years).mean()
+        return cross_entropy + self.mean_weight * mean_loss + self.variance_weight * variance_loss

@@ -1,0 +1,197 @@
+"""Regression: one number in years, learned by L1, L2, Huber, or normal likelihood.
+
+The baselines of the unified benchmark (Paplham & Franc, CVPR 2024), and with `unit_years`
+the normalised target of MiVOLO (Kuprashevich & Tolstykh, 2023).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import ClassVar
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from agelens.inference.answers import AnswerSpec
+from agelens.models.losses.normal_likelihood import normal_nll
+from agelens.models.losses.precision import at_least_float32
+from agelens.models.methods.base import AgeMethod, AgeTargets
+from agelens.models.methods.option_checks import above_zero
+from agelens.models.methods.regression_heads import GaussianHead, RegressionHead
+
+_START_AGE = 35.0
+_START_SPREAD = 15.0
+
+
+class AgeRegression(AgeMethod):
+    """One age in years; its spread is what the network erred by on validation samples.
+
+    Args:
+        ages: see `AgeMethod`. Answers are kept within them; training ages are not.
+        start_age: answer of the untrained network in years: about the mean of the training ages.
+        unit_years: years in one unit of the network's output and of the loss. MiVOLO's target
+            (y - mean) / (max - min) is that mean as `start_age` and max - min as `unit_years`.
+        start_spread: standard deviation in years that is answered until a validation
+            has measured one: about that of the training ages.
+
+    Raises:
+        ValueError: a number is not above 0, or `ages` is no age scale.
+    """
+
+    def __init__(
+        self,
+        ages: str = "0-100",
+        *,
+        start_age: float = _START_AGE,
+        unit_years: float = 1.0,
+        start_spread: float = _START_SPREAD,
+    ) -> None:
+        super().__init__(ages)
+        above_zero(start_age=start_age, unit_years=unit_years, start_spread=start_spread)
+        self.start_age = start_age
+        self.unit_years = unit_years
+        self.start_spread = start_spread
+
+    @property
+    def spec(self) -> AnswerSpec:
+        """An age and its standard deviation."""
+        return AnswerSpec(self.scale, kind="mean-spread")
+
+    def head(self, features: int) -> nn.Module:
+        """A `RegressionHead`."""
+        return RegressionHead(features, self.start_age, self.unit_years, self.start_spread)
+
+    def loss(self, outputs: Tensor, targets: AgeTargets) -> Tensor:
+        """The error of ages outputs[:, 0], counted in units; batch mean."""
+        ages = at_least_float32(outputs[:, 0]) / self.unit_years
+        return self._error(ages, targets.age_years.to(ages) / self.unit_years)
+
+    @abstractmethod
+    def _error(self, estimates: Tensor, ages: Tensor) -> Tensor:
+        """The scalar error of two tensors [B]."""
+
+    def posterior(self, outputs: Tensor) -> Tensor:
+        """The outputs themselves: mean and standard deviation [B, 2] in years."""
+        return at_least_float32(outputs)
+
+
+class L1Regression(AgeRegression):
+    """Mean absolute error, which the median minimises; the unified benchmark's regression.
+
+    That benchmark also rounds the answer to a whole year, which agelens leaves to the reader.
+    See `AgeRegression` for the arguments.
+    """
+
+    name: ClassVar[str] = "l1"
+    paper: ClassVar[str] = "baseline; Paplham, Franc, CVPR 2024"
+
+    def _error(self, estimates: Tensor, ages: Tensor) -> Tensor:
+        return functional.l1_loss(estimates, ages)
+
+
+class L2Regression(AgeRegression):
+    """Mean squared error, which the mean minimises. See `AgeRegression` for the arguments."""
+
+    name: ClassVar[str] = "l2"
+    paper: ClassVar[str] = "baseline; Kuprashevich, Tolstykh: MiVOLO, 2023"
+
+    def _error(self, estimates: Tensor, ages: Tensor) -> Tensor:
+        return functional.mse_loss(estimates, ages)
+
+
+class HuberRegression(AgeRegression):
+    """Half the squared error up to `delta_years`, linear beyond (Huber, 1964).
+
+    Args:
+        ages: see `AgeRegression`.
+        start_age: see `AgeRegression`.
+        unit_years: see `AgeRegression`.
+        start_spread: see `AgeRegression`.
+        delta_years: error in years from which on only its size counts.
+
+    Raises:
+        ValueError: `delta_years` is not above 0; see also `AgeRegression`.
+    """
+
+    name: ClassVar[str] = "huber"
+    paper: ClassVar[str] = "baseline; Huber, Ann. Math. Statist. 1964"
+
+    def __init__(
+        self,
+        ages: str = "0-100",
+        *,
+        start_age: float = _START_AGE,
+        unit_years: float = 1.0,
+        start_spread: float = _START_SPREAD,
+        delta_years: float = 1.0,
+    ) -> None:
+        super().__init__(
+            ages, start_age=start_age, unit_years=unit_years, start_spread=start_spread
+        )
+        above_zero(delta_years=delta_years)
+        self.delta_years = delta_years
+
+    def _error(self, estimates: Tensor, ages: Tensor) -> Tensor:
+        return functional.huber_loss(estimates, ages, delta=self.delta_years / self.unit_years)
+
+
+class GaussianRegression(AgeMethod):
+    """Normal likelihood: the network predicts its age and how far it may be off.
+
+    Args:
+        ages: see `AgeRegression`.
+        start_age: see `AgeRegression`.
+        unit_years: years in one unit of the network's two outputs; the loss stays in years.
+        start_spread: standard deviation in years that the untrained network answers.
+        smallest_spread: floor in years under the spread. Without one, a few labels met exactly
+            would make the likelihood grow without bound.
+
+    Raises:
+        ValueError: a number is not above 0, `start_spread` is not above `smallest_spread`, or
+            `ages` is no age scale.
+    """
+
+    name: ClassVar[str] = "gaussian"
+    paper: ClassVar[str] = "baseline; Nix, Weigend: Estimating the mean and variance, ICNN 1994"
+
+    def __init__(
+        self,
+        ages: str = "0-100",
+        *,
+        start_age: float = _START_AGE,
+        unit_years: float = 1.0,
+        start_spread: float = _START_SPREAD,
+        smallest_spread: float = 0.5,
+    ) -> None:
+        super().__init__(ages)
+        above_zero(start_age=start_age, unit_years=unit_years, smallest_spread=smallest_spread)
+        if not smallest_spread < start_spread < math.inf:
+            raise ValueError(
+                f"start_spread must be finite and above smallest_spread {smallest_spread}, "
+                f"got {start_spread}"
+            )
+        self.start_age = start_age
+        self.unit_years = unit_years
+        self.start_spread = start_spread
+        self.smallest_spread = smallest_spread
+
+    @property
+    def spec(self) -> AnswerSpec:
+        """An age and its standard deviation."""
+        return AnswerSpec(self.scale, kind="mean-spread")
+
+    def head(self, features: int) -> nn.Module:
+        """A `GaussianHead`."""
+        return GaussianHead(
+            features, self.start_age, self.unit_years, self.start_spread, self.smallest_spread
+        )
+
+    def loss(self, outputs: Tensor, targets: AgeTargets) -> Tensor:
+        """Negative log likelihood of the ages under the outputs [B, 2], batch mean."""
+        mean, spread = at_least_float32(outputs).unbind(dim=1)
+        return normal_nll(mean, spread.square(), targets.age_years.to(mean))
+
+    def posterior(self, outputs: Tensor) -> Tensor:
+        """The outputs themselves: mean and standard deviation [B, 2] in years."""
+        return at_least_float32(outputs)

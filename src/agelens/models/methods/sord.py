@@ -1,0 +1,52 @@
+"""SORD: soft labels that fall with the distance from the age (Diaz & Marathe, CVPR 2019)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from agelens.inference.answers import Point
+from agelens.models.losses.distances import AgeDistance, DistanceName, distance_named
+from agelens.models.losses.divergence import kl_divergence
+from agelens.models.losses.label_distributions import distance_labels
+from agelens.models.methods.base import AgeTargets
+from agelens.models.methods.classification import AgeClassification
+
+
+class SORD(AgeClassification):
+    """KL from labels exp(-distance(class, age)), normalised.
+
+    Where cross entropy is printed instead, it is larger by the labels' entropy and has the
+    same gradient.
+
+    Args:
+        ages: see `AgeMethod`.
+        point: see `AgeClassification`.
+        distance: ``absolute``, which the unified benchmark uses, ``squared``, or an
+            `AgeDistance` for any other, such as ``AbsoluteDistance(alpha=0.5)``.
+
+    Raises:
+        UnknownNameError: `distance` is another word.
+        ValueError: see `AgeClassification`.
+    """
+
+    name: ClassVar[str] = "sord"
+    paper: ClassVar[str] = "Diaz, Marathe: Soft Labels for Ordinal Regression, CVPR 2019"
+
+    def __init__(
+        self,
+        ages: str = "0-100",
+        *,
+        point: Point = "expected",
+        distance: DistanceName | AgeDistance = "absolute",
+    ) -> None:
+        super().__init__(ages, point=point)
+        self.distance = distance if isinstance(distance, AgeDistance) else distance_named(distance)
+
+    def loss(self, outputs: Tensor, targets: AgeTargets) -> Tensor:
+        """KL(label || softmax of logits [B, K]), batch mean."""
+        log_posterior = self.log_posterior(outputs)
+        ages = targets.age_years.to(log_posterior)
+        labels = distance_labels(ages, self.years(log_posterior), self.distance)
+        return kl_divergence(labels, log_posterior)
