@@ -3,6 +3,8 @@ PYTHON ?= python3
 DEMO_VENV := .venv-demo
 TEST_VENV := .venv-test
 DEMO_OUT := demo-output
+# Processes that share the tests.
+JOBS ?= auto
 
 .PHONY: demo test lint clean
 
@@ -29,7 +31,7 @@ $(TEST_VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 test: $(TEST_VENV)/.installed
-	$(TEST_VENV)/bin/python -m pytest
+	$(TEST_VENV)/bin/python -m pytest -n $(JOBS)
 
 lint: $(TEST_VENV)/.installed
 	$(TEST_VENV)/bin/ruff check .

@@ -70,3 +70,11 @@ class UsageError(AgelensError):
 
 class MissingDependencyError(AgelensError):
     """An optional package is needed; the message names the extra that brings it."""
+
+
+class TrainingError(AgelensError):
+    """A run cannot be begun, resumed, or gone on with; its last good checkpoint is kept."""
+
+
+class ExportError(AgelensError):
+    """An exported network does not answer as the trained one; nothing was written."""

@@ -118,10 +118,14 @@ class TrackAge:
 class AgeEstimate:
     """How old one face looks, and how sure that is.
 
-    `age_years` is the expected age; `low_years` and `high_years` bound the central
-    `interval_level` of the distribution. `coverage` is the share of people measured to
+    `age_years` is the age that the model's card takes from its answer, most often the
+    expected one; `low_years` and `high_years` bound the central
+    `interval_level` of the distribution, widened or narrowed where the card has a calibration.
+    `coverage` is the share of people measured to
     fall inside such intervals, and None while nobody has measured it. `distribution`
-    float64 [K] lies over the model's age scale. `refer` says why a human should look
+    float64 [K] lies over the model's age scale, and is None where a model answers with an
+    age and its spread. `answer` float64 [width] is the network's own, as its card's
+    `AnswerSpec` describes it. `refer` says why a human should look
     instead of trusting the number, or is None.
     """
 
@@ -138,6 +142,7 @@ class AgeEstimate:
     gender: Gender | None = None
     gender_score: float | None = None
     track: TrackAge | None = None
+    answer: Floats | None = None
 
     def to_json(self, *, distribution: bool = False) -> dict[str, Any]:
         """Plain JSON types; the distribution only where it is asked for."""

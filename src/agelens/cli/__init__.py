@@ -13,10 +13,17 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from agelens.cli import data, estimate, registries
-from agelens.errors import AgelensError, MissingDependencyError, OutputError
+from agelens.cli import data, estimate, evaluation, export, registries, train, tune
+from agelens.errors import (
+    AgelensError,
+    ExportError,
+    MissingDependencyError,
+    OutputError,
+    TrainingError,
+)
 from agelens.version import __version__
 
+_FAILURES: Final = (OutputError, MissingDependencyError, ExportError, TrainingError)
 _FAILED: Final = 1
 _WRONG_USAGE: Final = 2
 _INTERRUPTED: Final = 130
@@ -34,6 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     estimate.add_command(commands)
     registries.add_commands(commands)
     data.add_commands(commands)
+    evaluation.add_commands(commands)
+    train.add_commands(commands)
+    tune.add_command(commands)
+    export.add_command(commands)
     options = parser.parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Names are Unicode: where a terminal is not, escapes are better than a crash.
@@ -44,8 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _FAILED  # whoever read our rows has seen enough; there is nobody left to tell
     except AgelensError as error:
         print(f"agelens: error: {error}", file=sys.stderr)
-        failed = isinstance(error, OutputError | MissingDependencyError)
-        return _FAILED if failed else _WRONG_USAGE
+        return _FAILED if isinstance(error, _FAILURES) else _WRONG_USAGE
     except KeyboardInterrupt:
         print("agelens: interrupted; the rows so far are kept", file=sys.stderr)
         return _INTERRUPTED

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from agelens.errors import MissingDependencyError
+from agelens.cli.extras import require
 
 Parser = argparse.ArgumentParser
 _NEEDED: Final = ("pandas", "scipy", "matplotlib", "seaborn", "datasets", "imagehash", "yaml")
@@ -39,11 +38,7 @@ def add_commands(commands: Any) -> None:
 
 def _on_demand(home: str) -> Callable[[argparse.Namespace], int]:
     def run(options: argparse.Namespace) -> int:
-        missing = [name for name in _NEEDED if find_spec(name) is None]
-        if missing:
-            raise MissingDependencyError(
-                f"agelens data needs {', '.join(missing)}: pip install 'agelens[train]'"
-            )
+        require(_NEEDED, "data")
         module, _, function = home.partition(":")
         return int(getattr(import_module(f"agelens.cli.{module}"), function)(options))
 

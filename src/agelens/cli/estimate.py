@@ -66,13 +66,20 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--distribution", action="store_true", help="add each face's whole age distribution"
     )
+    group.add_argument(
+        "--raw",
+        action="store_true",
+        help="add each face's ordinal logits, for models of CORAL's kind; JSON Lines only",
+    )
     group.add_argument("-q", "--quiet", action="store_true", help="no table and no progress bar")
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("model")
     group.add_argument(
-        "--model", default="cc0-resnet10", help="name or card of the age model (cc0-resnet10)"
+        "--model",
+        default="cc0-resnet10",
+        help="age model: a name, a card, or the folder of a run (cc0-resnet10)",
     )
     group.add_argument(
         "--gender",
@@ -122,6 +129,8 @@ def _run(options: argparse.Namespace) -> int:
         raise UsageError("--resume goes on with an --output file; name it")
     if options.resume and options.camera is not None:
         raise UsageError("a camera cannot --resume; use --overwrite or another --output")
+    if options.raw and options.output is not None and options.output.suffix.lower() != ".jsonl":
+        raise UsageError("--raw adds lists to each face, which a table cannot hold: use .jsonl")
     # Only now: `agelens --help` must not wait for OpenCV and onnxruntime.
     from agelens.cli.estimate_run import run  # noqa: PLC0415
 

@@ -11,20 +11,22 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 from itertools import groupby
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from agelens.cli.camera_window import has_display, in_window
 from agelens.cli.drawings import Drawings
 from agelens.cli.resume import OnDone, skip_done
 from agelens.cli.view import View
-from agelens.errors import PhotoError
+from agelens.errors import PhotoError, UsageError
 from agelens.imaging.sources import Source, expand
 from agelens.imaging.video import camera_frames, read_frames
 from agelens.inference.estimator import AgeEstimator, PhotoLike
+from agelens.inference.raw_answers import raw_fields
 from agelens.inference.results import IfExists, ResultFile, is_whole
 from agelens.records import Photo, PhotoResult
 
 _SOME_FAILED: Final = 3
+_ADDED_FIELDS: Final = ("distribution", "gender", "raw")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -38,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"agelens: {options.output} is whole already; nothing to do", file=sys.stderr)
         return 0
     drawings = Drawings(options.draw) if options.draw else None
-    table = options.output is not None or sys.stdout.isatty()
+    table = options.output is not None or (sys.stdout.isatty() and not options.raw)
     with ExitStack() as stack:
         output = None
         if options.output:
@@ -49,12 +51,12 @@ def run(options: argparse.Namespace) -> int:
         else:
             sources = view.counting(expand(options.inputs, recursive=options.recursive))
             if output and options.resume:
-                optional = {"distribution": options.distribution, "gender": options.gender}
+                optional = {name: getattr(options, name) for name in _ADDED_FIELDS}
                 on_done = _on_done(view, drawings)
                 sources = skip_done(output, sources, estimator.settings, optional, on_done)
             results = _files(estimator, sources, options.every, drawings)
         for result in stack.enter_context(closing(results)):
-            row = result.to_json(distribution=options.distribution)
+            row = _row(result, estimator, options)
             if output:
                 output.append(row)
             view.show(result, row)
@@ -62,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _estimator(options: argparse.Namespace) -> AgeEstimator:
-    return AgeEstimator(
+    estimator = AgeEstimator(
         options.model,
         options.detector,
         device=options.device,
@@ -72,6 +74,30 @@ def _estimator(options: argparse.Namespace) -> AgeEstimator:
         workers=options.workers,
         max_pixels=options.max_megapixels * 1_000_000,
     )
+    estimator.check_takes_photos()
+    name, kind = estimator.card.name, estimator.card.output_kind
+    if options.raw and kind != "ordinal-logits":
+        raise UsageError(
+            f"--raw shows ordinal logits, as CORAL, CORN and OR-CNN models have them; {name} "
+            f"answers with a {kind}. Leave out --raw"
+        )
+    if options.distribution and kind == "mean-spread":
+        raise UsageError(
+            f"{name} answers with an age and its spread, so there is no --distribution to add"
+        )
+    return estimator
+
+
+def _row(
+    result: PhotoResult, estimator: AgeEstimator, options: argparse.Namespace
+) -> dict[str, Any]:
+    row = result.to_json(distribution=options.distribution)
+    spec = estimator.card.answer
+    if options.raw and spec is not None:
+        for fields, face in zip(row["faces"], result.faces, strict=True):
+            if face.answer is not None:
+                fields.update(raw_fields(face.answer, spec))
+    return row
 
 
 def _if_exists(options: argparse.Namespace) -> IfExists:

@@ -6,13 +6,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from agelens.errors import UsageError
 from agelens.imaging.sources import Source
+from agelens.inference.raw_answers import RAW_FIELDS
 from agelens.inference.results import DoneRow, ResultFile
 
 OnDone: TypeAlias = Callable[[Source, Counter[str]], None]
+
+_FIELD_OF: Final = {"raw": RAW_FIELDS[0]}  # where an option's field has another name
 
 
 @dataclass(slots=True)
@@ -38,7 +41,7 @@ def skip_done(
         output: rows of the earlier run are read from it and checked.
         sources: the same sources, in the same order, as that run had.
         settings: fields that every row must have, with their values.
-        optional: fields that each face must have, or must not.
+        optional: options, each with whether its field must be in every face or in none.
         on_done: told each source that is skipped and how often its rows have each status.
 
     Raises:
@@ -102,9 +105,10 @@ def _check(
                 f"{output.journal} was made with {field} {row.get(field)!r}, this run has "
                 f"{value!r}. Give the same options, or use --overwrite"
             )
-    for field, wanted in optional.items():
+    for option, wanted in optional.items():
+        field = _FIELD_OF.get(option, option)
         if any((field in face) != wanted for face in row["faces"]):
             raise UsageError(
-                f"{output.journal} was made {'without' if wanted else 'with'} --{field}. "
+                f"{output.journal} was made {'without' if wanted else 'with'} --{option}. "
                 "Give the same options, or use --overwrite"
             )

@@ -3,6 +3,8 @@
 A card is a JSON file beside its weights. No card, no load; a file that is not the one
 the card describes is refused. The cards of the packaged networks lie in `cards/` and
 point into the packages that carry the weights, which are read as files, never imported.
+
+The hash ties weights to their card; it says nothing of whether whoever made both means well.
 """
 
 from __future__ import annotations
@@ -19,9 +21,17 @@ from typing import Any, Final, Literal
 from agelens.ages import AgeScale
 from agelens.errors import CardError, UnknownNameError
 from agelens.imaging.quality import QualityLimits
+from agelens.imaging.templates import TIGHTEST_MARGIN, WIDEST_MARGIN
+from agelens.inference.answers import LINKS, OUTPUT_KINDS, POINTS, AnswerSpec, OutputKind
+from agelens.inference.calibration import Calibration
+from agelens.inference.runtimes import RUNTIMES, runtime_suffix
 
 CARD_FILE: Final = "card.json"
-_WIDEST_MARGIN: Final = 4.0
+LARGEST_WEIGHTS: Final = 2**31
+"""Bytes. The formats themselves hold no more (ONNX), or have no reason to (TorchScript)."""
+
+ALIGNMENTS: Final = ("similarity", "rotate-crop", "as-shipped")
+_RUN_FILE: Final = "config.yaml"
 _CARDS: Final = Path(__file__).parent / "cards"
 
 MODELS: Final[dict[str, Path]] = {
@@ -34,20 +44,27 @@ DEFAULT_GENDER_MODEL: Final = "cc0-gender"
 
 @dataclass(frozen=True, slots=True)
 class ChipInput:
-    """The chip a network expects: pixels, colours, and how the face is aligned in it."""
+    """The chip a network expects: pixels, colours, and how the face is aligned in it.
+
+    `mean` and `std` are of pixels from 0 to 255, of red, green and blue in this order.
+    """
 
     size: int
     color_order: Literal["RGB", "BGR"]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    alignment: Literal["similarity", "rotate-crop"]
+    alignment: Literal["similarity", "rotate-crop", "as-shipped"]
     template: str
     margin: float
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One network, described. `document` is the whole JSON, with what only people read."""
+    """One network, described.
+
+    `answer` says what an age network's numbers are, `labels` which words a gender network's
+    probabilities belong to. `document` is the whole JSON, with what only people read.
+    """
 
     name: str
     version: str
@@ -56,9 +73,32 @@ class Card:
     sha256: str
     input: ChipInput
     labels: tuple[str, ...]
-    age_scale: AgeScale | None
+    answer: AnswerSpec | None
     limits: QualityLimits
+    calibration: Calibration | None
     document: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def age_scale(self) -> AgeScale | None:
+        """The ages of an age network."""
+        return self.answer.scale if self.answer else None
+
+    @property
+    def output_kind(self) -> OutputKind:
+        """What an answer's numbers are."""
+        return self.answer.kind if self.answer else "posterior"
+
+    @property
+    def width(self) -> int:
+        """How many numbers an answer has."""
+        return self.answer.width if self.answer else len(self.labels)
+
+    @property
+    def weights_suffix(self) -> str:
+        """The key in `RUNTIMES` of what runs the weights."""
+        suffix = runtime_suffix(self.weights)
+        assert suffix is not None  # noqa: S101 - a card with other weights was not read
+        return suffix
 
     @property
     def summary(self) -> str:
@@ -75,9 +115,16 @@ class Card:
         """The bytes of the weights file, once they are known to be the card's.
 
         Raises:
-            CardError: the file is absent, or its SHA-256 is not the card's.
+            CardError: the file is absent or larger than `LARGEST_WEIGHTS`, or its SHA-256 is
+                not the card's.
         """
         try:
+            size = self.weights.stat().st_size
+            if size > LARGEST_WEIGHTS:
+                raise CardError(
+                    f"{self.name}: {self.weights} has {size:,} bytes; agelens opens weights of at "
+                    f"most {LARGEST_WEIGHTS:,}"
+                )
             content = self.weights.read_bytes()
         except OSError as error:
             raise CardError(f"{self.name}: cannot read weights {self.weights}: {error}") from error
@@ -98,14 +145,21 @@ def load_card(model: str | Path) -> Card:
         UnknownNameError: `model` is neither; the message lists the packaged names.
         CardError: the card is malformed; the message names the field.
     """
+    return read_card(card_path(model))
+
+
+def card_path(model: str | Path) -> Path:
+    """Where the card of `model` lies; see `load_card`."""
     if str(model) in MODELS:
-        return read_card(MODELS[str(model)])
+        return MODELS[str(model)]
     path = Path(model)
     try:
         if path.is_dir():
             path = path / CARD_FILE
             if not path.is_file():
-                raise CardError(f"{path.parent}: no {CARD_FILE} in it. No card, no load.")
+                run = (path.parent / _RUN_FILE).is_file()
+                hint = f" It is a run of agelens train: agelens export {path.parent}" if run else ""
+                raise CardError(f"{path.parent}: no {CARD_FILE} in it. No card, no load.{hint}")
         found = path.is_file()
     except OSError as error:  # a folder that may not be entered, a name too long
         raise CardError(f"{path}: cannot be looked up: {error.strerror}") from error
@@ -115,7 +169,7 @@ def load_card(model: str | Path) -> Card:
         )
     if path.suffix.lower() != ".json":
         raise CardError(f"{path}: a model is named by its card ({CARD_FILE}), not by its weights")
-    return read_card(path)
+    return path
 
 
 def read_card(path: Path) -> Card:
@@ -137,11 +191,12 @@ def _parse(document: Mapping[str, Any], path: Path) -> Card:
         document[spoken]  # people read these; a card without them is not a card
     output = document["output"]
     task = _one_of("task", document["task"], ("age", "gender"))
-    scale = AgeScale(tuple(float(year) for year in output["ages_years"])) if task == "age" else None
     labels = tuple(str(label) for label in output.get("labels", ()))
     if task == "gender" and sorted(labels) != ["female", "male"]:
         raise ValueError(f"output.labels must be female and male in some order, got {labels}")
-    _one_of("output.kind", output["kind"], ("posterior",))
+    kind = _one_of("output.kind", output["kind"], OUTPUT_KINDS)
+    if task == "gender" and kind != "posterior":
+        raise ValueError(f"output.kind of a gender network must be posterior, got {kind!r}")
     return Card(
         name=str(document["name"]),
         version=str(document["version"]),
@@ -150,9 +205,28 @@ def _parse(document: Mapping[str, Any], path: Path) -> Card:
         sha256=str(document["weights"]["sha256"]).lower(),
         input=_chip_input(document["input"]),
         labels=labels,
-        age_scale=scale,
-        limits=_limits(document.get("limits", {})),
+        answer=_answer_spec(output) if task == "age" else None,
+        limits=_limits(document.get("limits")),
+        calibration=_calibration(document["calibration"]) if task == "age" else None,
         document=document,
+    )
+
+
+def _calibration(section: Mapping[str, Any] | None) -> Calibration | None:
+    try:
+        return Calibration.from_json(section)
+    except KeyError as error:
+        raise ValueError(f"calibration lacks {error}") from error
+
+
+def _answer_spec(output: Mapping[str, Any]) -> AnswerSpec:
+    """What an age network's answers are; keys that older cards lack have their old meaning."""
+    return AnswerSpec(
+        scale=AgeScale(tuple(float(year) for year in output["ages_years"])),
+        kind=output["kind"],
+        point=_one_of("output.point", output.get("point", "expected"), POINTS),
+        link=_one_of("output.link", output.get("link", "independent"), LINKS),
+        threshold=float(output.get("threshold", 0.5)),
     )
 
 
@@ -163,20 +237,22 @@ def _chip_input(section: Mapping[str, Any]) -> ChipInput:
     size, margin = int(section["size"]), float(section["margin"])
     if not 8 <= size <= 1024:
         raise ValueError(f"input.size must be 8 to 1024 pixels, got {size}")
-    if not 0 <= margin <= _WIDEST_MARGIN:
-        raise ValueError(f"input.margin must be 0 to {_WIDEST_MARGIN}, got {margin}")
+    if not TIGHTEST_MARGIN <= margin <= WIDEST_MARGIN:
+        raise ValueError(f"input.margin must be {TIGHTEST_MARGIN} to {WIDEST_MARGIN}, got {margin}")
     return ChipInput(
         size=size,
         color_order=_one_of("input.color_order", section["color_order"], ("RGB", "BGR")),
         mean=mean,
         std=std,
-        alignment=_one_of("input.alignment", section["alignment"], ("similarity", "rotate-crop")),
+        alignment=_one_of("input.alignment", section["alignment"], ALIGNMENTS),
         template=str(section["template"]),
         margin=margin,
     )
 
 
-def _limits(section: Mapping[str, Any]) -> QualityLimits:
+def _limits(section: Mapping[str, Any] | None) -> QualityLimits:
+    if section is None:
+        return QualityLimits()
     return QualityLimits(**{k: None if v is None else float(v) for k, v in section.items()})
 
 
@@ -200,6 +276,8 @@ def _locate(section: Mapping[str, Any], path: Path) -> Path:
     weights = (folder / str(section["path"])).resolve()
     if not weights.is_relative_to(folder.resolve()):
         raise ValueError(f"weights.path {section['path']!r} leads out of the card's folder")
-    if weights.suffix.lower() != ".onnx":
-        raise ValueError(f"weights.path must be an .onnx file, got {section['path']!r}")
+    if runtime_suffix(weights) is None:
+        raise ValueError(
+            f"weights.path must end in one of {', '.join(RUNTIMES)}, got {section['path']!r}"
+        )
     return weights

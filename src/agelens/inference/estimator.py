@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Final, TypeAlias, TypeGuard, cast, overload
 
@@ -16,12 +16,15 @@ from PIL import Image
 
 from agelens.ages import AgeScale
 from agelens.errors import CardError, PhotoError, PhotoStatus
+from agelens.imaging.align import Aligner
 from agelens.imaging.detectors import DEFAULT_LONGEST_SIDE, Detector, detector_class
 from agelens.imaging.photos import DEFAULT_MAX_PIXELS, PhotoSource, read_photo, source_name
 from agelens.imaging.quality import judge
+from agelens.inference.answers import AnswerSpec
 from agelens.inference.cards import DEFAULT_GENDER_MODEL, DEFAULT_MODEL, Card, load_card
 from agelens.inference.network import BATCH, ChipNetwork
 from agelens.inference.ordered import blocks, ordered_map
+from agelens.inference.stated_ages import stated_ages
 from agelens.inference.tracks import FaceTracker
 from agelens.records import RGB, AgeEstimate, Chip, Face, Gender, Photo, PhotoResult, Quality
 from agelens.version import __version__
@@ -60,7 +63,9 @@ class AgeEstimator:
         device: ``cpu`` or ``cuda``.
         gender: True for the packaged gender model, or a model as for `model`.
         mirror: average each face with its mirror image; twice the network's time.
-        interval_level: share of the distribution between `low_years` and `high_years`.
+        interval_level: share that is to lie between `low_years` and `high_years`.
+        calibrated: use the corrections that the model's card has; False gives the network's
+            own ages and intervals.
         longest_side: the detector searches a copy of at most this size; raise it for
             small faces in large photos. For a detector given by name only.
         workers: threads that read and detect; all available cores by default.
@@ -70,6 +75,7 @@ class AgeEstimator:
         UnknownNameError: a model or detector that does not exist.
         CardError: a card and weights that do not fit each other or the task.
         UsageError: a device that this machine lacks.
+        MissingDependencyError: TorchScript weights, and torch is not installed.
     """
 
     def __init__(
@@ -81,6 +87,7 @@ class AgeEstimator:
         gender: bool | str | Path = False,
         mirror: bool = False,
         interval_level: float = DEFAULT_INTERVAL,
+        calibrated: bool = True,
         longest_side: int = DEFAULT_LONGEST_SIDE,
         workers: int | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
@@ -90,21 +97,37 @@ class AgeEstimator:
             detector = detector_class(detector)(longest_side=longest_side)
         self.detector = detector
         self.interval_level = interval_level
+        self._calibration = self.card.calibration if calibrated else None
         self.workers = workers or _cores()
         self.max_pixels = max_pixels
         self._network = ChipNetwork(self.card, device=device, mirror=mirror)
-        self._aligner = self._network.aligner(detector)
         self._gender: ChipNetwork | None = None
         if gender:
             gender_card = _card_for("gender", DEFAULT_GENDER_MODEL if gender is True else gender)
             self._gender = ChipNetwork(gender_card, device=device, mirror=mirror)
             self._gender_aligner = self._gender.aligner(detector)
 
+    def check_takes_photos(self) -> None:
+        """Make sure that faces of photos can be cut as this network's chips were.
+
+        Raises:
+            UsageError: they cannot, so that only `estimate_chips` is of use.
+        """
+        self._aligner  # noqa: B018 - making it raises
+
+    @cached_property
+    def _aligner(self) -> Aligner:
+        return self._network.aligner(self.detector)
+
     @property
     def age_scale(self) -> AgeScale:
         """The ages that a distribution of this estimator lies over."""
-        assert self.card.age_scale is not None  # noqa: S101 - _card_for took an age card only
-        return self.card.age_scale
+        return self._answer.scale
+
+    @property
+    def _answer(self) -> AnswerSpec:
+        assert self.card.answer is not None  # noqa: S101 - _card_for took an age card only
+        return self.card.answer
 
     @property
     def settings(self) -> dict[str, str]:
@@ -131,7 +154,11 @@ class AgeEstimator:
 
         Returns:
             One result, or a list of them in order.
+
+        Raises:
+            UsageError: see `check_takes_photos`.
         """
+        self.check_takes_photos()
         if _is_one(photo):
             return self._finish([self._prepare(photo, bgr=bgr)])[0][1]
         return list(self.stream(cast(Iterable[PhotoLike], photo), bgr=bgr))
@@ -150,7 +177,11 @@ class AgeEstimator:
             bgr: see `estimate`.
             on_photo: called with each readable photo and its result before that result is
                 handed out, for drawing.
+
+        Raises:
+            UsageError: see `check_takes_photos`.
         """
+        self.check_takes_photos()
         for _, result in self._run(photos, bgr=bgr, on_photo=on_photo):
             yield result
 
@@ -162,8 +193,14 @@ class AgeEstimator:
         Args:
             frames: see `agelens.imaging.video`; a `PhotoError` among them becomes a row.
             live: answer each frame before the next is read, as a camera needs.
+
+        Raises:
+            UsageError: see `check_takes_photos`.
         """
-        tracker = FaceTracker(self.age_scale, level=self.interval_level)
+        self.check_takes_photos()
+        tracker = FaceTracker(
+            self._answer, level=self.interval_level, calibration=self._calibration
+        )
         if live:
             answers = (self._finish([self._prepare(f, keep=True)])[0] for f in frames)
         else:
@@ -241,8 +278,10 @@ class AgeEstimator:
     def _finish(
         self, block: Sequence[_Prepared], on_photo: OnPhoto | None = None
     ) -> list[_Finished]:
-        ages = iter(self._ages([chip for photo in block for chip in photo.chips]))
-        genders = iter(self._genders([chip for photo in block for chip in photo.gender_chips]))
+        seen = self._genders([chip for photo in block for chip in photo.gender_chips])
+        words = [gender for gender, _ in seen] if self._gender else None
+        ages = iter(self._ages([chip for photo in block for chip in photo.chips], words))
+        genders = iter(seen)
         finished = []
         for prepared in block:
             faces = [
@@ -263,26 +302,26 @@ class AgeEstimator:
     def _refer(self, quality: Quality) -> str | None:
         return self.card.limits.refer(quality)
 
-    def _ages(self, chips: Sequence[RGB]) -> list[AgeEstimate]:
+    def _ages(
+        self, chips: Sequence[RGB], genders: Sequence[Gender] | None = None
+    ) -> list[AgeEstimate]:
         if not chips:
             return []
-        posteriors = self._network.posteriors(np.stack(chips))
-        scale = self.age_scale
-        low, high = scale.interval(posteriors, self.interval_level)
-        columns = zip(
-            scale.expected(posteriors), scale.median(posteriors), low, high, posteriors, strict=True
-        )
+        rows = self._network.answers(np.stack(chips))
+        read = self._network.read(rows)
+        stated = stated_ages(read, self.interval_level, self._calibration, genders)
         return [
             AgeEstimate(
-                age_years=float(expected),
-                median_years=float(median),
-                low_years=float(low_years),
-                high_years=float(high_years),
+                age_years=float(stated.age_years[face]),
+                median_years=float(stated.median_years[face]),
+                low_years=float(stated.low_years[face]),
+                high_years=float(stated.high_years[face]),
                 interval_level=self.interval_level,
-                coverage=None,
-                distribution=posterior,
+                coverage=stated.coverage,
+                distribution=None if read.distribution is None else read.distribution[face],
+                answer=rows[face],
             )
-            for expected, median, low_years, high_years, posterior in columns
+            for face in range(len(rows))
         ]
 
     def _genders(self, chips: Sequence[RGB]) -> list[tuple[Gender, float]]:
@@ -291,7 +330,7 @@ class AgeEstimator:
         labels = self._gender.card.labels
         return [
             ("female" if labels[int(p.argmax())] == "female" else "male", float(p.max()))
-            for p in self._gender.posteriors(np.stack(chips))
+            for p in self._gender.answers(np.stack(chips))
         ]
 
     def _result(self, name: str, status: PhotoStatus, message: str) -> PhotoResult:

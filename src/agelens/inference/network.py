@@ -1,4 +1,4 @@
-"""A chip network ready to run: card, checked session, normalisation, batches."""
+"""A chip network ready to run: card, checked runtime, normalisation, batches."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from typing import Final
 
 import numpy as np
 
-from agelens.errors import CardError
+from agelens.errors import CardError, UsageError
 from agelens.imaging.align import Aligner, SimilarityAligner
 from agelens.imaging.detectors.base import Detector
 from agelens.imaging.rotate_crop import RotateCropAligner
 from agelens.imaging.templates import template_named
-from agelens.inference.cards import Card
+from agelens.inference.answers import Answers, read_answers
+from agelens.inference.averaging import answer_of, averageable
+from agelens.inference.cards import Card, ChipInput
+from agelens.inference.runtimes import Pixels, open_runtime
 from agelens.records import RGB, Floats
-from agelens.sessions import open_session
 
 # Larger batches are no faster on a CPU and their activations cost memory.
 BATCH: Final = 32
@@ -21,7 +23,7 @@ _SUM_TOLERANCE: Final = 1e-3
 
 
 class ChipNetwork:
-    """Posteriors of a card's classes for chips; safe to share between threads.
+    """Answers of a card's network for chips; safe to share between threads.
 
     Args:
         card: the network to open.
@@ -31,61 +33,100 @@ class ChipNetwork:
     Raises:
         CardError: weights that are not the card's, or a network whose input or output
             does not have the shape that the card states.
+        UsageError: a device that this machine lacks.
+        MissingDependencyError: the package that runs such weights is not installed.
     """
 
     def __init__(self, card: Card, *, device: str = "cpu", mirror: bool = False) -> None:
         self.card = card
         self.mirror = mirror
-        self._classes = len(card.age_scale.years if card.age_scale else card.labels)
-        self._session = open_session(card.read_weights(), name=card.name, device=device)
-        self._input, self._output = self._check_signature()
+        self._runtime = open_runtime(
+            card.weights_suffix,
+            card.read_weights(),
+            name=card.name,
+            size=card.input.size,
+            width=card.width,
+            device=device,
+        )
 
     def aligner(self, detector: Detector) -> Aligner:
-        """The aligner that cuts the chips this network expects."""
+        """The aligner that cuts the chips this network expects.
+
+        Raises:
+            UsageError: its chips were aligned by the owner of the training data, in a way
+                that cannot be repeated on photos.
+        """
         wanted = self.card.input
+        if wanted.alignment == "as-shipped":
+            raise UsageError(
+                f"{self.card.name} was trained on pictures as their owner had aligned them, and "
+                "nobody can cut photos alike: train on a store that was prepared without "
+                "--aligned, or give such pictures to AgeEstimator.estimate_chips"
+            )
         if wanted.alignment == "rotate-crop":
             return RotateCropAligner(detector, wanted.size, expand=wanted.margin)
         return SimilarityAligner(template_named(wanted.template), wanted.size, wanted.margin)
 
-    def posteriors(self, chips: RGB) -> Floats:
-        """Class probabilities [N, K] for aligned uint8 chips [N, S, S, 3]."""
+    def answers(self, chips: RGB) -> Floats:
+        """What the network answers [N, width] for aligned uint8 chips [N, S, S, 3].
+
+        The card's `answer` says what the numbers are. Where the face is averaged with its
+        mirror image, they are those of the mean; see `agelens.inference.averaging`.
+
+        Raises:
+            CardError: the answers are not what the card says.
+        """
         parts = [self._run(chips[i : i + BATCH]) for i in range(0, len(chips), BATCH)]
-        return np.concatenate(parts) if parts else np.empty((0, self._classes))
+        return np.concatenate(parts) if parts else np.empty((0, self.card.width))
+
+    def read(self, answers: Floats) -> Answers:
+        """Ages of answers [N, width] of an age network.
+
+        Raises:
+            CardError: the answers are not what the card says.
+        """
+        assert self.card.answer is not None  # noqa: S101 - a network of another task has no ages
+        try:
+            return read_answers(answers, self.card.answer)
+        except ValueError as error:
+            raise self._not_as_stated(str(error)) from error
 
     def _run(self, chips: RGB) -> Floats:
         answers = self._answer(chips)
-        if self.mirror:
-            answers = (answers + self._answer(chips[:, :, ::-1])) / 2
-        return answers
+        if not self.mirror:
+            return answers
+        mirrored = self._answer(chips[:, :, ::-1])
+        spec = self.card.answer
+        if spec is None:
+            return (answers + mirrored) / 2
+        return answer_of((averageable(answers, spec) + averageable(mirrored, spec)) / 2, spec)
 
     def _answer(self, chips: RGB) -> Floats:
-        spec = self.card.input
-        pixels = np.subtract(chips, np.asarray(spec.mean, dtype=np.float32), dtype=np.float32)
-        pixels /= np.asarray(spec.std, dtype=np.float32)
-        if spec.color_order == "BGR":
-            pixels = pixels[..., ::-1]
-        blob = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
-        answers = np.asarray(self._session.run([self._output], {self._input: blob})[0], np.float64)
-        sums = answers.sum(axis=1, keepdims=True)
-        if not np.all(np.abs(sums - 1) < _SUM_TOLERANCE) or answers.min() < -_SUM_TOLERANCE:
-            raise CardError(
-                f"{self.card.name}: answers are negative or do not sum to 1, so they are not the "
-                "posterior that its card states"
-            )
-        return np.asarray(answers / sums)
+        answers = np.asarray(self._runtime(normalised(chips, self.card.input)), dtype=np.float64)
+        if answers.shape != (len(chips), self.card.width):
+            raise self._not_as_stated(f"{len(chips)} chips gave answers {list(answers.shape)}")
+        if not np.isfinite(answers).all():
+            raise self._not_as_stated("an answer holds NaN or infinity")
+        return self._posterior(answers) if self.card.output_kind == "posterior" else answers
 
-    def _check_signature(self) -> tuple[str, str]:
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        size = self.card.input.size
-        expected = f"one float input [N, 3, {size}, {size}] and one output [N, {self._classes}]"
-        fits = (
-            len(inputs) == len(outputs) == 1
-            and inputs[0].type == "tensor(float)"
-            and not isinstance(inputs[0].shape[0], int)  # N is free
-            and list(inputs[0].shape[1:]) == [3, size, size]
-            and list(outputs[0].shape[1:]) == [self._classes]
+    def _posterior(self, answers: Floats) -> Floats:
+        sums = answers.sum(axis=1, keepdims=True)
+        if (np.abs(sums - 1) >= _SUM_TOLERANCE).any() or answers.min() < -_SUM_TOLERANCE:
+            raise self._not_as_stated("answers are negative or do not sum to 1")
+        positive = np.maximum(answers, 0)
+        return np.asarray(positive / positive.sum(axis=1, keepdims=True))
+
+    def _not_as_stated(self, what: str) -> CardError:
+        return CardError(
+            f"{self.card.name}: {what}, so its answers are not the {self.card.output_kind} that "
+            "its card states"
         )
-        if not fits:
-            got = ", ".join(f"{port.name} {port.type} {port.shape}" for port in (*inputs, *outputs))
-            raise CardError(f"{self.card.name}: the card states {expected}; the file has {got}")
-        return inputs[0].name, outputs[0].name
+
+
+def normalised(chips: RGB, wanted: ChipInput) -> Pixels:
+    """What a network gets [N, 3, S, S] for chips uint8 [N, S, S, 3] of the size it wants."""
+    pixels = np.subtract(chips, np.asarray(wanted.mean, dtype=np.float32), dtype=np.float32)
+    pixels /= np.asarray(wanted.std, dtype=np.float32)
+    if wanted.color_order == "BGR":
+        pixels = pixels[..., ::-1]
+    return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))

@@ -13,7 +13,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from agelens.ages import AgeScale
+from agelens.inference.answers import AnswerSpec, read_answers
+from agelens.inference.averaging import answer_of, averageable
+from agelens.inference.calibration import Calibration
+from agelens.inference.stated_ages import stated_ages
 from agelens.records import AgeEstimate, Floats, TrackAge
 
 _VELOCITY_MEMORY = 0.5
@@ -21,7 +24,7 @@ _VELOCITY_MEMORY = 0.5
 
 @dataclass(slots=True, eq=False)
 class _Track:
-    """One person: the last box, its velocity [4] in pixels a frame, the distributions' sum."""
+    """One person: the last box, its velocity [4] in pixels a frame, the sum of the answers."""
 
     number: int
     box_xyxy: Floats
@@ -35,21 +38,22 @@ class _Track:
         """Where the next box should be; one step only, however long the face was away."""
         return self.box_xyxy + self.velocity
 
-    def add(self, box_xyxy: Floats, distribution: Floats, now: int) -> None:
+    def add(self, box_xyxy: Floats, answer: Floats, now: int) -> None:
         """Take in the face found at frame `now`."""
         step = (box_xyxy - self.box_xyxy) / (now - self.seen_at)
         centre_step = np.tile((step[:2] + step[2:]) / 2, 2)
         self.velocity += (1 - _VELOCITY_MEMORY) * (centre_step - self.velocity)
         self.box_xyxy, self.seen_at = box_xyxy, now
         self.frames += 1
-        self.mass = self.mass + distribution
+        self.mass = self.mass + answer
 
 
 class FaceTracker:
     """Gives the faces of successive frames lasting track ids and smoothed ages.
 
-    The smoothed age is the expected age of the mean of the track's distributions up to
-    and with this frame, and the interval is that of the same mean. It does not shrink as
+    The smoothed age is that of the mean of the track's distributions up to and with this
+    frame, as the model's card takes an age from one, and the interval is that of the same
+    mean. It does not shrink as
     frames add up, and must not: frames of one video share the face, the light and the
     camera, so the model's error is largely the same in each of them, and averaging removes only
     the jitter between frames. No coverage has been measured for these intervals.
@@ -57,8 +61,9 @@ class FaceTracker:
     One tracker serves one video, frame after frame; it is not safe to share between threads.
 
     Args:
-        scale: the ages that the estimates' distributions lie over.
+        spec: what the estimates' answers are.
         level: share of the mean distribution inside the interval.
+        calibration: of the model's card: corrects the smoothed age as it does single ones.
         min_overlap: least intersection over union of a face with a track's expected box.
         patience: a track unseen for more than this many calls of `update` is closed.
 
@@ -68,9 +73,10 @@ class FaceTracker:
 
     def __init__(
         self,
-        scale: AgeScale,
+        spec: AnswerSpec,
         *,
         level: float = 0.9,
+        calibration: Calibration | None = None,
         min_overlap: float = 0.3,
         patience: int = 10,
     ) -> None:
@@ -80,8 +86,9 @@ class FaceTracker:
             raise ValueError(f"min_overlap must be above 0 and at most 1, got {min_overlap}")
         if patience < 0:
             raise ValueError(f"patience must be at least 0 frames, got {patience}")
-        self.scale = scale
+        self.spec = spec
         self.level = level
+        self.calibration = calibration
         self.min_overlap = min_overlap
         self.patience = patience
         self._tracks: list[_Track] = []
@@ -95,37 +102,40 @@ class FaceTracker:
         count up from 1 and are never used twice.
 
         Raises:
-            ValueError: an estimate has no face or no distribution, its box is not four
-                finite numbers, or its distribution is not one over `scale`; the tracker
-                is then as before the call.
+            ValueError: an estimate has no face or no answer, its box is not four finite
+                numbers, or its answer is none of `spec`; the tracker is then as before
+                the call.
         """
-        boxes, distributions = _boxes(faces), self._distributions(faces)
+        boxes, answers = _boxes(faces), self._answers(faces)
         self._now += 1
         self._tracks = [t for t in self._tracks if self._now - t.seen_at - 1 <= self.patience]
-        tracks = self._follow(boxes, distributions)
+        tracks = self._follow(boxes, answers)
         return self._with_ages(faces, tracks)
 
-    def _distributions(self, faces: Sequence[AgeEstimate]) -> Floats:
-        """Distributions [N, K] of the faces, checked against the scale."""
-        rows = []
+    def _answers(self, faces: Sequence[AgeEstimate]) -> Floats:
+        """Answers [N, width] of the faces, checked, in a form that can be averaged."""
+        rows = np.empty((len(faces), self.spec.width))
         for position, face in enumerate(faces):
-            if face.distribution is None:
+            answer = face.distribution if self.spec.kind == "posterior" else face.answer
+            if answer is None:
                 raise ValueError(f"estimate {position} has no distribution to average over frames")
-            rows.append(self.scale.normalise(np.asarray(face.distribution)[None])[0])
-        return np.array(rows).reshape(len(faces), len(self.scale))
+            row = np.asarray(answer)[None]
+            read = read_answers(row, self.spec)
+            rows[position] = read.distribution if self.spec.kind == "posterior" else row
+        return averageable(rows, self.spec)
 
-    def _follow(self, boxes: Floats, distributions: Floats) -> list[_Track]:
+    def _follow(self, boxes: Floats, answers: Floats) -> list[_Track]:
         """The track of each face, after taking it in; new ones for faces that match none."""
         expected = np.array([t.expected_box for t in self._tracks]).reshape(-1, 4)
         matched = _match(_overlaps(expected, boxes), self.min_overlap)
         tracks = []
-        for face, (box, distribution) in enumerate(zip(boxes, distributions, strict=True)):
+        for face, (box, answer) in enumerate(zip(boxes, answers, strict=True)):
             if face in matched:
                 track = self._tracks[matched[face]]
-                track.add(box, distribution, self._now)
+                track.add(box, answer, self._now)
             else:
                 self._opened += 1
-                track = _Track(self._opened, box, np.zeros(4), self._now, 1, distribution)
+                track = _Track(self._opened, box, np.zeros(4), self._now, 1, answer)
             tracks.append(track)
         self._tracks += [t for t in tracks if t.frames == 1]
         return tracks
@@ -133,15 +143,22 @@ class FaceTracker:
     def _with_ages(
         self, faces: Sequence[AgeEstimate], tracks: Sequence[_Track]
     ) -> tuple[AgeEstimate, ...]:
-        means = np.array([t.mass / t.frames for t in tracks]).reshape(len(tracks), len(self.scale))
-        ages = self.scale.expected(means)
-        lows, highs = self.scale.interval(means, self.level)
+        means = np.array([t.mass / t.frames for t in tracks]).reshape(-1, self.spec.width)
+        read = read_answers(answer_of(means, self.spec), self.spec)
+        stated = stated_ages(read, self.level, self.calibration)
         return tuple(
             replace(
                 face,
                 track=TrackAge(track.number, track.frames, float(age), float(low), float(high)),
             )
-            for face, track, age, low, high in zip(faces, tracks, ages, lows, highs, strict=True)
+            for face, track, age, low, high in zip(
+                faces,
+                tracks,
+                stated.age_years,
+                stated.low_years,
+                stated.high_years,
+                strict=True,
+            )
         )
 
 

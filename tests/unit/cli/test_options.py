@@ -92,7 +92,7 @@ def test_no_and_unknown_commands_are_wrong_usage(arguments: list[str], agelens: 
     assert "usage: agelens" in ran.err
 
 
-@pytest.mark.parametrize("command", [[], ["estimate"], ["models"], ["detectors"]])
+@pytest.mark.parametrize("command", [[], ["estimate"], ["models"], ["detectors"], ["export"]])
 def test_help_is_printed(command: list[str], agelens: Run) -> None:
     ran = agelens(*command, "--help")
     assert ran.status == 0

@@ -103,7 +103,7 @@ def test_landmarks_land_on_the_template(scale: float, degrees: float) -> None:
     assert (chip.rgb.shape, chip.rgb.dtype, chip.template) == ((64, 64, 3), np.uint8, "dlib-64")
 
 
-@pytest.mark.parametrize("margin", [0.0, 0.4, 1.0])
+@pytest.mark.parametrize("margin", [-0.16, 0.0, 0.4, 1.0])
 @pytest.mark.parametrize("size", [32, 100])
 def test_size_and_margin_reach_the_chip(size: int, margin: float) -> None:
     landmarks = placed(0.5, 10, (120, 120))

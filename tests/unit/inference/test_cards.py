@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
+from agelens.ages import AgeScale
 from agelens.errors import CardError, UnknownNameError
+from agelens.inference import cards
+from agelens.inference.answers import AnswerSpec
 from agelens.inference.cards import MODELS, Card, load_card, read_card
 
 WriteCard = Callable[..., Path]
@@ -83,6 +86,13 @@ class TestByPath:
         with pytest.raises(CardError, match=r"no card\.json in it"):
             load_card(tmp_path)
 
+    def test_a_run_that_was_not_exported(self, tmp_path: Path) -> None:
+        (tmp_path / "config.yaml").touch()
+        with pytest.raises(
+            CardError, match=f"It is a run of agelens train: agelens export {tmp_path}"
+        ):
+            load_card(tmp_path)
+
     def test_weights_in_place_of_a_card(self, tmp_path: Path, write_card: WriteCard) -> None:
         write_card(tmp_path)
         with pytest.raises(CardError, match="by its card"):
@@ -134,7 +144,15 @@ class TestMalformed:
         [
             ("task", "height", "task must be one of age, gender, got 'height'"),
             ("output", [], "malformed"),
-            ("output.kind", "logits", "output.kind must be one of posterior"),
+            (
+                "output.kind",
+                "logits",
+                "output.kind must be one of posterior, mean-spread, ordinal-logits",
+            ),
+            ("output.point", "mode", "output.point must be one of expected, median, argmax, rank"),
+            ("output.link", "loose", "output.link must be one of independent, conditional"),
+            ("output.threshold", 0, "threshold must be strictly between 0 and 1"),
+            ("output.threshold", "half", "could not convert"),
             ("output.ages_years", [], "at least 2 ages"),
             ("output.ages_years", [3, 2, 1], "strictly ascending"),
             ("output.ages_years", ["young", "old"], "could not convert"),
@@ -148,11 +166,16 @@ class TestMalformed:
             ("input.mean", [1, 2, float("inf")], "three numbers"),
             ("input.std", [1, 1, 0], "std above zero"),
             ("input.std", [1, 1, float("nan")], "std above zero"),
-            ("input.alignment", "guess", "input.alignment must be one of similarity, rotate-crop"),
-            ("input.margin", -1, "input.margin must be 0 to"),
-            ("input.margin", float("nan"), "input.margin must be 0 to"),
+            ("input.alignment", "guess", "input.alignment must be one of similarity, rotate"),
+            ("input.margin", -1, "input.margin must be -0.5 to 4.0, got -1"),
+            ("input.margin", float("nan"), "input.margin must be -0.5 to"),
             ("weights", "toy.onnx", "malformed"),
-            ("weights.path", "toy.pt", "must be an .onnx file"),
+            (
+                "weights.path",
+                "toy.pt",
+                "must end in one of .onnx, .ts.pt, .torchscript, got 'toy.pt'",
+            ),
+            ("weights.path", "toy.pkl", "must end in one of .onnx"),
             ("weights.package", "no_such_package_anywhere", "install it"),
             ("weights.package", "", "top-level package"),
             ("weights.package", "antigravity.onnx", "top-level package"),
@@ -170,6 +193,17 @@ class TestMalformed:
 
         assert words in refusal(write_card(tmp_path, change=spoil))
 
+    def test_a_gender_network_answers_probabilities(
+        self, tmp_path: Path, write_card: WriteCard
+    ) -> None:
+        def logits(document: Document) -> None:
+            document["task"] = "gender"
+            document["output"] = {"labels": ["female", "male"], "kind": "ordinal-logits"}
+
+        assert "of a gender network must be posterior" in refusal(
+            write_card(tmp_path, change=logits)
+        )
+
     def test_gender_labels_are_female_and_male(self, tmp_path: Path, write_card: WriteCard) -> None:
         def code(document: Document) -> None:
             document["task"], document["output"]["labels"] = "gender", ["0", "1"]
@@ -186,7 +220,63 @@ class TestMalformed:
         assert "this" not in sys.modules
 
 
+class TestOutput:
+    def test_keys_that_are_absent_mean_what_they_always_did(
+        self, tmp_path: Path, write_card: WriteCard
+    ) -> None:
+        card = read_card(write_card(tmp_path))
+        assert card.answer == AnswerSpec(AgeScale.yearly(0, 80), "posterior", "expected")
+        assert (card.output_kind, card.width) == ("posterior", 81)
+
+    def test_an_ordinal_network_is_read_as_its_card_says(
+        self, tmp_path: Path, write_card: WriteCard
+    ) -> None:
+        def ordinal(document: Document) -> None:
+            document["output"] |= {
+                "kind": "ordinal-logits",
+                "point": "rank",
+                "link": "conditional",
+                "threshold": 0.4,
+            }
+
+        card = read_card(write_card(tmp_path, change=ordinal))
+        scale = AgeScale.yearly(0, 80)
+        assert card.answer == AnswerSpec(scale, "ordinal-logits", "rank", "conditional", 0.4)
+        assert (card.age_scale, card.width) == (scale, 80)
+
+    def test_an_age_with_its_spread_has_two_numbers(
+        self, tmp_path: Path, write_card: WriteCard
+    ) -> None:
+        card = read_card(
+            write_card(tmp_path, change=lambda d: d["output"].update(kind="mean-spread"))
+        )
+        assert (card.output_kind, card.width) == ("mean-spread", 2)
+
+    def test_a_gender_network_has_a_number_a_word(self) -> None:
+        card = load_card("cc0-gender")
+        assert (card.answer, card.width, card.output_kind) == (None, 2, "posterior")
+
+    def test_no_limits_are_no_limits(self, tmp_path: Path, write_card: WriteCard) -> None:
+        card = read_card(write_card(tmp_path, change=lambda d: d.update(limits=None)))
+        assert card.limits == read_card(write_card(tmp_path)).limits
+
+
 class TestWeights:
+    def test_a_file_too_large_is_not_read(
+        self, tmp_path: Path, write_card: WriteCard, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        card = read_card(write_card(tmp_path))
+        monkeypatch.setattr(cards, "LARGEST_WEIGHTS", 1000)
+        with pytest.raises(CardError, match=r"toy: .*agelens opens weights of at most 1,000"):
+            card.read_weights()
+
+    @pytest.mark.parametrize("name", ["toy.onnx", "toy.ts.pt", "Toy.TorchScript"])
+    def test_the_name_says_what_runs_them(
+        self, name: str, tmp_path: Path, write_card: WriteCard
+    ) -> None:
+        card = read_card(write_card(tmp_path, change=lambda d: d["weights"].update(path=name)))
+        assert name.lower().endswith(card.weights_suffix)
+
     @pytest.mark.parametrize("where", ["../toy.onnx", "sub/../../toy.onnx", "/etc/toy.onnx"])
     def test_a_path_that_leads_outside_is_refused(
         self, where: str, tmp_path: Path, write_card: WriteCard

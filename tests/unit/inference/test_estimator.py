@@ -360,6 +360,78 @@ class TestOptions:
         assert ages[0] == pytest.approx(ages[1], abs=1)
 
 
+class TestOtherAnswers:
+    """Networks that answer with something else than probabilities."""
+
+    @pytest.fixture
+    def spread(self, tmp_path: Path, write_card: WriteCard, toy_network: Any) -> AgeEstimator:
+        card = write_card(
+            tmp_path / "spread",
+            toy_network(classes=2, last="Relu"),
+            lambda document: document["output"].update(kind="mean-spread"),
+        )
+        return AgeEstimator(card)
+
+    @pytest.fixture
+    def ordinal(self, tmp_path: Path, write_card: WriteCard, toy_network: Any) -> AgeEstimator:
+        card = write_card(
+            tmp_path / "ordinal",
+            toy_network(classes=80, last="Identity"),
+            lambda document: document["output"].update(
+                kind="ordinal-logits", point="rank", threshold=0.8
+            ),
+        )
+        return AgeEstimator(card)
+
+    def test_an_age_with_its_spread_has_no_distribution(
+        self, spread: AgeEstimator, astronaut: RGB
+    ) -> None:
+        result = spread.estimate(astronaut)
+        face = only(result)
+        assert face.distribution is None
+        assert face.answer is not None
+        age, deviation = face.answer
+        assert (face.age_years, face.median_years) == (age, age)
+        assert face.high_years == pytest.approx(age + 1.6449 * deviation, abs=1e-3)
+        assert face.low_years == pytest.approx(max(0, age - 1.6449 * deviation), abs=1e-3)
+        row = result.to_json(distribution=True)
+        assert "distribution" not in row["faces"][0]
+        json.dumps(row, allow_nan=False)
+
+    def test_ordinal_logits_count_ages(self, ordinal: AgeEstimator, astronaut: RGB) -> None:
+        face = only(ordinal.estimate(astronaut))
+        assert face.answer is not None
+        assert face.distribution is not None
+        assert face.answer.shape == (80,)
+        assert face.distribution.shape == (81,)
+        assert face.age_years == (1 / (1 + np.exp(-face.answer)) > 0.8).sum()
+        assert face.low_years < face.median_years < face.high_years
+
+    @pytest.mark.parametrize("kind", ["spread", "ordinal"])
+    def test_videos_are_tracked(self, kind: str, head: RGB, request: pytest.FixtureRequest) -> None:
+        mine: AgeEstimator = request.getfixturevalue(kind)
+        tracked = list(mine.track([Photo(head, "clip", n, n / 10) for n in range(3)]))
+        for _, result in tracked:
+            face = only(result)
+            assert face.track is not None
+            assert face.track.age_years == pytest.approx(face.age_years, abs=1e-6)
+
+    def test_chips_as_shipped_are_estimated_and_photos_are_not(
+        self, tmp_path: Path, astronaut: RGB, write_card: WriteCard
+    ) -> None:
+        card = write_card(
+            tmp_path, change=lambda document: document["input"].update(alignment="as-shipped")
+        )
+        mine = AgeEstimator(card)
+        assert len(mine.estimate_chips(np.zeros((2, 16, 16, 3), np.uint8))) == 2
+        with pytest.raises(UsageError, match="as their owner had aligned them"):
+            mine.estimate(astronaut)
+        with pytest.raises(UsageError, match="estimate_chips"):
+            next(mine.stream([astronaut]))
+        with pytest.raises(UsageError, match="estimate_chips"):
+            next(mine.track([Photo(astronaut, "clip", 0, 0.0)]))
+
+
 class TestTrack:
     def test_frames_keep_their_number_and_get_tracks(
         self, estimator: AgeEstimator, head: RGB

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agelens.ages import AgeScale
+from agelens.inference.answers import AnswerSpec, Link, older_probabilities
 from agelens.inference.tracks import FaceTracker
 from agelens.records import AgeEstimate, Face, Floats, TrackAge
 
 SCALE = AgeScale.yearly(0, 80)
+SPEC = AnswerSpec(SCALE)
 
 
 def peak(age: int) -> Floats:
@@ -43,7 +46,7 @@ def ids(faces: Sequence[AgeEstimate]) -> list[int]:
 
 
 def test_two_faces_crossing_slowly_keep_their_ids() -> None:
-    tracker = FaceTracker(SCALE)
+    tracker = FaceTracker(SPEC)
     rng = np.random.default_rng(1)
     for t in range(101):
         jitter = rng.normal(0, 0.3, size=2)
@@ -55,7 +58,7 @@ def test_two_faces_crossing_slowly_keep_their_ids() -> None:
 
 @pytest.mark.parametrize(("gap", "same"), [(0, True), (1, True), (3, True), (4, False), (9, False)])
 def test_a_gap_up_to_the_patience_keeps_the_id(gap: int, same: bool) -> None:
-    tracker = FaceTracker(SCALE, patience=3)
+    tracker = FaceTracker(SPEC, patience=3)
     assert ids(tracker.update([at(0)])) == [1]
     for _ in range(gap):
         assert tracker.update([]) == ()
@@ -64,14 +67,14 @@ def test_a_gap_up_to_the_patience_keeps_the_id(gap: int, same: bool) -> None:
 
 
 def test_patience_zero_allows_no_gap() -> None:
-    tracker = FaceTracker(SCALE, patience=0)
+    tracker = FaceTracker(SPEC, patience=0)
     assert ids(tracker.update([at(0)])) == ids(tracker.update([at(0)])) == [1]
     tracker.update([])
     assert ids(tracker.update([at(0)])) == [2]
 
 
 def test_only_unseen_tracks_grow_old() -> None:
-    tracker = FaceTracker(SCALE, patience=2)
+    tracker = FaceTracker(SPEC, patience=2)
     tracker.update([at(0), at(500)])
     for _ in range(5):
         assert ids(tracker.update([at(500)])) == [2]
@@ -81,19 +84,19 @@ def test_only_unseen_tracks_grow_old() -> None:
 @pytest.mark.parametrize(("shift", "same"), [(49, True), (51, False)])
 def test_overlap_decides_at_its_threshold(shift: float, same: bool) -> None:
     # Shifted by s, boxes 100 wide overlap by (100 - s) / (100 + s): 1/3 at 50.
-    tracker = FaceTracker(SCALE, min_overlap=1 / 3)
+    tracker = FaceTracker(SPEC, min_overlap=1 / 3)
     tracker.update([at(0)])
     assert ids(tracker.update([at(shift)])) == [1 if same else 2]
 
 
 def test_each_track_takes_one_face_the_better_one() -> None:
-    tracker = FaceTracker(SCALE)
+    tracker = FaceTracker(SPEC)
     tracker.update([at(0)])
     assert ids(tracker.update([at(20), at(5)])) == [2, 1]
 
 
 def test_each_face_takes_one_track_the_better_one() -> None:
-    tracker = FaceTracker(SCALE)
+    tracker = FaceTracker(SPEC)
     tracker.update([at(0), at(40)])
     found = track_of(tracker.update([at(5)])[0])
     assert (found.track, found.frames) == (1, 2)
@@ -101,7 +104,7 @@ def test_each_face_takes_one_track_the_better_one() -> None:
 
 
 def test_a_gap_does_not_count_as_speed() -> None:
-    tracker = FaceTracker(SCALE)
+    tracker = FaceTracker(SPEC)
     seen_at = [*range(10), *range(12, 60, 3)]  # after the tenth, every third frame only
     for t in range(seen_at[-1] + 1):
         assert ids(tracker.update([at(19 * t)] if t in seen_at else [])) in ([], [1])
@@ -110,7 +113,7 @@ def test_a_gap_does_not_count_as_speed() -> None:
 
 
 def test_ids_count_up_and_are_not_used_again() -> None:
-    tracker = FaceTracker(SCALE, patience=0)
+    tracker = FaceTracker(SPEC, patience=0)
     seen = []
     for t in range(4):
         seen += ids(tracker.update([at(1000 * t), at(1000 * t + 400)]))
@@ -118,7 +121,7 @@ def test_ids_count_up_and_are_not_used_again() -> None:
 
 
 def test_order_and_estimates_are_kept() -> None:
-    tracker = FaceTracker(SCALE)
+    tracker = FaceTracker(SPEC)
     left, right = at(0, age=10), at(300, age=70)
     tracker.update([left, right])
     swapped = tracker.update([right, left])
@@ -132,7 +135,7 @@ def test_order_and_estimates_are_kept() -> None:
 
 def test_smoothed_age_is_that_of_the_mean_distribution_so_far() -> None:
     rng = np.random.default_rng(2)
-    tracker = FaceTracker(SCALE, level=0.8)
+    tracker = FaceTracker(SPEC, level=0.8)
     so_far: list[Floats] = []
     for t in range(12):
         if t % 5 == 3:
@@ -148,7 +151,7 @@ def test_smoothed_age_is_that_of_the_mean_distribution_so_far() -> None:
 
 
 def test_tracks_do_not_mix_their_ages() -> None:
-    tracker = FaceTracker(SCALE)
+    tracker = FaceTracker(SPEC)
     for _ in range(3):
         young, old = tracker.update([at(0, age=20), at(300, age=60)])
     assert track_of(young).age_years == pytest.approx(20, abs=0.01)
@@ -156,7 +159,7 @@ def test_tracks_do_not_mix_their_ages() -> None:
 
 
 def test_the_interval_does_not_shrink_with_repetition() -> None:
-    tracker = FaceTracker(SCALE)
+    tracker = FaceTracker(SPEC)
     first, *_, last = [track_of(tracker.update([at(0)])[0]) for _ in range(50)]
     width = first.high_years - first.low_years
     assert last.high_years - last.low_years == pytest.approx(width)
@@ -177,7 +180,7 @@ def test_the_interval_does_not_shrink_with_repetition() -> None:
 def test_unusable_estimates_are_refused_and_change_nothing(
     bad: AgeEstimate, complaint: str
 ) -> None:
-    tracker = FaceTracker(SCALE, patience=0)
+    tracker = FaceTracker(SPEC, patience=0)
     tracker.update([at(0)])
     with pytest.raises(ValueError, match=complaint):
         tracker.update([at(0), bad])
@@ -199,7 +202,7 @@ def test_unusable_estimates_are_refused_and_change_nothing(
 )
 def test_options_out_of_range_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
-        FaceTracker(SCALE, **options)  # type: ignore[arg-type]
+        FaceTracker(SPEC, **options)  # type: ignore[arg-type]
 
 
 corners = st.tuples(*[st.floats(-50, 300)] * 4)
@@ -210,7 +213,7 @@ corners = st.tuples(*[st.floats(-50, 300)] * 4)
 def test_every_face_gets_a_track_of_its_own(
     frames: list[list[tuple[float, ...]]], patience: int
 ) -> None:
-    tracker = FaceTracker(SCALE, patience=patience)
+    tracker = FaceTracker(SPEC, patience=patience)
     counts: dict[int, int] = {}
     for boxes in frames:
         given_faces = [estimate(box, peak(40)) for box in boxes]
@@ -223,3 +226,41 @@ def test_every_face_gets_a_track_of_its_own(
             assert track.frames == counts[track.track]
             assert 0 <= track.low_years <= track.high_years <= 80.5
     assert sorted(counts) == list(range(1, len(counts) + 1))
+
+
+def test_an_age_with_its_spread_is_averaged_as_a_mixture() -> None:
+    tracker = FaceTracker(AnswerSpec(SCALE, "mean-spread"))
+    answers = [np.array([20.0, 3.0]), np.array([30.0, 4.0]), np.array([31.0, 2.0])]
+    for answer in answers:
+        found = track_of(tracker.update([replace(at(0), distribution=None, answer=answer)])[0])
+    mean = 27.0
+    spread = math.sqrt(sum(s**2 + m**2 for m, s in answers) / 3 - mean**2)
+    assert found.age_years == pytest.approx(mean)
+    assert found.high_years - mean == pytest.approx(1.6449 * spread, abs=1e-3)
+    assert mean - found.low_years == pytest.approx(1.6449 * spread, abs=1e-3)
+
+
+@pytest.mark.parametrize("link", ["independent", "conditional"])
+def test_ordinal_logits_are_averaged_as_probabilities(link: Link) -> None:
+    spec = AnswerSpec(SCALE, "ordinal-logits", point="rank", link=link)
+    tracker = FaceTracker(spec)
+    rows = np.random.default_rng(4).normal(2, 3, (5, 80))
+    for row in rows:
+        found = track_of(tracker.update([replace(at(0), answer=row)])[0])
+    older = older_probabilities(rows, link).mean(axis=0)
+    assert found.age_years == (older > 0.5).sum()
+
+
+@pytest.mark.parametrize(
+    ("answer", "complaint"),
+    [
+        (None, "estimate 0 has no distribution"),
+        (np.array([30.0]), r"\[N, 2\]"),
+        (np.array([30.0, math.inf]), "NaN or infinity"),
+        (np.array([30.0, -1.0]), "spread is negative"),
+    ],
+)
+def test_an_answer_of_another_kind_is_refused(answer: Floats | None, complaint: str) -> None:
+    tracker = FaceTracker(AnswerSpec(SCALE, "mean-spread"))
+    with pytest.raises(ValueError, match=complaint):
+        tracker.update([replace(at(0), answer=answer)])

@@ -21,7 +21,7 @@ FINDINGS_NAME: Final = "findings.csv"
 DUPLICATES_NAME: Final = "near_duplicates.csv"
 
 _ROWS_SHOWN: Final = 200
-_HOLDS_FACES: Final = (
+HOLDS_FACES: Final = (
     "This folder holds pictures of people and what is said about them. It is for your own eyes on "
     "this machine: keep it outside any repository, and delete it once the labels are settled."
 )
@@ -115,7 +115,7 @@ def _page(report: AuditReport) -> Page:
         "Summary",
         [f"{report.samples:,} rows."],
         [("Pictures", pictures), ("Findings", faulty)],
-        warning=_HOLDS_FACES,
+        warning=HOLDS_FACES,
     )
     return Page(f"Audit of {report.name}", [first, *map(_section, report.findings)])
 

@@ -30,6 +30,7 @@ caption {{ text-align: left; font-weight: 600; }}
 th, td {{ padding: .15rem .8rem .15rem 0; text-align: left; vertical-align: top;
          border-bottom: 1px solid #eee; overflow-wrap: anywhere; }}
 td.number {{ text-align: right; font-variant-numeric: tabular-nums; }}
+tr.few td {{ color: #999; }}
 .warning {{ background: #fff3d6; border-left: .3rem solid #b97a00; padding: .5rem 1rem; }}
 .tables {{ display: flex; flex-wrap: wrap; gap: 0 3rem; }}
 </style>
@@ -39,9 +40,15 @@ td.number {{ text-align: right; font-variant-numeric: tabular-nums; }}
 """
 
 
+_GREYED: Final = "few"
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of a page; tables, under their captions, stand side by side where they fit."""
+    """A part of a page; tables, under their captions, stand side by side where they fit.
+
+    A column `few` of a table is not shown: it says which rows are greyed.
+    """
 
     title: str
     lines: Sequence[str] = ()
@@ -79,9 +86,12 @@ def _section(section: Section) -> Iterator[str]:
 def _table(caption: str, frame: pd.DataFrame) -> str:
     if not len(frame):
         return f"<p>{escape(caption)}: none</p>"
+    few = frame[_GREYED] if _GREYED in frame else [False] * len(frame)
+    frame = frame.drop(columns=_GREYED, errors="ignore")
     head = "".join(f"<th>{escape(str(name))}</th>" for name in frame.columns)
     rows = "\n".join(
-        f"<tr>{''.join(map(_cell, row))}</tr>" for row in frame.itertuples(index=False)
+        f"<tr{' class=few' if grey else ''}>{''.join(map(_cell, row))}</tr>"
+        for grey, row in zip(few, frame.itertuples(index=False), strict=True)
     )
     return f"<table><caption>{escape(caption)}</caption>\n<tr>{head}</tr>\n{rows}\n</table>"
 

@@ -45,7 +45,8 @@ def test_unknown_template():
     ("change", "said"),
     [
         ({"size": 8}, "least is 16"),
-        ({"margin": -0.1}, "margin"),
+        ({"margin": -0.6}, "margin"),
+        ({"margin": -0.1, "alignment": "rotate-crop", "template": None}, "margin"),
         ({"rows_per_shard": 0}, "at least 1 row"),
     ],
 )

@@ -1,0 +1,57 @@
+"""`agelens runs`: the runs in a folder, and how far each is."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+from typing import Any
+
+from agelens.cli.registries import show
+from agelens.errors import UsageError
+from agelens.training.run_folder import RunFolder
+
+
+def list_runs(options: argparse.Namespace) -> int:
+    """Print a row a run, in the order of their names."""
+    if not options.folder.is_dir():
+        raise UsageError(f"{options.folder} is no folder with runs")
+    rows = [_row(RunFolder(path), options.folder) for path in _runs_below(options.folder)]
+    if not rows and not options.json:
+        print(f"no runs in {options.folder}")
+        return 0
+    show(rows if options.json else [_shown(row) for row in rows], as_json=options.json)
+    return 0
+
+
+def _runs_below(folder: Path) -> list[Path]:
+    return sorted(path.parent for path in folder.rglob("config.yaml"))
+
+
+def _row(run: RunFolder, folder: Path) -> dict[str, Any]:
+    begun = run.read(run.environment) if run.environment.is_file() else {}
+    ended = run.read(run.summary) if run.summary.is_file() else {}
+    epochs = _epochs(run)
+    valid = [float(epoch["valid/mae"]) for epoch in epochs]
+    return {
+        "name": str(run.path.relative_to(folder)),
+        "method": begun.get("method"),
+        "backbone": begun.get("backbone"),
+        "data": begun.get("train_data"),
+        "epochs": len(epochs),
+        "valid MAE": ended["metrics"]["valid"]["mae"] if ended else min(valid, default=None),
+        "test MAE": ended.get("metrics", {}).get("test", {}).get("mae"),
+        "state": run.state,
+    }
+
+
+def _epochs(run: RunFolder) -> list[dict[str, str]]:
+    if not run.metrics.is_file():
+        return []
+    with run.metrics.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    figures = {name: f"{value:.3f}" for name, value in row.items() if isinstance(value, float)}
+    return {name: "" if value is None else value for name, value in (row | figures).items()}

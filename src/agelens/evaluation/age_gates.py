@@ -1,0 +1,167 @@
+"""The challenge age that keeps false accepts below a limit, and what it costs adults.
+
+A false accept is somebody younger than the legal age who passes; a false reject is somebody
+old enough who does not. One without the other says nothing, so both are always given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from agelens.errors import UsageError
+from agelens.evaluation.bootstrap import person_codes
+from agelens.evaluation.groups.columns import group_words
+from agelens.evaluation.groups.group_rows import FEW
+from agelens.evaluation.rates import Rate, rate, samples_needed
+from agelens.inference.age_gates import AgeGate
+from agelens.tables import PredictionsTable
+
+STEP_YEARS: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class GateRates:
+    """Both error rates of a gate for some of the people: `group` says whom."""
+
+    group: str
+    false_accept: Rate
+    false_reject: Rate
+
+    @property
+    def few(self) -> bool:
+        """Whether one of the rates stands on fewer than 30 samples (but more than none)."""
+        return any(0 < r.samples < FEW for r in (self.false_accept, self.false_reject))
+
+
+@dataclass(frozen=True, slots=True)
+class GateFinding:
+    """What the data say about a gate.
+
+    `gate` is None where the data are too few to promise the limit at any challenge age;
+    `needed` is then how many people under the legal age it takes at least, without one error.
+    `counted` and `left_out` are numbers of samples: those without estimate, or without age.
+    """
+
+    legal_years: float
+    limit: float
+    confidence: float
+    gate: AgeGate | None
+    overall: GateRates | None
+    by_year: tuple[GateRates, ...]
+    by_group: Mapping[str, tuple[GateRates, ...]]
+    minors: int
+    needed: int
+    counted: int
+    left_out: Mapping[str, int]
+
+    @property
+    def promised(self) -> bool:
+        """Whether the limit holds with the stated confidence at the challenge age found."""
+        return self.gate is not None
+
+
+def find_challenge_age(
+    predictions: PredictionsTable,
+    *,
+    legal_years: float,
+    max_false_accept: float,
+    confidence: float = 0.95,
+    youngest_years: float = 0.0,
+    groups: tuple[str, ...] = ("gender", "ethnicity"),
+) -> GateFinding:
+    """The lowest challenge age whose false accepts stay below a limit with confidence.
+
+    Challenge ages are tried from the highest estimate downwards by half years, each by the
+    upper bound of its false accept rate (see `rate`), until one fails; by this fixed order
+    the promise holds for the age that is kept without any correction for having tried many.
+    It holds for people like those in the table, in its mix of ages, and for groups only
+    where their own bound says so.
+
+    Args:
+        predictions: with real or apparent ages; one model's.
+        legal_years: the legal age.
+        max_false_accept: highest accepted share of people under the legal age who pass.
+        confidence: of the promise.
+        youngest_years: people younger than this are not counted: small children are never
+            mistaken for adults, and hide the rate of those of 16 and 17.
+        groups: columns to show both rates by, see `agelens.evaluation.groups.columns`.
+
+    Raises:
+        UnknownNameError: there is no such column.
+        UsageError: nobody in the table is under the legal age, or nobody is old enough; or
+            a number is out of range.
+    """
+    if not 0 < max_false_accept < 1 or not 0.5 < confidence < 1:
+        raise UsageError(
+            "a false accept rate lies between 0 and 1 and a confidence between 0.5 and 1, got "
+            f"{max_false_accept} and {confidence}"
+        )
+    frame, left_out = _usable(predictions.frame, youngest_years)
+    minor = (frame["age_years"] < legal_years).to_numpy()
+    if not minor.any() or minor.all():
+        lacking = "is under" if not minor.any() else "has reached"
+        raise UsageError(
+            f"nobody of the {len(frame)} people in the table {lacking} the legal age of "
+            f"{legal_years:g}, so that error rates there are unknown; measure on people of "
+            "both sides of the gate"
+        )
+    level = 2 * confidence - 1  # a two-sided interval whose upper end is one-sided `confidence`
+    challenge = _lowest(frame[minor], legal_years, max_false_accept, level)
+    needed = samples_needed(max_false_accept, level=confidence)
+    gate = None if challenge is None else AgeGate(legal_years, challenge)
+    finding = (legal_years, max_false_accept, confidence, gate)
+    counts = (int(minor.sum()), needed, len(frame), left_out)
+    if gate is None:
+        return GateFinding(*finding, None, (), {}, *counts)
+    years = np.floor(frame["age_years"])
+    words = {name: group_words(frame, name) for name in groups}
+    by_group = {n: _by(frame, w, gate, level) for n, w in words.items() if w.notna().any()}
+    overall = _rates("all", frame, gate, level)
+    return GateFinding(*finding, overall, _by(frame, years, gate, level), by_group, *counts)
+
+
+def _usable(frame: pd.DataFrame, youngest: float) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Rows with estimate and age; how many are left out for which reason."""
+    no_age = frame["age_years"].isna()
+    no_estimate = frame["estimate_years"].isna() & ~no_age
+    young = ~no_age & ~no_estimate & (frame["age_years"] < youngest)
+    reasons = {"no age": no_age, "no estimate": no_estimate, "younger than counted": young}
+    left_out = {why: int(rows.sum()) for why, rows in reasons.items() if rows.any()}
+    return frame[~(no_age | no_estimate | young)], left_out
+
+
+def _lowest(minors: pd.DataFrame, legal: float, limit: float, level: float) -> float | None:
+    estimates = minors["estimate_years"].to_numpy()
+    people = person_codes(minors)
+    highest = max(legal, np.ceil(estimates.max() / STEP_YEARS) * STEP_YEARS + STEP_YEARS)
+    kept = None
+    for challenge in np.arange(highest, legal - STEP_YEARS / 2, -STEP_YEARS):
+        if rate(estimates >= challenge, people, level=level).high > limit:
+            break
+        kept = float(challenge)
+    return kept
+
+
+def _by(
+    frame: pd.DataFrame, values: pd.Series, gate: AgeGate, level: float
+) -> tuple[GateRates, ...]:
+    parts = frame.groupby(values, observed=True, sort=True)
+    return tuple(
+        _rates(f"{v:g}" if isinstance(v, float) else str(v), p, gate, level) for v, p in parts
+    )
+
+
+def _rates(group: str, frame: pd.DataFrame, gate: AgeGate, level: float) -> GateRates:
+    minor = (frame["age_years"] < gate.legal_years).to_numpy()
+    passes = (frame["estimate_years"] >= gate.challenge_years).to_numpy()
+    people = person_codes(frame)
+    return GateRates(
+        group,
+        rate(passes[minor], people[minor], level=level),
+        rate(~passes[~minor], people[~minor], level=level),
+    )

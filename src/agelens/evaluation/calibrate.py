@@ -1,0 +1,195 @@
+"""From labelled predictions of a model to the calibration that its card will carry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from agelens.errors import UsageError
+from agelens.evaluation.bootstrap import person_codes
+from agelens.evaluation.conformal import CalibratedLevel, Labelled, calibrate_level, correct_bias
+from agelens.evaluation.groups.columns import age_bands
+from agelens.evaluation.own_answers import own_answers
+from agelens.evaluation.row_counts import tally
+from agelens.evaluation.table_checks import (
+    refuse_mixed_kinds,
+    refuse_repeats,
+    refuse_unlabelled,
+)
+from agelens.inference.answers import Answers
+from agelens.inference.calibration import Calibration, IntervalScore
+from agelens.inference.cards import Card
+from agelens.tables import PredictionsTable
+from agelens.version import __version__
+
+LEVELS: Final = (0.5, 0.8, 0.9, 0.95)
+EVERYBODY: Final = "everybody"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CalibrationFinding:
+    """A calibration, and how often and how widely its intervals hold.
+
+    `measured` has a row for each level and group: `level`, `grouping` and `group` (everybody,
+    then each `age_band` of true age, then each word of the calibration's column), `samples`,
+    `own_coverage` and `own_width_years` of the network's intervals, `coverage` and `width_years`
+    of the calibrated ones, each found without the people it is measured on.
+    """
+
+    calibration: Calibration
+    measured: pd.DataFrame
+
+
+def calibrate(
+    predictions: PredictionsTable,
+    card: Card,
+    *,
+    levels: Sequence[float] = LEVELS,
+    score: IntervalScore = "quantile",
+    bins: int = 1,
+    column: str | None = None,
+    bias: bool = False,
+    mix_age_kinds: bool = False,
+    seed: int = 0,
+) -> CalibrationFinding:
+    """Calibrate the intervals of the model of `card` on people whom it was not trained on.
+
+    Args:
+        predictions: the model's, with its answers (see `own_answers`) and ages.
+        card: of the model.
+        levels: shares that intervals are to hold, strictly between 0 and 1.
+        score: see `agelens.inference.calibration.IntervalCalibration`.
+        bins: of the estimated age, each with corrections of its own.
+        column: of words, each with corrections of its own; ``gender`` takes the estimated
+            gender where the table has it, since that is what is known in use.
+        bias: also fit a curve that removes bias, for a population of the same ages.
+        mix_age_kinds: whether real, apparent and estimated ages may be taken together.
+        seed: of the folds that coverage is measured by.
+
+    Raises:
+        TableError: no row has an age.
+        UsageError: a sample has several estimates; kinds of age are mixed; the predictions are
+            another model's, or without answers; too few rows for a level; a level that is none.
+    """
+    _check_levels(levels)
+    frame = predictions.frame
+    refuse_repeats(frame)
+    refuse_unlabelled(frame)
+    if not mix_age_kinds:
+        refuse_mixed_kinds(frame)
+    rows, answers = own_answers(predictions, card)
+    known = frame["age_years"].notna().to_numpy()[rows]
+    used = frame.iloc[rows[known]]
+    source, groups = _groups(used, column)
+    labelled = [_labelled(used, _rows(answers, known), level, groups) for level in levels]
+    fit_bias = partial(correct_bias, scale=card.age_scale) if bias else None
+    found = [
+        calibrate_level(one, score=score, bins=bins, column=column, seed=seed, fit_bias=fit_bias)
+        for one in labelled
+    ]
+    measured = pd.concat(
+        [_measured(used, *pair, column) for pair in zip(labelled, found, strict=True)],
+        ignore_index=True,
+    )
+    document = {
+        "intervals": [level.intervals.to_json() for level in found],
+        "bias": fit_bias(labelled[0]).to_json() if fit_bias else None,
+        **_facts(frame, used),
+        "groups_from": source,
+        "seed": seed,
+        "measured": _plain(measured),
+        "agelens_version": __version__,
+    }
+    calibration = Calibration.from_json(document)
+    assert calibration is not None  # noqa: S101 - only of no document there is none
+    return CalibrationFinding(calibration, measured)
+
+
+def _check_levels(levels: Sequence[float]) -> None:
+    if not levels or not all(0 < level < 1 for level in levels) or len(set(levels)) < len(levels):
+        raise UsageError(f"levels are different shares strictly between 0 and 1, got {levels}")
+
+
+def _rows(answers: Answers, rows: np.ndarray) -> Answers:
+    distribution, spread = answers.distribution, answers.spread_years
+    return replace(
+        answers,
+        age_years=answers.age_years[rows],
+        median_years=answers.median_years[rows],
+        distribution=None if distribution is None else distribution[rows],
+        spread_years=None if spread is None else spread[rows],
+    )
+
+
+def _groups(frame: pd.DataFrame, column: str | None) -> tuple[str | None, np.ndarray | None]:
+    """The column that the groups are taken from, and its words [N]."""
+    if column is None:
+        return None, None
+    estimated = f"{column}_estimate"
+    source = estimated if estimated in frame and frame[estimated].notna().any() else column
+    if source not in frame or frame[source].isna().all():
+        raise UsageError(f"no row has a {column}, so that it cannot be calibrated by {column}")
+    words = frame[source].astype(object)
+    return source, words.where(words.notna(), None).to_numpy(dtype=object)
+
+
+def _labelled(
+    frame: pd.DataFrame, answers: Answers, level: float, groups: np.ndarray | None
+) -> Labelled:
+    ages = frame["age_years"].to_numpy(np.float64)
+    low, high = answers.interval(level)
+    return Labelled(ages, answers.age_years, low, high, level, person_codes(frame), groups)
+
+
+def _measured(
+    frame: pd.DataFrame, labelled: Labelled, found: CalibratedLevel, column: str | None
+) -> pd.DataFrame:
+    ages = labelled.age_years
+    each = pd.DataFrame(
+        {
+            "own_coverage": (labelled.low_years <= ages) & (ages <= labelled.high_years),
+            "own_width_years": labelled.high_years - labelled.low_years,
+            "coverage": (found.low_years <= ages) & (ages <= found.high_years),
+            "width_years": found.high_years - found.low_years,
+        }
+    )
+    groupings = {EVERYBODY: pd.Series([EVERYBODY] * len(frame)), "age_band": age_bands(frame)}
+    if column is not None and labelled.groups is not None:
+        groupings[column] = pd.Series(labelled.groups)
+    parts = []
+    for name, words in groupings.items():
+        by = each.groupby(words.to_numpy(dtype=object), sort=False)
+        part = by.mean().assign(samples=by.size()).rename_axis("group").reset_index()
+        order = {word: place for place, word in enumerate(sorted_words(words))}
+        part = part.sort_values("group", key=lambda group: group.map(order))
+        parts.append(part.assign(level=labelled.level, grouping=name))
+    columns = ["level", "grouping", "group", "samples", *each.columns]
+    return pd.concat(parts, ignore_index=True)[columns]
+
+
+def sorted_words(words: pd.Series) -> list[str]:
+    """The words in use, in their own order where they have one."""
+    if isinstance(words.dtype, pd.CategoricalDtype):
+        return [str(word) for word in words.cat.categories]
+    return sorted(map(str, words.dropna().unique()))
+
+
+def _facts(frame: pd.DataFrame, used: pd.DataFrame) -> dict[str, Any]:
+    return {
+        "samples": len(used),
+        "people": int(person_codes(used).max()) + 1,
+        "left_out": len(frame) - len(used),
+        "datasets": tally(used["dataset"]),
+        "parts": tally(used["split"]),
+        "age_kinds": tally(used["age_kind"]),
+    }
+
+
+def _plain(measured: pd.DataFrame) -> list[dict[str, Any]]:
+    records = measured.round(4).astype(object).to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in records]

@@ -1,0 +1,1 @@
+"""Who is compared with whom: columns of groups, their crossings, and how far apart groups are."""

@@ -1,0 +1,1 @@
+"""How far estimates move, and errors grow, as a picture gets worse."""

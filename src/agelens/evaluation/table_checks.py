@@ -1,0 +1,52 @@
+"""What a predictions table must be before anything is measured on it."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from agelens.errors import TableError, UsageError
+from agelens.evaluation.row_counts import has_age, spelled, tally, words_in_use
+
+
+def refuse_repeats(frame: pd.DataFrame) -> None:
+    """Raise where a sample has several estimates, since all would count as different people.
+
+    Raises:
+        UsageError: one has; it is named.
+    """
+    again = frame["sample_id"].duplicated()
+    if again.any():
+        sample = frame["sample_id"][again].iloc[0]
+        models = words_in_use(frame["model"]) or ("unnamed",)
+        raise UsageError(
+            f"{int(again.sum())} samples have several estimates, {sample!r} among them (models: "
+            f"{', '.join(models)}). Evaluate one model and seed at a time: select its rows"
+        )
+
+
+def refuse_mixed_kinds(frame: pd.DataFrame) -> None:
+    """Raise where ages of several kinds are together: an error means another thing in each.
+
+    Raises:
+        UsageError: they are; the rows of each are counted.
+    """
+    kinds = tally(frame["age_kind"][has_age(frame)])
+    if len(kinds) > 1:
+        raise UsageError(
+            "ages of several kinds are not measured together unless you say so "
+            f"(mix_age_kinds, or --allow-mixed-age-kinds): {spelled(kinds)}"
+        )
+
+
+def refuse_unlabelled(frame: pd.DataFrame) -> None:
+    """Raise where no row has an age in years.
+
+    Raises:
+        TableError: none has.
+    """
+    if frame["age_years"].isna().all():
+        classes = " (they have age classes only)" if has_age(frame).any() else ""
+        raise TableError(
+            f"none of the {len(frame)} predictions has an age in years to be measured by{classes}. "
+            "Take labels from the sample table: --labels TABLE, or predictions.with_labels(samples)"
+        )

@@ -1,0 +1,56 @@
+"""Age gates: is somebody old enough, or must a person look?
+
+An estimate is no proof of age. A gate therefore has two ages: the legal one, and the
+challenge age above it, which a face has to look in order to pass unasked. What lies between
+is referred: to a document, to a person. `agelens gate` finds the challenge age that keeps
+false accepts below a stated rate on labelled data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from agelens.records import AgeEstimate
+
+GateDecision: TypeAlias = Literal["pass", "fail", "refer"]
+
+
+@dataclass(frozen=True, slots=True)
+class AgeGate:
+    """Legal age and challenge age in years.
+
+    Args:
+        legal_years: what the law asks for.
+        challenge_years: what a face has to look, at least the legal age.
+
+    Raises:
+        ValueError: the challenge age is below the legal age, or the legal age is not above 0.
+    """
+
+    legal_years: float
+    challenge_years: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.legal_years <= self.challenge_years:
+            raise ValueError(
+                "a gate needs 0 < legal age <= challenge age, got "
+                f"{self.legal_years:g} and {self.challenge_years:g}"
+            )
+
+    def decide(self, estimate: AgeEstimate) -> GateDecision:
+        """Decide about one face.
+
+        ``pass`` looks the challenge age or older; ``fail`` looks younger than the legal age;
+        ``refer`` is everybody between, and every face whose picture does not allow an
+        estimate (`AgeEstimate.refer`), however old it looks.
+        """
+        if estimate.refer is not None:
+            return "refer"
+        return self.decide_age(estimate.age_years)
+
+    def decide_age(self, age_years: float) -> GateDecision:
+        """Decide by the estimated age alone; an age that is not a number is referred."""
+        if age_years >= self.challenge_years:
+            return "pass"
+        return "fail" if age_years < self.legal_years else "refer"

@@ -1,0 +1,237 @@
+"""The data of a run: stores, labels, a split, and batches of each part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import pytorch_lightning as pl
+from torch import nn
+
+from agelens.data.splits import describe_leaks
+from agelens.data.store import ChipStore
+from agelens.data.training_input import AGE_WEIGHTS, ChipDataset, preset_named
+from agelens.errors import DatasetError, UnknownNameError, UsageError
+from agelens.tables import SampleTable, read_table
+from agelens.training.age_range import OutsideAges, inside_ages
+from agelens.training.batch_loader import EvaluationLoader, TrainingLoader
+from agelens.training.batch_order import EvaluationOrder, TrainingOrder
+from agelens.training.chosen_split import TEST, TRAIN, VALID, SplitOptions, chosen_split
+from agelens.training.learned_words import learned_words, refuse_absent_words
+from agelens.training.network_input import NetworkInput, Numbers3, input_transform
+from agelens.training.part_chips import PartChips
+
+Sampling = Literal["uniform", "class-balanced", "label-distribution-smoothed"]
+
+
+class AgeData(pl.LightningDataModule):
+    """Chips and ages for training, validation and tests.
+
+    Args:
+        stores: a folder that `agelens data prepare` made, or several.
+        table: labels to use in place of the stores' own; samples that it lacks are left out.
+        split: a protocol's name such as ``hash``, ``column`` for the table's split column,
+            or a folder that `agelens data split` wrote.
+        split_seed: of the protocol.
+        fold: which of the protocol's splits, by name or place, where it makes several.
+        valid_share: of the train part, where the split has no valid part.
+        tests: further stores to test on whole, by name: other datasets.
+        preset: recipe of augmentation, of `PRESETS`.
+        augmentations: steps in place of the preset's.
+        mean: of pixels, in place of the backbone's.
+        std: of pixels, in place of the backbone's.
+        batch_size: samples a step, over all processes together.
+        eval_batch_size: samples a process takes at a time without gradients.
+        workers: threads that make batches ahead; 0 makes each when it is needed.
+        sampling: how often each age is drawn; of `AGE_WEIGHTS`.
+        draws: samples an epoch; as many as the train part has by default.
+        outside_ages: what to do with train and valid samples whose age the method's scale
+            does not hold: ``refuse`` or ``drop``.
+        flagged: also take samples whose label has an issue.
+        verify: read every shard of every store and check its hash before training.
+    """
+
+    def __init__(
+        self,
+        stores: str | list[str],
+        *,
+        table: str | None = None,
+        split: str = "hash",
+        split_seed: int = 0,
+        fold: int | str | None = None,
+        valid_share: float = 0.1,
+        tests: dict[str, str] | None = None,
+        preset: str = "iefp",
+        augmentations: list[nn.Module] | None = None,
+        mean: Numbers3 | None = None,
+        std: Numbers3 | None = None,
+        batch_size: int = 64,
+        eval_batch_size: int = 128,
+        workers: int = 1,
+        sampling: Sampling = "uniform",
+        draws: int | None = None,
+        outside_ages: OutsideAges = "refuse",
+        flagged: bool = False,
+        verify: bool = True,
+    ) -> None:
+        super().__init__()
+        self.folders = [stores] if isinstance(stores, str) else list(stores)
+        self.labels_file = table
+        self.split_options = SplitOptions(split, split_seed, fold, valid_share)
+        self.test_folders = dict(tests or {})
+        self.preset = preset_named(preset)
+        self.augmentations = augmentations
+        self.mean, self.std = mean, std
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.workers = workers
+        self.sampling = sampling
+        self.draws = draws
+        self.outside_ages = outside_ages
+        self.flagged = flagged
+        self.verify = verify
+        self.seed = 0
+        self.parts: dict[str, PartChips] = {}
+        self._opened: tuple[NetworkInput, int] | None = None
+        self.notes: list[str] = []
+        if sampling not in AGE_WEIGHTS:
+            raise UnknownNameError("sampling scheme", sampling, AGE_WEIGHTS)
+        if {TRAIN, VALID, TEST} & set(self.test_folders):
+            raise UsageError("a further test cannot be called train, valid or test")
+
+    def open(self, network: NetworkInput, *, seed: int = 0) -> None:
+        """Open stores and labels, and make the parts: `train`, `valid`, `test`, and `tests`.
+
+        Raises:
+            UsageError: an absent part or fold, ages outside the scale, words that no sample
+                has.
+            DatasetError: a store is damaged, or has no chips.
+            TableError: the labels are of other samples.
+        """
+        wanted = network, seed
+        if self._opened == wanted:  # trials share their data
+            return
+        self.seed = seed
+        network = replace(network, mean=self.mean or network.mean, std=self.std or network.std)
+        steps = self.preset.augment() if self.augmentations is None else self.augmentations
+        self.transform = input_transform(network, self.preset, steps=None)
+        self._augmented = input_transform(network, self.preset, steps=steps)
+        stores = [self._open(folder) for folder in self.folders]
+        self.table = self._labels(stores)
+        self.split = chosen_split(self.table, self.split_options)
+        self.leaks = [str(leak) for leak in describe_leaks(self.split, self.table).leaks]
+        codes = self.split.codes_for(self.table)
+        self.parts = {}
+        self.words = dict(network.words)
+        for part in dict.fromkeys((TRAIN, *self.split.part_names)):
+            rows = codes == self.split.part_names.index(part)
+            if rows.any():
+                self._add(part, stores, self._cut(rows), network)
+        for name, folder in self.test_folders.items():
+            store = self._open(folder)
+            self._add(name, [store], store.table, network)
+        self.stores = stores
+        self._opened = wanted
+
+    @property
+    def test_names(self) -> list[str]:
+        """Parts that are tested once, at the end."""
+        return [part for part in self.parts if part not in (TRAIN, VALID)]
+
+    def train_dataloader(self) -> TrainingLoader:
+        """Batches of the train part, in an order of `seed` and epoch alone."""
+        part = self.parts[TRAIN]
+        uniform = self.sampling == "uniform"
+        order = TrainingOrder(
+            len(part),
+            self.batch_size,
+            seed=self.seed,
+            weights=None if uniform else AGE_WEIGHTS[self.sampling](part.age_years.numpy()),
+            draws=self.draws,
+            **self._place(),
+        )
+        return TrainingLoader(part, order, workers=self.workers)
+
+    def val_dataloader(self) -> EvaluationLoader:
+        """The valid part, in order."""
+        return self.evaluation_loader(VALID)
+
+    def test_dataloader(self) -> list[EvaluationLoader]:
+        """The valid part again, then each of `test_names`."""
+        return [self.evaluation_loader(part) for part in (VALID, *self.test_names)]
+
+    def evaluation_loader(self, part: str) -> EvaluationLoader:
+        """The chips of a part in order, without chance."""
+        chips = self.parts[part]
+        order = EvaluationOrder(len(chips), self.eval_batch_size, **self._place())
+        return EvaluationLoader(chips, order, workers=self.workers)
+
+    def _place(self) -> dict[str, int]:
+        trainer = self.trainer
+        if trainer is None:
+            return {"process": 0, "processes": 1}
+        return {"process": trainer.global_rank, "processes": trainer.world_size}
+
+    def _open(self, folder: str) -> ChipStore:
+        store = ChipStore.open(folder, verify=self.verify)
+        if not store.has_chip.any():
+            raise DatasetError(
+                f"{folder}: none of its {len(store)} rows has a chip, so there is nothing to "
+                "learn from; see the statuses in its store.json"
+            )
+        return store
+
+    def _labels(self, stores: Sequence[ChipStore]) -> SampleTable:
+        if self.labels_file is not None:
+            table = read_table(self.labels_file, extra=None)
+            return SampleTable(table.frame.drop(columns=list(table.extra)))
+        tables = [store.table for store in stores]
+        plain = [SampleTable(one.frame.drop(columns=list(one.extra))) for one in tables]
+        return plain[0] if len(plain) == 1 else SampleTable.concat(plain)
+
+    def _cut(self, rows: np.ndarray[Any, np.dtype[np.bool_]]) -> SampleTable:
+        return SampleTable(self.table.frame[rows])
+
+    def _add(
+        self, part: str, stores: Sequence[ChipStore], table: SampleTable, network: NetworkInput
+    ) -> None:
+        if part in (TRAIN, VALID):
+            table, note = inside_ages(table, network.scale, part, self.outside_ages)
+            self.notes += note
+        pieces = _by_store(table, stores)
+        transform = self._augmented if part == TRAIN else self.transform
+        datasets = [
+            ChipDataset(
+                store,
+                table=piece,
+                labels=("age_years", "age_std", *self.words),
+                transform=transform,
+                seed=self.seed,
+                flagged=self.flagged,
+            )
+            for store, piece in pieces
+        ]
+        if part == TRAIN:
+            self.words = learned_words(self.words, datasets)
+        self.parts[part] = PartChips(datasets, [piece for _, piece in pieces], self.words)
+        if part == TRAIN:
+            refuse_absent_words(self.parts[part], self.words)
+
+
+def _by_store(
+    table: SampleTable, stores: Sequence[ChipStore]
+) -> list[tuple[ChipStore, SampleTable]]:
+    """Each store with the rows of `table` that it holds; the last takes what none has."""
+    if len(stores) == 1:
+        return [(stores[0], table)]
+    left = np.ones(len(table), dtype=bool)
+    pieces = []
+    for store in stores:
+        held = left & table.frame["sample_id"].isin(store.table.frame["sample_id"]).to_numpy()
+        left &= ~held
+        if store is stores[-1]:
+            held |= left  # the dataset will name them
+        if held.any():
+            pieces.append((store, SampleTable(table.frame[held])))
+    return pieces

@@ -1,0 +1,291 @@
+"""One step, one validation: what Lightning runs for any method."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+from typing import Any, Final
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from lightning_utilities.core.apply_func import apply_to_collection
+from pytorch_lightning.trainer.states import TrainerFn
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+
+from agelens.data.training_input import ChipBatch
+from agelens.inference.answers import read_answers
+from agelens.models.age_model import AgeModel, ModelOutputs
+from agelens.models.methods.base import AgeTargets, LearningHead
+from agelens.records import Floats
+from agelens.training.collected_answers import CollectedAnswers
+from agelens.training.loss_sums import LossSums
+from agelens.training.optimizers import OptimizerChoice
+from agelens.training.regularisers.base import Regulariser
+from agelens.training.schedules import Plateau, Schedule
+from agelens.training.selection import Selection
+from agelens.training.validation_metrics import validation_metrics
+
+STATE: Final = "agelens"
+"""Key of what this module adds to a checkpoint."""
+
+
+class AgeModule(pl.LightningModule):
+    """Trains an `AgeModel`: its method's loss, its auxiliary heads' losses, regularisers.
+
+    After each validation `metrics` holds the epoch's figures by name, and `improved` says
+    whether it is the best so far. `loss_parts` are the terms of the last batch's loss.
+
+    Args:
+        model: what is trained.
+        optimizer: made once Lightning asks for it.
+        schedule: of the learning rate.
+        selection: which epoch is the best.
+        regularisers: terms added to the loss, which hold their own weights.
+        channels_last: memory layout of images and weights; often faster for convolutions.
+        identity: what a checkpoint has to agree with to be resumed, in plain types.
+    """
+
+    def __init__(
+        self,
+        model: AgeModel,
+        optimizer: OptimizerChoice,
+        schedule: Schedule,
+        *,
+        selection: Selection | None = None,
+        regularisers: Sequence[Regulariser] = (),
+        channels_last: bool = False,
+        identity: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.make_optimizer = optimizer
+        self.schedule = schedule
+        self.selection = selection or Selection()
+        self.regularisers = tuple(regularisers)
+        self.channels_last = channels_last
+        self.identity = identity or {}
+        self.metrics: dict[str, float] = {}
+        self.improved = False
+        self.loss_parts: dict[str, Tensor] = {}
+        self.answers: dict[int, Floats] = {}
+        self._collected: dict[int, CollectedAnswers] = {}
+        self._outputs: ModelOutputs | None = None
+        self._sums = LossSums()
+        self._rate = 0.0
+
+    def setup(self, stage: str) -> None:
+        """Let regularisers see the starting weights, before a checkpoint replaces them."""
+        if self.channels_last:
+            self.model.to(memory_format=torch.channels_last)
+        if stage == "fit":
+            for regulariser in self.regularisers:
+                regulariser.setup(self.model)
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """The optimiser, and its learning rate as a function of the step."""
+        optimizer = self.make_optimizer(self.model)
+        per_epoch = self._steps_per_epoch()
+        steps = per_epoch * (self.trainer.max_epochs or 1)
+
+        def factor(step: int) -> float:
+            return self.schedule.factor(step, steps_per_epoch=per_epoch, steps=steps)
+
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"},
+        }
+
+    def on_train_start(self) -> None:
+        """A run that had stopped for want of patience is not begun again."""
+        if self.metrics and self.selection.is_over(self.trainer.current_epoch - 1):
+            self.trainer.should_stop = True
+
+    def training_step(self, batch: ChipBatch, batch_idx: int) -> Tensor:
+        """The loss of a batch."""
+        del batch_idx
+        images = self._images(batch)
+        outputs = self._run(images)
+        targets = _targets(batch)
+        parts = self._parts(outputs, targets, batch)
+        for regulariser in self.regularisers:
+            name = regulariser.name
+            parts[name] = parts.get(name, 0) + regulariser(self.model, images, outputs)
+        loss = torch.stack(list(parts.values())).sum()
+        self.loss_parts = {name: part.detach() for name, part in parts.items()}
+        self._outputs = outputs if _learns_by_step(self.model.head) else None
+        self._rate = self.trainer.optimizers[0].param_groups[-1]["lr"]
+        self._sums.add("train", {**self.loss_parts, "loss": loss.detach()}, len(images))
+        self.log("step/loss", loss.detach(), prog_bar=True, on_step=True, on_epoch=False)
+        return loss
+
+    def configure_callbacks(self) -> list[pl.Callback]:
+        """Heads learn before a checkpoint of the step is written."""
+        return [HeadLearning()]
+
+    @torch.no_grad()
+    def learn_by_step(self, batch: ChipBatch) -> None:
+        """Let the head learn from a batch what gradients do not teach it."""
+        head = self.model.head
+        if self._outputs is not None and isinstance(head, LearningHead):
+            seen, targets = self._outputs.age, _targets(batch)
+            self._outputs = None
+            if self.trainer.world_size > 1:
+                seen, targets = self._of_all(seen), self._of_all(targets)
+            head.after_step(seen, targets)
+
+    def validation_step(self, batch: ChipBatch, batch_idx: int) -> None:
+        """Answers are collected; the loss is the method's own."""
+        del batch_idx
+        outputs = self._answer(0, batch, self.trainer.val_dataloaders)
+        parts = self._parts(outputs, _targets(batch), batch)
+        loss = torch.stack(list(parts.values())).sum()
+        self._sums.add("valid", {**parts, "loss": loss}, len(batch.rows))
+
+    def on_validation_epoch_end(self) -> None:
+        """Metrics over all samples, and what hangs on them: the best epoch, heads, rates."""
+        answers = self._collected.pop(0).whole()
+        ages = self._ages(self.trainer.val_dataloaders)
+        estimates = read_answers(answers, self.model.method.spec).age_years
+        metrics = validation_metrics(estimates, ages)
+        if self.trainer.state.fn != TrainerFn.FITTING:
+            self.metrics = metrics
+            return
+        epoch = self.trainer.current_epoch
+        self.improved = self.selection.observe(epoch, metrics)
+        if isinstance(self.model.head, LearningHead):
+            years = torch.as_tensor(estimates - ages, dtype=torch.float32, device=self.device)
+            self.model.head.after_epoch(years, best=self.improved)
+        if isinstance(self.schedule, Plateau):
+            self.schedule.observe(self.selection.cost(metrics))
+            _refresh(self.lr_schedulers())
+        valid = {f"valid/{name}": value for name, value in metrics.items()}
+        self.metrics = {"lr": self._rate, **self._sums.means(), **valid}
+        shown = ("valid/mae",)
+        for name, value in self.metrics.items():
+            self.log(name, value, prog_bar=name in shown, rank_zero_only=True)
+        if self.selection.is_over(epoch):
+            self.trainer.should_stop = True
+
+    def test_step(self, batch: ChipBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Answers are collected."""
+        del batch_idx
+        loaders = self.trainer.test_dataloaders
+        self._answer(dataloader_idx, batch, loaders[dataloader_idx] if loaders else None)
+
+    def on_test_epoch_end(self) -> None:
+        """`answers` [N, width] by number of the loader."""
+        self.answers = {place: one.whole() for place, one in self._collected.items()}
+        self._collected = {}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """What a resumed run must agree with, and go on from."""
+        state = {
+            "identity": self.identity,
+            "selection": self.selection.state_dict(),
+            "metrics": self.metrics,
+            "sums": self._sums.state_dict(),
+        }
+        if isinstance(self.schedule, Plateau):
+            state["plateau"] = self.schedule.state_dict()
+        checkpoint[STATE] = state
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up what `on_save_checkpoint` left."""
+        state = checkpoint[STATE]
+        self.selection.load_state_dict(state["selection"])
+        self.metrics = state["metrics"]
+        self._sums.load_state_dict(state["sums"])
+        if isinstance(self.schedule, Plateau):
+            self.schedule.load_state_dict(state["plateau"])
+
+    def _steps_per_epoch(self) -> int:
+        """Steps of the optimiser an epoch.
+
+        Lightning's own estimate would open the loader before a checkpoint's place in it is
+        restored, and that place would be lost.
+        """
+        trainer = self.trainer
+        data = getattr(trainer, "datamodule", None)
+        if not isinstance(data, pl.LightningDataModule):
+            raise TypeError("an AgeModule is trained with a data module")
+        batches, limit = len(data.train_dataloader()), trainer.limit_train_batches
+        batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+        return max(1, ceil(batches / trainer.accumulate_grad_batches))
+
+    def _images(self, batch: ChipBatch) -> Tensor:
+        if self.channels_last:
+            return batch.images.contiguous(memory_format=torch.channels_last)
+        return batch.images
+
+    def _run(self, images: Tensor) -> ModelOutputs:
+        """Outputs in 32 bits, whatever the network reckoned in: losses and sums need them."""
+        outputs: ModelOutputs = apply_to_collection(self.model(images), Tensor, _single)
+        return outputs
+
+    def _parts(
+        self, outputs: ModelOutputs, targets: AgeTargets, batch: ChipBatch
+    ) -> dict[str, Tensor]:
+        with torch.autocast(self.device.type, enabled=False):
+            parts = {"age": self.model.method.loss(outputs.age, targets)}
+            if self.model.auxiliary is not None:
+                parts |= self.model.auxiliary.losses(outputs.auxiliary, batch.labels)
+        return parts
+
+    def _answer(self, place: int, batch: ChipBatch, loader: Any) -> ModelOutputs:
+        outputs = self._run(self._images(batch))
+        if place not in self._collected:
+            width = self.model.method.spec.width
+            self._collected[place] = CollectedAnswers(len(loader.chips), width)
+        with torch.autocast(self.device.type, enabled=False):
+            self._collected[place].add(self.model.method.answer(outputs.age), batch.rows)
+        return outputs
+
+    def _ages(self, loader: Any) -> Floats:
+        return np.asarray(loader.chips.age_years, dtype=np.float64)
+
+    def _of_all(self, values: Any) -> Any:
+        """Tensors [B, ...] of this process to those of all [processes * B, ...]."""
+        gathered = self.all_gather(values)
+        return apply_to_collection(gathered, Tensor, lambda tensor: tensor.flatten(0, 1))
+
+
+class HeadLearning(pl.Callback):
+    """Lets heads learn at a batch's end, which for callbacks comes before it does for modules."""
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: ChipBatch,
+        batch_idx: int,
+    ) -> None:
+        """See `AgeModule.learn_by_step`."""
+        del trainer, outputs, batch_idx
+        if isinstance(pl_module, AgeModule):
+            pl_module.learn_by_step(batch)
+
+
+def _refresh(scheduler: Any) -> None:
+    """Let the next step have the rate that the schedule says now, not what it said before."""
+    if not isinstance(scheduler, LambdaLR):
+        raise TypeError(f"expected the one scheduler that was configured, got {scheduler}")
+    for group, base, factor in zip(
+        scheduler.optimizer.param_groups, scheduler.base_lrs, scheduler.lr_lambdas, strict=True
+    ):
+        group["lr"] = base * factor(scheduler.last_epoch)
+
+
+def _targets(batch: ChipBatch) -> AgeTargets:
+    return AgeTargets(batch.labels["age_years"], batch.labels["age_std"])
+
+
+def _single(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.is_floating_point() else tensor
+
+
+def _learns_by_step(head: torch.nn.Module) -> bool:
+    return isinstance(head, LearningHead) and type(head).after_step is not LearningHead.after_step

@@ -1,0 +1,151 @@
+"""Configuration files: constructors are the schema, and an unknown key is an error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from jsonargparse import (  # type: ignore[attr-defined] # it has no __all__
+    ActionConfigFile,
+    ArgumentError,
+    ArgumentParser,
+    Namespace,
+)
+from pytorch_lightning import Callback, Trainer
+
+from agelens.errors import UsageError
+from agelens.models.methods.base import AgeMethod
+from agelens.training.age_data import AgeData
+from agelens.training.config_errors import explained
+from agelens.training.config_files import merged, named_arguments, read_config
+from agelens.training.model_parts import AuxiliaryChoice, BackboneChoice
+from agelens.training.optimizers import OptimizerChoice
+from agelens.training.regularisers.base import Regulariser
+from agelens.training.run_options import CheckpointTimes, RunOptions
+from agelens.training.schedules import Schedule
+from agelens.training.selection import Selection
+
+_GROUPS: Final = tuple(field.name for field in fields(RunOptions) if field.name != "config")
+_PARTS: Final = ("method", "backbone", "auxiliary")
+_LIGHTNING_OURS: Final = {
+    *("logger", "callbacks", "plugins", "profiler", "default_root_dir", "barebones"),
+    *("enable_checkpointing", "enable_progress_bar", "enable_model_summary", "model_registry"),
+    *("enable_autolog_hparams", "num_sanity_val_steps", "use_distributed_sampler"),
+    *("fast_dev_run", "overfit_batches", "reload_dataloaders_every_n_epochs"),
+    *("limit_val_batches", "limit_test_batches", "limit_predict_batches", "inference_mode"),
+    *("val_check_interval", "check_val_every_n_epoch", "min_epochs", "min_steps", "max_steps"),
+    "max_time",
+}
+"""Arguments of Lightning's Trainer that the run itself decides."""
+
+
+def run_parser(program: str = "agelens train") -> ArgumentParser:
+    """The parser whose options are the constructors' arguments."""
+    parser = ArgumentParser(
+        prog=program,
+        description="Train an age estimator: any method, any backbone, any chip store.",
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", action=ActionConfigFile, help="a YAML file; several add up")
+    parser.add_argument("--seed", type=int, default=0, help="of every random choice")
+    _add_parts(parser)
+    parser.add_class_arguments(AgeData, "data")
+    parser.add_subclass_arguments(OptimizerChoice, "optimizer", required=True)
+    parser.add_subclass_arguments(Schedule, "schedule", required=True)
+    parser.add_class_arguments(Selection, "selection")
+    parser.add_class_arguments(CheckpointTimes, "checkpoints")
+    parser.add_argument("--regularisers", type=list[Regulariser], default=[])
+    parser.add_argument("--callbacks", type=list[Callback], default=[])
+    parser.add_argument("--channels_last", type=bool, default=False, help="memory layout")
+    parser.add_class_arguments(Trainer, "trainer", skip=_LIGHTNING_OURS, instantiate=False)
+    parser.set_defaults(
+        {
+            "optimizer": {
+                "class_path": "agelens.training.optimizers.AdamW",
+                "init_args": {"lr": 1e-3},
+            },
+            "schedule": {"class_path": "agelens.training.schedules.Cosine"},
+            "trainer.max_epochs": 30,
+        }
+    )
+    return parser
+
+
+def _add_parts(parser: ArgumentParser) -> None:
+    parser.add_subclass_arguments(AgeMethod, "method", required=True)
+    parser.add_class_arguments(BackboneChoice, "backbone")
+    parser.add_class_arguments(AuxiliaryChoice, "auxiliary")
+
+
+def parse_run(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
+    """The configuration of `arguments`, with the files that they name read and composed.
+
+    Raises:
+        UsageError: an unknown key, which names the nearest one; a value that does not fit; a
+            file that cannot be read.
+        UnknownNameError: a name that is in no registry.
+    """
+    files, rest = _split_off_files(arguments)
+    document: dict[str, Any] = {}
+    for file in files:
+        document = merged(document, read_config(Path(file)))
+    given = ["--config", json.dumps(document)] if document else []
+    try:
+        return parser.parse_args([*given, *named_arguments(rest)])
+    except ArgumentError as error:
+        raise explained(error, parser) from error
+
+
+def make_run(parser: ArgumentParser, config: Namespace) -> RunOptions:
+    """The objects that `config` describes.
+
+    Raises:
+        AgelensError: a constructor refuses what it is given.
+        UsageError: a value that a constructor does not take.
+    """
+    try:
+        objects = parser.instantiate(config)
+    except ValueError as error:
+        raise UsageError(f"the configuration is refused: {error}") from error
+    groups = {name: objects[name] for name in _GROUPS}
+    groups["trainer"] = config.trainer.as_dict()
+    return RunOptions(**groups, config=plain_config(config))
+
+
+def make_parts(config: Namespace) -> tuple[AgeMethod, BackboneChoice, AuxiliaryChoice]:
+    """What a model is made of, without the data and all else that only training needs."""
+    parser = ArgumentParser()
+    _add_parts(parser)
+    parts = {name: config[name] for name in _PARTS}
+    objects = parser.instantiate(Namespace(parts))  # type: ignore[no-untyped-call]
+    return objects.method, objects.backbone, objects.auxiliary
+
+
+def plain_config(config: Namespace) -> dict[str, Any]:
+    """`config` as plain types, without where its files were."""
+    kept = {name: value for name, value in config.as_dict().items() if name in _GROUPS}
+    values: dict[str, Any] = json.loads(json.dumps(kept))
+    return values
+
+
+def config_text(config: Namespace) -> str:
+    """`config` as YAML that `read_config` takes back."""
+    return str(yaml.safe_dump(plain_config(config), sort_keys=False, allow_unicode=True))
+
+
+def _split_off_files(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    files, rest = [], []
+    words = iter(arguments)
+    for word in words:
+        if word == "--config":
+            files.append(next(words, ""))
+        elif word.startswith("--config="):
+            files.append(word.partition("=")[2])
+        else:
+            rest.append(word)
+    return files, rest

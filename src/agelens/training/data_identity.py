@@ -1,0 +1,120 @@
+"""What a run was trained on, as hashes: two runs agree or it can be said where they do not."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from agelens.data.store import ChipStore
+from agelens.data.store.card import CARD_NAME
+from agelens.tables import SampleTable
+from agelens.training.age_data import AgeData
+from agelens.training.chosen_split import TRAIN
+from agelens.training.part_chips import PartChips
+
+_HASHED_AT_ONCE: Final = 100_000
+
+
+def data_identity(data: AgeData) -> dict[str, Any]:
+    """Plain types: of each store, its card's hash; of each part, its samples' and labels'.
+
+    A store's card holds the hashes of its shards, so that one hash stands for all chips.
+    """
+    return {
+        "stores": {str(place): _card_hash(store) for place, store in enumerate(data.stores)},
+        "split": {
+            "name": data.split.name,
+            "protocol": data.split.protocol,
+            "seed": data.split.seed,
+        },
+        "parts": {name: _part(part) for name, part in data.parts.items()},
+    }
+
+
+def data_description(data: AgeData) -> dict[str, Any]:
+    """The identity with what people want to know: folders, counts, what was left out."""
+    identity = data_identity(data)
+    parts = {
+        name: {
+            **identity["parts"][name],
+            "left_out": part.left_out,
+            "datasets": _counts(part.table, "dataset"),
+            "age_kinds": _counts(part.table, "age_kind"),
+            "age_years": {
+                "least": float(part.age_years.min()),
+                "mean": float(part.age_years.mean()),
+                "greatest": float(part.age_years.max()),
+            },
+        }
+        for name, part in data.parts.items()
+    }
+    stores = [
+        {
+            "folder": str(store.folder),
+            "card_sha256": _card_hash(store),
+            "settings": dict(store.card.settings),
+        }
+        for store in data.stores
+    ]
+    split = {**identity["split"], "notes": list(data.split.notes), "leaks": data.leaks}
+    transform = data.transform
+    ages, counts = np.unique(data.parts[TRAIN].age_years.numpy(), return_counts=True)
+    words = {name: list(known) for name, known in data.words.items()}
+    return {
+        "stores": stores,
+        "split": split,
+        "parts": parts,
+        "words": words,
+        "train_ages": {"years": ages.tolist(), "samples": counts.tolist()},
+        "input": {
+            "size": transform.size,
+            "resized": transform.resized,
+            "mean": transform.mean,
+            "std": transform.std,
+        },
+        "notes": data.notes,
+    }
+
+
+def differences(before: Any, now: Any, where: str = "") -> list[str]:
+    """What differs between two nests of plain types, one line each, named by dotted path."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        return [
+            line
+            for name in dict.fromkeys([*before, *now])
+            for line in differences(
+                before.get(name), now.get(name), f"{where}.{name}" if where else str(name)
+            )
+        ]
+    return [] if before == now else [f"{where}: there {before!r}, now {now!r}"]
+
+
+def _part(part: PartChips) -> dict[str, Any]:
+    frame = part.table.frame
+    labels = frame[["age_years", "age_std", "gender", "ethnicity"]]
+    return {
+        "samples": len(part),
+        "samples_sha256": _hash(frame[["sample_id"]]),
+        "labels_sha256": _hash(labels),
+    }
+
+
+def _hash(frame: pd.DataFrame) -> str:
+    digest = hashlib.sha256()
+    for start in range(0, len(frame), _HASHED_AT_ONCE):
+        rows = frame.iloc[start : start + _HASHED_AT_ONCE]
+        hashes = pd.util.hash_pandas_object(rows, index=False, categorize=False)
+        digest.update(hashes.to_numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _card_hash(store: ChipStore) -> str:
+    return hashlib.sha256((store.folder / CARD_NAME).read_bytes()).hexdigest()
+
+
+def _counts(table: SampleTable, column: str) -> dict[str, int]:
+    counts = table.frame[column].value_counts()
+    return {str(word): int(count) for word, count in counts.items() if count}

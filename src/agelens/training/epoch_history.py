@@ -1,0 +1,74 @@
+"""One row an epoch, in `metrics.csv` and in the checkpoint, so that a resumed run has all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+
+from agelens.training.age_module import AgeModule
+from agelens.training.whole_file import write_whole
+
+
+class EpochHistory(pl.Callback):
+    """Keeps each epoch's metrics with its number, its steps and its seconds.
+
+    `rows` are plain dictionaries; later ones may have further columns.
+
+    Args:
+        path: of the CSV file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, float]] = []
+        self._begun = 0.0
+        self._before = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Of all epochs, validation included."""
+        return sum(row["seconds"] for row in self.rows)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Time runs from here where a run is resumed within an epoch."""
+        del trainer, pl_module
+        self._begun = time.perf_counter()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Time runs from here."""
+        del trainer, pl_module
+        self._begun, self._before = time.perf_counter(), 0.0
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The epoch is trained and validated."""
+        if not isinstance(pl_module, AgeModule):
+            raise TypeError(f"the history is of an AgeModule, not of {type(pl_module)}")
+        row: dict[str, float] = {"epoch": trainer.current_epoch, "step": trainer.global_step}
+        self.rows.append({**row, **pl_module.metrics, "seconds": round(self._so_far(), 3)})
+        if trainer.is_global_zero:
+            self._write()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows, and the seconds of an epoch that is not over."""
+        return {"rows": self.rows, "before": self._so_far()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the rows."""
+        self.rows = list(state_dict["rows"])
+        self._before = state_dict["before"]
+
+    def _so_far(self) -> float:
+        return self._before + time.perf_counter() - self._begun
+
+    def _write(self) -> None:
+        names = dict.fromkeys(name for row in self.rows for name in row)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(names), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_whole(self.path, text.getvalue().encode())

@@ -1,0 +1,17 @@
+"""What is added to a method's loss, mostly against forgetting what a network knew."""
+
+from agelens.training.regularisers.base import Regulariser
+from agelens.training.regularisers.distillation import Distillation
+from agelens.training.regularisers.feature_distance import FeatureDistance
+from agelens.training.regularisers.l2_sp import L2SP
+from agelens.training.regularisers.teachers import ModelTeacher, PackagedTeacher, Teacher
+
+__all__ = [
+    "L2SP",
+    "Distillation",
+    "FeatureDistance",
+    "ModelTeacher",
+    "PackagedTeacher",
+    "Regulariser",
+    "Teacher",
+]

@@ -1,0 +1,155 @@
+"""The folder of a run: what lies where, and whose it is."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from agelens.errors import OutputError, TrainingError, UsageError
+from agelens.training.whole_file import write_json, write_whole
+
+RunState = Literal["running", "finished", "interrupted", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Names of everything that a run leaves in `path`."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def environment(self) -> Path:
+        """Versions, processor, threads, seed."""
+        return self.path / "environment.json"
+
+    @property
+    def data(self) -> Path:
+        """Hashes and counts of stores and split."""
+        return self.path / "data.json"
+
+    @property
+    def metrics(self) -> Path:
+        """One row an epoch."""
+        return self.path / "metrics.csv"
+
+    @property
+    def logs(self) -> Path:
+        """TensorBoard's events."""
+        return self.path / "logs"
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint to resume from."""
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint of the epoch that validated best."""
+        return self.path / "checkpoints" / "best.ckpt"
+
+    @property
+    def weights(self) -> Path:
+        """Weights of the best epoch, for use."""
+        return self.path / "weights.safetensors"
+
+    @property
+    def summary(self) -> Path:
+        """The results; there once the run is finished."""
+        return self.path / "summary.json"
+
+    @property
+    def failure(self) -> Path:
+        """Why the run ended before its end, by itself."""
+        return self.path / "failure.json"
+
+    def predictions(self, part: str) -> Path:
+        """The predictions table of a part: ``valid``, ``test``, or a further test's name."""
+        name = part if part in ("valid", "test") else f"test-{part}"
+        return self.path / f"predictions-{name}.parquet"
+
+    @contextmanager
+    def begun(self, config: str) -> Iterator[None]:
+        """A new run in a new or empty folder, held against other processes.
+
+        Raises:
+            UsageError: the folder holds something.
+            OutputError: it cannot be written.
+        """
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            hint = " (to go on with the run in it: --resume)" if self.config.exists() else ""
+            raise UsageError(f"{self.path} exists and is not empty; name a new folder{hint}")
+        write_whole(self.config, config.encode())
+        with self.held():
+            yield
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """This run is ours while the context lasts; how it failed is written down.
+
+        Raises:
+            UsageError: there is no run, or another process is at work in it.
+        """
+        if not self.config.is_file():
+            raise UsageError(f"{self.path} holds no run of agelens train: it has no config.yaml")
+        with (self.path / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UsageError(
+                    f"another process is training in {self.path}: let it finish"
+                ) from error
+            self.failure.unlink(missing_ok=True)
+            try:
+                yield
+            except Exception as error:
+                self._note(error)
+                raise
+
+    @property
+    def state(self) -> RunState:
+        """How far the run is; one that was killed counts as interrupted."""
+        if self.summary.is_file():
+            return "finished"
+        if self.failure.is_file():
+            return "failed"
+        return "running" if self._is_held() else "interrupted"
+
+    def read(self, path: Path) -> dict[str, Any]:
+        """The JSON object at `path` of this run.
+
+        Raises:
+            TrainingError: it is absent or damaged.
+        """
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise TrainingError(f"{path} cannot be read: {error}") from error
+        if not isinstance(document, dict):
+            raise TrainingError(f"{path} holds no JSON object")
+        return document
+
+    def _is_held(self) -> bool:
+        try:
+            with (self.path / ".lock").open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def _note(self, error: Exception) -> None:
+        try:
+            write_json(self.failure, {"error": type(error).__name__, "message": str(error)})
+        except OutputError:
+            return  # a full disk is told by the error itself, which goes on its way

@@ -1,0 +1,150 @@
+"""A search by optuna in place of sweep and grid: tree of Parzen estimators, with pruning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import optuna
+import pandas as pd
+import pytorch_lightning as pl
+from optuna.trial import TrialState
+
+from agelens.errors import TrainingError, UsageError
+from agelens.training.age_module import AgeModule
+from agelens.training.tuning.run_maker import RunMaker
+from agelens.training.tuning.space import Space
+from agelens.training.tuning.trials import run_trial, training_of
+
+STUDY: Final = "agelens"
+_LOST: Final = "lost"
+_DONE: Final = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+def search(
+    make: RunMaker, path: Path, space: Space, *, trials: int, epochs: int = 5, seed: int = 0
+) -> optuna.Study:
+    """Train for some epochs at values that a tree of Parzen estimators proposes.
+
+    Bergstra et al., "Algorithms for Hyper-Parameter Optimization", NeurIPS 2011. A trial that
+    is worse than the median of the others at its epoch is given up. Trials are judged by the
+    run's own selection on the valid part; the test parts are not touched.
+
+    A search that was killed goes on when it is called again, and proposes what it would have
+    proposed: the sampler starts from `seed` and the number of finished trials each time.
+
+    Args:
+        make: makes the runs.
+        path: of the SQLite file that the study lies in.
+        space: what is searched, by dotted key of the configuration.
+        trials: how many, those of earlier attempts included.
+        epochs: of each trial.
+        seed: of the sampler.
+
+    Raises:
+        UsageError: the study in `path` searched something else.
+    """
+    for key in space:
+        make.value(key)  # an unknown one is an error before anything is trained
+    with _quiet_optuna():
+        study = optuna.create_study(
+            storage=f"sqlite:///{path}",
+            study_name=STUDY,
+            load_if_exists=True,
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1),
+        )
+        _settle(study, space)
+        for number in range(_finished(study), trials):
+            study.sampler = optuna.samplers.TPESampler(seed=seed * 100_003 + number)
+            _try(study, study.ask(), make, space, epochs)
+    return study
+
+
+def best_values(study: optuna.Study) -> dict[str, object]:
+    """The best trial's values by key.
+
+    Raises:
+        TrainingError: no trial came to its end.
+    """
+    if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        raise TrainingError("no trial of the search came to its end; look at the loss first")
+    return dict(study.best_params)
+
+
+def trial_table(study: optuna.Study) -> pd.DataFrame:
+    """One row a trial: `trial`, `state`, `cost` (of the last epoch it saw), and its values."""
+    rows = []
+    for trial in study.get_trials(deepcopy=False):
+        seen = trial.intermediate_values
+        cost = trial.value if trial.value is not None else min(seen.values(), default=None)
+        rows.append(
+            {
+                "trial": trial.number,
+                "state": trial.state.name.lower(),
+                "cost": cost,
+                "epochs": len(seen),
+                **trial.params,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+class _Pruning(pl.Callback):
+    """Reports each epoch's cost, and ends trials that are not worth going on with."""
+
+    def __init__(self, trial: optuna.Trial) -> None:
+        self.trial = trial
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Report, and perhaps raise `optuna.TrialPruned`, which is no error."""
+        if not isinstance(pl_module, AgeModule):
+            raise TypeError(f"trials are of an AgeModule, not of {type(pl_module)}")
+        self.trial.report(pl_module.selection.best_cost, trainer.current_epoch)
+        if self.trial.should_prune():
+            raise optuna.TrialPruned
+
+
+def _try(
+    study: optuna.Study, trial: optuna.Trial, make: RunMaker, space: Space, epochs: int
+) -> None:
+    values = {key: limits.draw(trial, key) for key, limits in space.items()}
+    training = training_of(make, values)
+    try:
+        trace = run_trial(training, epochs=epochs, callbacks=[_Pruning(trial)])
+    except optuna.TrialPruned:
+        study.tell(trial, state=TrialState.PRUNED)
+        return
+    if trace.lost or trace.best is None:
+        trial.set_user_attr(_LOST, True)  # it was tried to its end, unlike one that was killed
+        study.tell(trial, state=TrialState.FAIL)
+        return
+    study.tell(trial, training.run.selection.best_cost)
+
+
+def _finished(study: optuna.Study) -> int:
+    """Trials that need not be done again; one that was killed does not count."""
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+    done = study.get_trials(deepcopy=False, states=_DONE)
+    return sum(trial.state != TrialState.FAIL or _LOST in trial.user_attrs for trial in done)
+
+
+def _settle(study: optuna.Study, space: Space) -> None:
+    """A study is of one space."""
+    stated = {key: repr(limits) for key, limits in space.items()}
+    if study.user_attrs.setdefault("space", stated) != stated:
+        raise UsageError(f"the search in this folder is over {study.user_attrs['space']}")
+    study.set_user_attr("space", stated)
+
+
+@contextmanager
+def _quiet_optuna() -> Iterator[None]:
+    """Optuna's line for each step of a study is not for users of ours."""
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(level)

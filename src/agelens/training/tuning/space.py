@@ -1,0 +1,106 @@
+"""What a search may change, and between which limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import optuna
+import yaml
+
+from agelens.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Numbers from `low` to `high`, whole ones where both are; evenly in their logarithm or not.
+
+    Raises:
+        UsageError: the limits are not ascending, or not above 0 for a logarithm.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high or (self.log and self.low <= 0):
+            raise UsageError(
+                f"a range needs limits that ascend, above 0 for a logarithm: {self.low} to "
+                f"{self.high}"
+            )
+
+    def draw(self, trial: optuna.Trial, key: str) -> Any:
+        """A value for `key`."""
+        if isinstance(self.low, int) and isinstance(self.high, int):
+            return trial.suggest_int(key, self.low, self.high, log=self.log)
+        return trial.suggest_float(key, self.low, self.high, log=self.log)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of some values, of any plain type."""
+
+    values: tuple[Any, ...]
+
+    def draw(self, trial: optuna.Trial, key: str) -> Any:
+        """A value for `key`."""
+        return trial.suggest_categorical(key, self.values)
+
+
+Space: TypeAlias = Mapping[str, Range | Choice]
+
+
+def rate_and_decay(lr: float) -> Space:
+    """Learning rates within a factor of 30 of `lr`, weight decays of 1e-6 to 0.1."""
+    return {
+        "optimizer.lr": Range(lr / 30, lr * 30, log=True),
+        "optimizer.weight_decay": Range(1e-6, 1e-1, log=True),
+    }
+
+
+def parse_space(words: Sequence[str]) -> Space:
+    """The space of ``KEY=LOW:HIGH``, ``KEY=LOW:HIGH:log`` and ``KEY=VALUE,VALUE,...``.
+
+    Raises:
+        UsageError: a word is none of these.
+    """
+    space: dict[str, Range | Choice] = {}
+    for word in words:
+        key, equals, values = word.partition("=")
+        if not equals or not key or not values:
+            raise UsageError(
+                f"what to search is KEY=LOW:HIGH, KEY=LOW:HIGH:log or KEY=VALUE,VALUE; got {word!r}"
+            )
+        space[key] = _range(word, values.split(":")) if ":" in values else _choice(values)
+    return space
+
+
+def _range(word: str, parts: Sequence[str]) -> Range:
+    low, high = (_number(part) for part in parts[:2])
+    if low is None or high is None or list(parts[2:]) not in ([], ["log"]):
+        raise UsageError(f"a range is LOW:HIGH or LOW:HIGH:log of numbers, got {word!r}")
+    return Range(low, high, log=len(parts) == 3)
+
+
+def _number(text: str) -> float | None:
+    """Whole where it is written so; YAML would take 1e-3 for a word."""
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _choice(values: str) -> Choice:
+    plain = (_number(value) for value in values.split(","))
+    return Choice(
+        tuple(
+            yaml.safe_load(text) if number is None else number
+            for number, text in zip(plain, values.split(","), strict=True)
+        )
+    )

@@ -1,0 +1,163 @@
+"""Tuning: five steps from an untrained network to a long run, one folder, one report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from agelens.errors import UsageError
+from agelens.training.run_folder import RunFolder
+from agelens.training.train import Training, train
+from agelens.training.tuning.overfitting import overfit
+from agelens.training.tuning.plan import TuningPlan
+from agelens.training.tuning.rate_decay_grid import best_pair, fill_grid, grid_decays, grid_rates
+from agelens.training.tuning.rate_sweep import best_rate, sweep_rates
+from agelens.training.tuning.report import write_report
+from agelens.training.tuning.run_maker import RunMaker
+from agelens.training.tuning.search import best_values, search, trial_table
+from agelens.training.tuning.space import rate_and_decay
+from agelens.training.tuning.tuning_folder import TuningFolder
+from agelens.training.tuning.untrained import untrained_loss
+from agelens.training.whole_file import write_json, write_whole
+
+_ONE_DEVICE: Final = ("auto", "1", 1)
+
+
+def tune(
+    config: Mapping[str, Any],
+    folder: Path,
+    plan: TuningPlan,
+    *,
+    tell: Callable[[str], None] = lambda _: None,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Find learning rate and weight decay, then train with them; returns the values found.
+
+    Each step is written down before the next begins: the loss of the untrained network
+    beside what it has to be; learning a few samples by heart; a sweep of learning rates, then
+    a grid of rates by decays, or a search in place of both; the long run. All is judged on
+    the valid part; only the long run looks at the test parts, once, at its end.
+
+    Args:
+        config: a whole configuration in plain types.
+        folder: new; or one of the same configuration and data, which is gone on with.
+        plan: how much each step does.
+        tell: is given a line for each step.
+        quiet: show no progress of the long run.
+
+    Raises:
+        UsageError: the folder is of something else; several devices are asked for.
+        TrainingError: every trial of a step blew up.
+        OutputError: the folder cannot be written.
+    """
+    devices = config["trainer"].get("devices", 1)
+    if devices not in _ONE_DEVICE or config["trainer"].get("num_nodes", 1) != 1:
+        raise UsageError(
+            f"tuning trains on one device, the configuration asks for {devices} of them: take "
+            "--trainer.devices 1, then train on many with what was found (a batch stays a batch)"
+        )
+    return _Tuning(config, TuningFolder(folder), plan, tell, quiet=quiet).run()
+
+
+class _Tuning:
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        folder: TuningFolder,
+        plan: TuningPlan,
+        tell: Callable[[str], None],
+        *,
+        quiet: bool,
+    ) -> None:
+        self.make = RunMaker(config)
+        self.folder = folder
+        self.plan = plan
+        self.tell = tell
+        self.quiet = quiet
+        self.lr = float(self.make.value("optimizer.lr"))
+
+    def run(self) -> dict[str, Any]:
+        self._check_start()
+        self._learn_by_heart()
+        found = self._search() if self.plan.trials else self._sweep_and_grid()
+        write_json(self.folder.best, found)
+        self.tell(f"found {', '.join(f'{key} {_short(value)}' for key, value in found.items())}")
+        if self.plan.long_run:
+            self._train_long(found)
+        write_report(self.folder)
+        return found
+
+    def _check_start(self) -> None:
+        """Step 1, with the one check of the data's hashes."""
+        training = Training(self.make(), RunFolder(self.folder.run.path), quiet=True)
+        identity = {**training.identity, "plan": self.plan.to_json()}
+        self.folder.claim(identity)
+        if not self.folder.untrained.is_file():
+            loss = untrained_loss(training)
+            write_json(self.folder.untrained, {**asdict(loss), "as_expected": loss.as_expected})
+        found = self.folder.read(self.folder.untrained)
+        self._done(
+            f"1. untrained loss {found['measured']:.4g}, expected {found['expected']:.4g}"
+            f"{'' if found['as_expected'] else ': far apart, see the report'}"
+        )
+
+    def _learn_by_heart(self) -> None:
+        plan = self.plan
+        curves = overfit(
+            self.make, self.folder.overfit, samples=plan.overfit_samples, steps=plan.overfit_steps
+        )
+        least = curves["mae_years"].min()
+        self._done(f"2. error on {plan.overfit_samples} samples learnt alone: {least:.2f} years")
+
+    def _sweep_and_grid(self) -> dict[str, Any]:
+        sweep = sweep_rates(self.make, self.folder.sweep, steps=self.plan.sweep_steps)
+        best = best_rate(sweep)
+        self._done(f"3. the loss fell furthest at a learning rate of {best:.3g}")
+        decays = grid_decays(self.make.value("optimizer.weight_decay"))
+        epochs = self.plan.grid_epochs
+        grid = fill_grid(self.make, self.folder.grid, grid_rates(best), decays, epochs=epochs)
+        lr, decay = best_pair(grid)
+        self._done(f"4. grid of {len(grid)}: least MAE {grid['mae_years'].min():.3f} years")
+        return {"optimizer.lr": lr, "optimizer.weight_decay": decay}
+
+    def _search(self) -> dict[str, Any]:
+        plan = self.plan
+        study = search(
+            self.make,
+            self.folder.study,
+            plan.space or rate_and_decay(self.lr),
+            trials=plan.trials,
+            epochs=plan.trial_epochs,
+            seed=self.make.value("seed"),
+        )
+        table = trial_table(study)
+        write_whole(self.folder.trials, table.to_csv(index=False).encode())
+        pruned = (table["state"] == "pruned").sum()
+        self._done(f"3, 4. search: {len(table)} trials, {pruned} of them given up early")
+        return best_values(study)
+
+    def _train_long(self, found: Mapping[str, Any]) -> None:
+        place, run = self.folder.run, self.make(found)
+        text = str(yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True))
+        begun = place.config.is_file()
+        if begun and place.config.read_text(encoding="utf-8") != text:
+            raise UsageError(
+                f"{place.path} was trained with other values than those found now; move it away"
+            )
+        if not place.summary.is_file():
+            with place.held() if begun else place.begun(text):
+                train(run, place, quiet=self.quiet)
+        metrics = place.read(place.summary)["metrics"]
+        self._done(f"5. the long run: valid MAE {metrics['valid']['mae']:.3f} years")
+
+    def _done(self, line: str) -> None:
+        self.tell(line)
+        write_report(self.folder)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,204 @@
+"""Runs killed without warning, gone on with: the same weights as an unbroken run, bit by bit."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+EPOCHS, BATCHES = 3, 3
+CONFIG: dict[str, Any] = {
+    "method": "drf",  # its leaves learn by step, its plateau by epoch
+    "data": {"batch_size": 8, "preset": "regression", "valid_share": 0.2},
+    "backbone": {"name": "tinyagenet", "size": 32},
+    "optimizer": {"class_path": "adamw", "init_args": {"lr": 3e-3, "weight_decay": 0.01}},
+    "schedule": {"class_path": "plateau", "init_args": {"patience": 0, "warmup_epochs": 1}},
+    "checkpoints": {"every_steps": 1},
+    "trainer": {"max_epochs": EPOCHS, "accelerator": "cpu", "limit_train_batches": BATCHES},
+}
+PATIENCE_SECONDS = 600
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _die_at(point: str, count: int) -> None:
+    """Let this process be killed the `count`th time (from 0) that it comes to `point`."""
+    from agelens.training import checkpoints
+    from agelens.training.age_module import AgeModule
+
+    passed = 0
+
+    def passing(before: Callable[..., Any]) -> Callable[..., Any]:
+        def passed_on(*given: Any, **named: Any) -> Any:
+            nonlocal passed
+            if passed == count:
+                _die()
+            passed += 1
+            return before(*given, **named)
+
+        return passed_on
+
+    if point == "step":
+        AgeModule.training_step = passing(AgeModule.training_step)  # type: ignore[method-assign]
+    elif point == "validation":
+        AgeModule.validation_step = passing(AgeModule.validation_step)  # type: ignore[method-assign]
+    elif point == "test":
+        AgeModule.test_step = passing(AgeModule.test_step)  # type: ignore[method-assign]
+    elif point == "before a checkpoint":
+        checkpoints.write_whole = passing(checkpoints.write_whole)
+    elif point == "within a checkpoint":
+        os.fsync = passing(os.fsync)
+    elif point != "never":
+        raise ValueError(point)
+
+
+def _train(arguments: list[str], point: str, count: int, log: str) -> None:
+    """What a process does: the command, until it is killed."""
+    import warnings
+
+    from agelens.cli import main
+    from agelens.training.callbacks import learning_curves
+
+    learning_curves.draw_curves = lambda run: None  # takes longer than all the rest
+    warnings.simplefilter("error")
+    torch.set_num_threads(1)  # of small tensors, more threads only wait for each other
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    _die_at(point, count)
+    raise SystemExit(main(["train", *arguments]))
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[Any]:
+    """Processes that begin with everything imported, and nothing done yet."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["agelens.cli.train_run", "agelens.models.methods.drf"])
+    return context
+
+
+@pytest.fixture(scope="module")
+def run(processes: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., int]:
+    """Runs the command in a process of its own; its exit code, -9 where it was killed."""
+    logs = tmp_path_factory.mktemp("logs")
+
+    def run(*arguments: str | Path, point: str = "never", count: int = 0) -> int:
+        log = logs / "log.txt"
+        words = [str(word) for word in arguments]
+        process = processes.Process(target=_train, args=(words, point, count, str(log)))
+        process.start()
+        process.join(PATIENCE_SECONDS)
+        alive = process.is_alive()
+        process.kill()
+        process.join()
+        assert not alive, log.read_text()
+        if process.exitcode not in (0, -signal.SIGKILL):
+            print(log.read_text())
+        return int(process.exitcode)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def config(bright_store: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("resume")
+    store = bright_store(folder / "bright")
+    document = {**CONFIG, "data": {**CONFIG["data"], "stores": str(store)}}
+    (folder / "c.yaml").write_text(yaml.safe_dump(document))
+    return folder / "c.yaml"
+
+
+@pytest.fixture(scope="module")
+def unbroken(config: Path, run: Callable[..., int], tmp_path_factory: Any) -> Path:
+    folder: Path = tmp_path_factory.mktemp("unbroken") / "run"
+    assert run("--config", config, "-o", folder) == 0
+    return folder
+
+
+def same_run(folder: Path, unbroken: Path) -> None:
+    """Every weight, the optimiser, the schedule, and every estimate are equal."""
+    mine, theirs = (load_file(run / "weights.safetensors") for run in (folder, unbroken))
+    assert mine.keys() == theirs.keys()
+    for name, value in theirs.items():
+        assert torch.equal(mine[name], value), name
+    for which in ("last", "best"):
+        states = [
+            torch.load(run / "checkpoints" / f"{which}.ckpt", weights_only=True)
+            for run in (folder, unbroken)
+        ]
+        for key in ("state_dict", "optimizer_states", "lr_schedulers", "agelens", "global_step"):
+            assert_equal(states[0][key], states[1][key], key)
+    for table in ("predictions-valid.parquet", "predictions-test.parquet"):
+        # The run's own name is in it.
+        mine_frame, their_frame = (_estimates(run / table) for run in (folder, unbroken))
+        assert mine_frame.equals(their_frame)
+
+
+def _estimates(path: Path) -> Any:
+    import pandas as pd
+
+    return pd.read_parquet(path).drop(columns="model")
+
+
+def assert_equal(mine: Any, theirs: Any, where: str) -> None:
+    if isinstance(theirs, torch.Tensor):
+        assert torch.equal(mine, theirs), where
+    elif isinstance(theirs, dict):
+        assert mine.keys() == theirs.keys(), where
+        for key, value in theirs.items():
+            assert_equal(mine[key], value, f"{where}.{key}")
+    elif isinstance(theirs, list | tuple):
+        assert len(mine) == len(theirs), where
+        for place, value in enumerate(theirs):
+            assert_equal(mine[place], value, f"{where}[{place}]")
+    else:
+        assert mine == theirs, where
+
+
+POINTS = [
+    ("step", 0),  # before there is any checkpoint
+    ("step", 1),
+    ("step", BATCHES),  # the first of the second epoch
+    ("step", BATCHES + 2),
+    ("validation", 0),
+    ("validation", 2),
+    ("before a checkpoint", 3),  # the epoch's, which is `best`
+    ("within a checkpoint", 8),
+    ("test", 1),
+]
+
+
+@pytest.mark.parametrize("place", POINTS, ids=lambda place: f"{place[0]} {place[1]}")
+def test_a_killed_run_ends_like_an_unbroken_one(
+    place: tuple[str, int], config: Path, unbroken: Path, run: Callable[..., int], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    point, count = place
+    assert run("--config", config, "-o", folder, point=point, count=count) == -signal.SIGKILL
+    assert not (folder / "summary.json").exists()
+    assert run("--resume", folder) == 0
+    same_run(folder, unbroken)
+
+
+def test_a_run_killed_again_and_again_ends_like_an_unbroken_one(
+    config: Path, unbroken: Path, run: Callable[..., int], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    chance = random.Random(0)
+    statuses = [run("--config", config, "-o", folder, point="step", count=2)]
+    while statuses[-1]:
+        statuses.append(run("--resume", folder, point="step", count=chance.randint(1, 3)))
+    assert statuses[:-1] == [-signal.SIGKILL] * (len(statuses) - 1)
+    assert len(statuses) > 3
+    same_run(folder, unbroken)

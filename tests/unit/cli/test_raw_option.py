@@ -1,0 +1,110 @@
+"""`agelens estimate --raw`: the logits behind an ordinal network's age."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agelens.inference.raw_answers import RAW_FIELDS
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def coral(
+    tmp_path_factory: pytest.TempPathFactory, write_card: Callable[..., Path], toy_network: Any
+) -> Path:
+    """A model with 80 ordinal logits."""
+    folder = tmp_path_factory.mktemp("coral")
+
+    def change(document: dict[str, Any]) -> None:
+        document["name"] = "coral"
+        document["output"] |= {"kind": "ordinal-logits", "point": "rank"}
+
+    write_card(folder, toy_network(classes=80, last="Identity"), change)
+    return folder
+
+
+def test_each_face_gets_the_five_fields(coral: Path, astronaut_png: Path, agelens: Run) -> None:
+    ran = agelens("estimate", astronaut_png, "--model", coral, "--raw")
+    assert ran.status == 0
+    (face,) = ran.rows[0]["faces"]
+    assert set(RAW_FIELDS) <= set(face)
+    probabilities = 1 / (1 + np.exp(-np.array(face["raw_logits"])))
+    np.testing.assert_allclose(face["raw_probas"], probabilities, atol=2e-6)
+    assert face["thresholded_probas"] == [int(p > face["threshold"]) for p in face["raw_probas"]]
+    assert face["result_value"] == face["age_years"] == sum(face["thresholded_probas"])
+
+
+def test_a_mirrored_answer_has_logits_too(coral: Path, astronaut_png: Path, agelens: Run) -> None:
+    (face,) = agelens("estimate", astronaut_png, "--model", coral, "--raw", "--mirror").rows[0][
+        "faces"
+    ]
+    assert len(face["raw_logits"]) == len(face["raw_probas"]) == 80
+
+
+def test_without_raw_there_are_none(coral: Path, astronaut_png: Path, agelens: Run) -> None:
+    (face,) = agelens("estimate", astronaut_png, "--model", coral).rows[0]["faces"]
+    assert set(RAW_FIELDS).isdisjoint(face)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_tables_hold_no_lists(suffix: str, tmp_path: Path, agelens: Run) -> None:
+    output = tmp_path / f"ages{suffix}"
+    ran = agelens("estimate", "a.jpg", "--raw", "-o", output)
+    assert (ran.status, ran.out) == (2, "")
+    assert "--raw adds lists to each face, which a table cannot hold: use .jsonl" in ran.err
+    assert not output.exists()
+
+
+def test_other_models_have_no_logits(tmp_path: Path, agelens: Run) -> None:
+    output = tmp_path / "ages.jsonl"
+    ran = agelens("estimate", "a.jpg", "--raw", "-o", output)
+    assert ran.status == 2
+    assert "cc0-resnet10 answers with a posterior. Leave out --raw" in ran.err
+    assert not output.exists()
+
+
+def test_a_resumed_run_is_as_raw_as_before(
+    coral: Path, tmp_path: Path, astronaut_png: Path, agelens: Run
+) -> None:
+    output = tmp_path / "ages.jsonl"
+    command = ("estimate", astronaut_png, "--model", coral, "-o", output)
+    assert agelens(*command, "--raw").status == 0
+    refused = agelens(*command, "--resume")
+    assert refused.status == 2
+    assert "was made with --raw" in refused.err
+    assert agelens(*command, "--raw", "--resume").status == 0
+    assert len([json.loads(line) for line in output.read_text("utf-8").splitlines()]) == 1
+
+
+def test_a_spread_is_no_distribution(
+    tmp_path: Path, write_card: Callable[..., Path], toy_network: Any, agelens: Run
+) -> None:
+    card = write_card(
+        tmp_path,
+        toy_network(classes=2, last="Relu"),
+        lambda document: document["output"].update(kind="mean-spread"),
+    )
+    ran = agelens("estimate", "a.jpg", "--model", card, "--distribution")
+    assert ran.status == 2
+    assert "toy answers with an age and its spread, so there is no --distribution" in ran.err
+
+
+def test_chips_as_shipped_take_no_photos(
+    tmp_path: Path, write_card: Callable[..., Path], agelens: Run
+) -> None:
+    card = write_card(
+        tmp_path, change=lambda document: document["input"].update(alignment="as-shipped")
+    )
+    output = tmp_path / "ages.jsonl"
+    output.write_text("mine\n", encoding="utf-8")
+    ran = agelens("estimate", "a.jpg", "--model", card, "-o", output, "--overwrite")
+    assert ran.status == 2
+    assert "nobody can cut photos alike" in ran.err
+    assert output.read_text(encoding="utf-8") == "mine\n"

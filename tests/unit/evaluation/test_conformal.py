@@ -1,0 +1,125 @@
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agelens.ages import AgeScale
+from agelens.errors import UnknownNameError, UsageError
+from agelens.evaluation.conformal import Labelled, calibrate_intervals, correct_bias, covers
+from agelens.inference.calibration import INTERVAL_SCORES
+
+
+def crowd(seed: int, count: int = 2000, photos: int = 1) -> Labelled:
+    """People whose error grows with age, under a network that claims a third of it."""
+    rng = np.random.default_rng(seed)
+    ages = np.repeat(rng.uniform(1, 80, count // photos), photos)
+    spread = 2 + ages / 10
+    estimates = np.maximum(ages + rng.normal(0, spread), 0)
+    half = spread * 0.5
+    groups = rng.choice(np.array(["female", "male", None], dtype=object), len(ages))
+    people = np.repeat(np.arange(count // photos), photos).astype(str)
+    return Labelled(ages, estimates, estimates - half, estimates + half, 0.9, people, groups)
+
+
+def without_groups(labelled: Labelled) -> Labelled:
+    return Labelled(
+        labelled.age_years,
+        labelled.estimate_years,
+        labelled.low_years,
+        labelled.high_years,
+        labelled.level,
+        labelled.people,
+    )
+
+
+def scores(labelled: Labelled, score: str) -> Any:
+    error = np.abs(labelled.age_years - labelled.estimate_years)
+    if score == "absolute":
+        return error
+    if score == "normalised":
+        return error / ((labelled.high_years - labelled.low_years) / 2)
+    return np.maximum(
+        labelled.low_years - labelled.age_years, labelled.age_years - labelled.high_years
+    )
+
+
+@pytest.mark.parametrize("score", INTERVAL_SCORES)
+def test_the_correction_is_the_conformal_quantile(score: Any) -> None:
+    labelled = without_groups(crowd(0))
+    place = int(np.ceil((len(labelled.age_years) + 1) * 0.9)) - 1
+    expected = np.sort(scores(labelled, score))[place]
+    (found,) = calibrate_intervals(labelled, score=score).corrections[""]
+    assert found == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("score", INTERVAL_SCORES)
+def test_new_people_are_covered_as_often_as_promised(score: Any) -> None:
+    calibration = calibrate_intervals(crowd(1), score=score, bins=5, column="gender")
+    assert 0.88 <= calibration.coverage <= 0.92
+    fresh = crowd(2, 8000)
+    assert covers(fresh, calibration).mean() == pytest.approx(0.9, abs=0.02)
+
+
+def test_bins_cover_the_old_as_well_as_the_young() -> None:
+    fresh = crowd(4, 8000)
+    one, ten = (
+        calibrate_intervals(without_groups(crowd(3)), score="absolute", bins=b) for b in (1, 10)
+    )
+    old = fresh.estimate_years > 60
+    assert covers(fresh, one)[old].mean() < 0.85
+    assert covers(fresh, ten)[old].mean() > 0.87
+
+
+def test_a_small_group_takes_everybodys_numbers() -> None:
+    labelled = crowd(5)
+    assert labelled.groups is not None
+    labelled.groups[:20] = "rare"
+    found = calibrate_intervals(labelled, column="gender")
+    assert sorted(found.corrections) == ["", "female", "male"]
+
+
+def test_folds_keep_a_persons_photos_together() -> None:
+    """Were the photos of a person in two folds, near copies would make coverage look exact."""
+    several = without_groups(crowd(6, photos=10))
+    first = calibrate_intervals(several, seed=0)
+    assert first == calibrate_intervals(several, seed=0)
+    assert first.coverage != calibrate_intervals(several, seed=1).coverage
+
+
+def test_the_bias_curve_removes_bias_of_its_own_table() -> None:
+    labelled = crowd(7)
+    shifted = Labelled(
+        labelled.age_years,
+        labelled.estimate_years + 5,
+        labelled.low_years + 5,
+        labelled.high_years + 5,
+        0.9,
+        labelled.people,
+    )
+    bias = correct_bias(shifted, scale=AgeScale.yearly(0, 100))
+    corrected = shifted.corrected(bias)
+    assert np.mean(corrected.estimate_years - corrected.age_years) == pytest.approx(0, abs=0.05)
+    before = np.abs(shifted.estimate_years - shifted.age_years).mean()
+    assert np.abs(corrected.estimate_years - corrected.age_years).mean() < before - 2
+
+
+def test_bad_input_is_refused() -> None:
+    labelled = crowd(8, 50)
+    with pytest.raises(UsageError, match="9 samples are too few"):
+        calibrate_intervals(labelled.rows(np.arange(9)), column="gender")
+    with pytest.raises(UsageError, match="one person"):
+        calibrate_intervals(replace(labelled, people=np.full(50, "a")), column="gender")
+    with pytest.raises(UnknownNameError, match="interval score 'quantil'"):
+        calibrate_intervals(labelled, score="quantil", column="gender")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="name of their column"):
+        calibrate_intervals(labelled)
+    with pytest.raises(UsageError, match="at least 1 bin"):
+        calibrate_intervals(labelled, bins=0, column="gender")
+    broken = labelled.estimate_years.copy()
+    broken[0] = np.nan
+    with pytest.raises(UsageError, match="in every row"):
+        Labelled(labelled.age_years, broken, broken, broken, 0.9, labelled.people)
+    alike = np.full(50, 30.0)
+    with pytest.raises(UsageError, match="all alike"):
+        correct_bias(Labelled(labelled.age_years, alike, alike, alike, 0.9, labelled.people))

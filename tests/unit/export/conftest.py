@@ -1,0 +1,102 @@
+"""A small network, the facts that its card needs, and chips to compare by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from agelens.data.training_input.chip_transform import ChipTransform
+from agelens.export.card_facts import CardFacts
+from agelens.export.trained_input import TrainedInput
+from agelens.models.age_model import AgeModel
+from agelens.models.backbones import Backbone
+from agelens.models.methods import method_class
+from agelens.records import RGB, Floats
+
+
+class SmallNet(Backbone):
+    """Two convolutions, the first with a batch norm that has seen something."""
+
+    name, features, early_features, size = "small-net", 8, 6, 16
+    mean, std = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
+    stages = (("first.", "norm."), ("second.",))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 6, 3, stride=2)
+        self.norm = nn.BatchNorm2d(6)
+        self.second = nn.Conv2d(6, 8, 3, stride=2)
+        self.norm.running_mean.uniform_(-1, 1)  # type: ignore[union-attr]
+        self.norm.running_var.uniform_(0.5, 2)  # type: ignore[union-attr]
+
+    def with_early(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        early = torch.relu(self.norm(self.first(images)))
+        return self.second(early).mean((2, 3)), early.mean((2, 3))
+
+
+@pytest.fixture(scope="session")
+def small_model() -> Callable[..., AgeModel]:
+    """Makes a model of any method on `SmallNet`, the same each time."""
+
+    def make(method: str = "dex", ages: str = "10-40", **options: Any) -> AgeModel:
+        torch.manual_seed(11)
+        made = method_class(method)(ages, **options)
+        made.see_ages(torch.linspace(10, 40, 31))
+        return AgeModel(SmallNet(), made).eval()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def seen() -> Callable[..., TrainedInput]:
+    """Makes the input of `SmallNet` for chips of a size, cut in some way."""
+
+    def make(chip_size: int = 16, *, enlarge: float = 1.0, **settings: Any) -> TrainedInput:
+        whole: dict[str, Any] = {
+            "size": chip_size,
+            "alignment": "similarity",
+            "template": "dlib-64",
+            "margin": 0.25,
+            "detector": "retinaface",
+        }
+        transform = ChipTransform(16, enlarge=enlarge, mean=SmallNet.mean, std=SmallNet.std)
+        return TrainedInput(whole | settings, transform)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def facts() -> CardFacts:
+    """What a card says of the small network."""
+    return CardFacts(
+        name="small",
+        summary="dex on small-net",
+        method="dex",
+        backbone="small-net",
+        paper="none",
+        age_kind="real (3 samples)",
+        trained_on=[{"dataset": "toy", "split": "hash", "licence": "none"}],
+        metrics=[{"part": "test", "mae": 3.0, "table": "predictions-test.parquet"}],
+        licences={"code": "MIT", "weights": "none", "data": "none"},
+        notes=["a note"],
+    )
+
+
+@pytest.fixture(scope="session")
+def labelled() -> Callable[..., list[tuple[RGB, Floats]]]:
+    """Makes batches of noisy chips with ages."""
+
+    def make(size: int = 16, *, batches: int = 3) -> list[tuple[RGB, Floats]]:
+        chance = np.random.default_rng(12)
+        shape = (5, size, size, 3)
+        return [
+            (chance.integers(0, 256, shape, dtype=np.uint8), chance.uniform(10, 40, 5))
+            for _ in range(batches)
+        ]
+
+    return make

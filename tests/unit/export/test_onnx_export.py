@@ -1,0 +1,83 @@
+"""ONNX files: half weights, subnormals, and networks that cannot be written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, numpy_helper
+from torch import Tensor, nn
+
+from agelens.errors import ExportError
+from agelens.export.answering import FITTING, AnsweringNetwork
+from agelens.export.onnx_file import to_onnx, with_half_weights
+from agelens.export.trained_input import TrainedInput
+from agelens.inference.runtimes import open_runtime
+from agelens.models.age_model import AgeModel
+
+Model = Callable[..., AgeModel]
+Seen = Callable[..., TrainedInput]
+
+
+@pytest.fixture(scope="module")
+def network(small_model: Model, seen: Seen) -> AnsweringNetwork:
+    return AnsweringNetwork(small_model(), seen(24))
+
+
+@pytest.fixture(scope="module")
+def written(network: AnsweringNetwork) -> onnx.ModelProto:
+    return to_onnx(network)
+
+
+def test_half_is_for_matrices_and_not_for_what_resizes(written: onnx.ModelProto) -> None:
+    before = written.SerializeToString()
+    half = with_half_weights(written)
+    assert written.SerializeToString() == before
+    onnx.checker.check_model(half)
+    kept = {tensor.name: tensor for tensor in half.graph.initializer}
+    halved = [name for name, tensor in kept.items() if tensor.data_type == TensorProto.FLOAT16]
+    assert {name.rpartition(".")[0].rpartition(".")[0] for name in halved} == {
+        "model.backbone.first",
+        "model.backbone.second",
+        "model.head",
+    }
+    assert kept[f"{FITTING}resize.along_rows"].data_type == TensorProto.FLOAT
+    assert kept["model.head.bias"].data_type == TensorProto.FLOAT
+
+
+def test_half_answers_nearly_alike(network: AnsweringNetwork, written: onnx.ModelProto) -> None:
+    pixels = network.example()
+    content = with_half_weights(written).SerializeToString()
+    answer = open_runtime(".onnx", content, name="half", size=24, width=31)(pixels.numpy())
+    np.testing.assert_allclose(answer, network(pixels).numpy(), rtol=0, atol=2e-4)
+    assert answer.dtype == np.float32
+
+
+def test_weights_that_folding_made_subnormal_are_flushed(small_model: Model, seen: Seen) -> None:
+    model = small_model()
+    with torch.no_grad():
+        model.backbone.norm.weight.fill_(1e-30)  # type: ignore[union-attr, operator]
+        model.backbone.first.weight.fill_(1e-9)  # type: ignore[union-attr, operator]
+    graph = to_onnx(AnsweringNetwork(model, seen())).graph
+    tiny = np.finfo(np.float32).tiny
+    for tensor in graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            weights = np.abs(numpy_helper.to_array(tensor))
+            assert ((weights == 0) | (weights >= tiny)).all(), tensor.name
+
+
+class _Undecided(nn.Module):
+    """Its answer hangs on a number that only a chip can tell."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features if features.sum() > 0 else -features
+
+
+def test_a_network_that_cannot_be_written_is_told(small_model: Model, seen: Seen) -> None:
+    model = small_model()
+    model.head = _Undecided()
+    with pytest.raises(ExportError, match="torch cannot write this network as ONNX"):
+        to_onnx(AnsweringNetwork(model, seen()))

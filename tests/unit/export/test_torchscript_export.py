@@ -1,0 +1,73 @@
+"""TorchScript files: half weights, and no noise."""
+
+from __future__ import annotations
+
+import io
+import warnings
+import zipfile
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from agelens.errors import ExportError
+from agelens.export.answering import AnsweringNetwork
+from agelens.export.torchscript_file import to_torchscript
+from agelens.export.torchscript_warnings import quiet_torchscript
+from agelens.export.trained_input import TrainedInput
+from agelens.inference.runtimes import open_runtime
+from agelens.models.age_model import AgeModel
+
+Model = Callable[..., AgeModel]
+Seen = Callable[..., TrainedInput]
+
+
+def stored(content: bytes) -> list[torch.dtype]:
+    with quiet_torchscript():
+        module = torch.jit.load(io.BytesIO(content))  # type: ignore[no-untyped-call]
+    return [weight.dtype for weight in module.parameters() if weight.ndim >= 2]
+
+
+@pytest.mark.parametrize(
+    ("half", "dtype", "tolerance"), [(False, torch.float32, 1e-6), (True, torch.float16, 2e-4)]
+)
+def test_weights_lie_as_asked_and_answers_are_single(
+    half: bool, dtype: torch.dtype, tolerance: float, small_model: Model, seen: Seen
+) -> None:
+    network = AnsweringNetwork(small_model(), seen(24))
+    pixels = network.example()
+    expected = network(pixels).numpy()
+    content = to_torchscript(network, half=half)
+    assert set(stored(content)) == {dtype}
+    answer = open_runtime(".ts.pt", content, name="it", size=24, width=31)(pixels.numpy())
+    np.testing.assert_allclose(answer, expected, rtol=0, atol=tolerance)
+    assert answer.dtype == np.float32
+
+
+def test_a_file_names_no_folder(small_model: Model, seen: Seen) -> None:
+    content = to_torchscript(AnsweringNetwork(small_model(), seen()))
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for name in archive.namelist():
+            if not name.endswith(".debug_pkl"):
+                assert b"/work/" not in archive.read(name), name
+
+
+class _Untraceable(nn.Module):
+    def forward(self, features: Tensor) -> Tensor:
+        if isinstance(features.shape[0], Tensor):  # only while it is traced
+            raise TypeError("a tensor is no number")
+        return features
+
+
+def test_a_network_that_cannot_be_traced_is_told(small_model: Model, seen: Seen) -> None:
+    model = small_model()
+    model.head = _Untraceable()
+    with pytest.raises(ExportError, match="cannot trace this network: a tensor is no number"):
+        to_torchscript(AnsweringNetwork(model, seen()))
+
+
+def test_other_warnings_are_still_heard() -> None:
+    with pytest.warns(FutureWarning, match="something else"), quiet_torchscript():
+        warnings.warn("something else", FutureWarning, stacklevel=1)

@@ -1,0 +1,62 @@
+"""Every configuration that is shipped: it parses, and its parts can be made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agelens.data.training_input import preset_named
+from agelens.models.backbones import BACKBONES
+from agelens.training.configuration import config_text, make_run, parse_run, run_parser
+from agelens.training.run_options import RunOptions
+
+CONFIGS = Path(__file__).resolve().parents[3] / "configs"
+RECIPES = sorted(path for path in CONFIGS.rglob("*.yaml") if path.stem != "base")
+NAMED = (
+    *("rapl/agedb", "rapl/afad", "rapl/cacd", "ldl/morph", "ldl/megaage", "ldl/megaage-asian"),
+    *("ldl/imdb-wiki", "ldl/appa-real", "ldl/multitask-morph", "regression/utkface-resnet50"),
+    *("regression/utkface-efficientnet_b0", "regression/utkface-vit", "coral/morph"),
+    *("coral/morph-vgg", "unified/morph", "experiments/utkface-dlib-resnet10"),
+    "experiments/utkface-to-fgnet",
+)
+
+
+PARSER = run_parser()
+
+
+def run_of(name: str) -> RunOptions:
+    return make_run(PARSER, parse_run(PARSER, ["--config", str(CONFIGS / f"{name}.yaml")]))
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_the_recipes_are_there(name: str) -> None:
+    assert CONFIGS / f"{name}.yaml" in RECIPES
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_recipe_parses_and_its_parts_can_be_made(path: Path) -> None:
+    config = parse_run(PARSER, ["--config", str(path)])
+    run = make_run(PARSER, config)
+    assert run.data.folders
+    assert run.method.scale
+    assert run.trainer["max_epochs"] > 0
+    assert run.backbone.name in BACKBONES or run.backbone.weights in ("timm", "random", "packaged")
+    assert preset_named(run.data.preset.name)
+    for epoch in range(3):
+        factor = run.schedule.factor(epoch, steps_per_epoch=1, steps=run.trainer["max_epochs"])
+        assert 0 <= factor <= 1
+    assert "base" not in config_text(config).split()
+
+
+def test_values_are_those_of_the_papers() -> None:
+    rapl = run_of("rapl/cacd")
+    assert (rapl.optimizer.lr, rapl.optimizer.weight_decay) == (1e-6, 1e-2)
+    assert rapl.seed == 123
+    ldl = run_of("ldl/megaage-asian")
+    assert ldl.selection.metric == "ca3"
+    assert ldl.schedule.factor(20, steps_per_epoch=1, steps=80) == pytest.approx(0.2)
+    coral = run_of("coral/morph")
+    assert len(coral.method.scale) == 55
+    unified = run_of("unified/utkface")
+    assert (unified.data.batch_size, unified.backbone.size) == (100, 256)

@@ -1,0 +1,160 @@
+"""Seeding, time shares, history, identities: the small parts of the trainer."""
+
+from __future__ import annotations
+
+import csv
+import random
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+
+from agelens.training import time_share
+from agelens.training.data_identity import differences
+from agelens.training.environment import environment
+from agelens.training.loss_sums import LossSums
+from agelens.training.resumable import same_run
+from agelens.training.seeding import SeededSteps, reseed
+from agelens.training.time_share import TimeShare
+from agelens.training.validation_metrics import validation_metrics
+
+
+@pytest.fixture(autouse=True)
+def chance():
+    """Leave everybody's random numbers as they were."""
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    yield
+    random.setstate(states[0])
+    np.random.set_state(states[1])
+    torch.set_rng_state(states[2])
+
+
+def drawn() -> tuple[float, ...]:
+    return random.random(), float(np.random.random()), float(torch.rand(1))
+
+
+def test_equal_entropy_gives_equal_chance_to_all_three() -> None:
+    reseed(1, 2)
+    first = drawn()
+    reseed(1, 3)
+    other = drawn()
+    reseed(1, 2)
+    assert drawn() == first
+    assert all(a != b for a, b in zip(first, other, strict=True))
+
+
+def test_a_steps_chance_hangs_on_its_place_alone() -> None:
+    seeds = SeededSteps(5)
+    place: Any = SimpleNamespace(current_epoch=1, global_rank=0)
+    seeds.on_train_batch_start(place, mock.Mock(), None, 3)
+    first = drawn()
+    drawn()
+    seeds.on_train_batch_start(place, mock.Mock(), None, 3)
+    assert drawn() == first
+    for epoch, rank, batch in ((2, 0, 3), (1, 1, 3), (1, 0, 4)):
+        other: Any = SimpleNamespace(current_epoch=epoch, global_rank=rank)
+        seeds.on_train_batch_start(other, mock.Mock(), None, batch)
+        assert drawn() != first
+    seeds.on_train_epoch_start(place, mock.Mock())
+    assert drawn() != first
+
+
+def test_the_share_of_time_is_the_models_over_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    # epoch start, then start and end of each batch: waits of 1, steps of 3
+    times = iter([0, 1, 4, 5, 8, 9, 12, 100, 101, 104])
+    monkeypatch.setattr(time_share.time, "perf_counter", lambda: next(times))
+    share = TimeShare()
+    nothing: Any = None
+    share.on_train_epoch_start(nothing, nothing)
+    for batch in range(3):
+        share.on_train_batch_start(nothing, nothing, nothing, batch)
+        share.on_train_batch_end(nothing, nothing, nothing, nothing, batch)
+    assert (share.model_seconds, share.seconds) == (6, 8)  # the first is left out
+    resumed = TimeShare()
+    resumed.load_state_dict(share.state_dict())
+    share.on_train_epoch_start(nothing, nothing)  # validation is not counted
+    share.on_train_batch_start(nothing, nothing, nothing, 0)
+    share.on_train_batch_end(nothing, nothing, nothing, nothing, 0)
+    assert (share.model_seconds, share.seconds) == (9, 12)
+    assert share.share == 0.75 == resumed.share
+
+
+def test_losses_are_means_over_samples() -> None:
+    sums = LossSums()
+    sums.add("train", {"loss": torch.tensor(1.0)}, 3)
+    sums.add("train", {"loss": torch.tensor(5.0)}, 1)
+    sums.add("valid", {"loss": torch.tensor(7.0)}, 2)
+    other = LossSums()
+    other.load_state_dict(sums.state_dict())
+    assert sums.means() == {"train/loss": 2, "valid/loss": 7}
+    assert sums.means() == {}
+    assert other.means() == {"train/loss": 2, "valid/loss": 7}
+
+
+def test_metrics_are_over_samples_with_ties_inside() -> None:
+    metrics = validation_metrics([20.0, 33, 45, 50], [25.0, 30, 45, 70])
+    assert metrics["mae"] == 7
+    assert metrics["bias"] == -5.5
+    assert (metrics["cs5"], metrics["ca3"]) == (0.75, 0.5)
+    assert metrics["mae/20-29"] == 5
+    assert "mae/0-9" not in metrics
+
+
+def test_differences_are_named_by_path() -> None:
+    before = {"data": {"split": 1, "same": 2}, "gone": 3}
+    now = {"data": {"split": 4, "same": 2}, "new": [5]}
+    assert differences(before, now) == [
+        "data.split: there 1, now 4",
+        "gone: there 3, now None",
+        "new: there None, now [5]",
+    ]
+    assert differences(before, before) == []
+
+
+def test_places_and_devices_may_change_between_two_parts_of_a_run() -> None:
+    config = {
+        "seed": 1,
+        "data": {"stores": "a", "batch_size": 2, "workers": 3},
+        "trainer": {"devices": 2, "max_epochs": 3},
+    }
+    assert same_run(config) == {
+        "seed": 1,
+        "data": {"batch_size": 2},
+        "trainer": {"max_epochs": 3},
+    }
+
+
+def test_the_environment_says_what_numbers_hang_on() -> None:
+    found = environment(7)
+    assert found["seed"] == 7
+    assert found["packages"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
+    assert found["torch_threads"] == torch.get_num_threads()
+    assert found["cores"] >= 1
+    assert found["processor"]
+
+
+def test_the_history_is_one_row_an_epoch(tmp_path: Path) -> None:
+    from agelens.training.age_module import AgeModule
+    from agelens.training.epoch_history import EpochHistory
+
+    history = EpochHistory(tmp_path / "metrics.csv")
+    module = mock.Mock(spec=AgeModule)
+    for epoch in range(2):
+        trainer: Any = SimpleNamespace(
+            current_epoch=epoch, global_step=3 * epoch, is_global_zero=True
+        )
+        module.metrics = {"valid/mae": 5.0 - epoch} | ({"extra": 1.0} if epoch else {})
+        history.on_train_epoch_start(trainer, module)
+        history.on_train_epoch_end(trainer, module)
+    resumed = EpochHistory(tmp_path / "metrics.csv")
+    resumed.load_state_dict(history.state_dict())
+    assert resumed.rows == history.rows
+    with (tmp_path / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["valid/mae"] for row in rows] == ["5.0", "4.0"]
+    assert [row["extra"] for row in rows] == ["", "1.0"]
+    assert [row["step"] for row in rows] == ["0", "3"]
