@@ -101,9 +101,7 @@ def test_few_samples_are_marked_and_not_compared(found: GroupEvaluation) -> None
     assert rare["few"]
     gap = row(found.gaps, grouping="ethnicity", metric="mae")
     assert (gap["compared"], gap["few"]) == (2, 1)
-    others = [
-        row(found.groups, grouping="ethnicity", group=g, metric="mae")["value"] for g in "AB"
-    ]
+    others = [row(found.groups, grouping="ethnicity", group=g, metric="mae")["value"] for g in "AB"]
     assert gap["gap"] == pytest.approx(abs(others[0] - others[1]))
 
 

@@ -112,7 +112,7 @@ def test_one_person_leaves_no_interval() -> None:
 
 def test_kinds_of_age_mix_only_where_asked() -> None:
     mixed = table(age_kind=["apparent", *["real"] * (COUNT - 1)])
-    with pytest.raises(UsageError, match=r"mix_age_kinds\): 299 real, 1 apparent"):
+    with pytest.raises(UsageError, match=r"--allow-mixed-age-kinds\): 299 real, 1 apparent"):
         evaluate(mixed)
     found = evaluate(mixed, mix_age_kinds=True, draws=5)
     assert found.counts.age_kinds == {"real": 299, "apparent": 1}

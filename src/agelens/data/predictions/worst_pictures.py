@@ -21,8 +21,8 @@ FOLDER: Final = "local-only"
 _SHOWN: Final = 48
 _EXPLANATION: Final = (
     "The {count} estimates furthest from their labels, furthest first, of those whose picture was "
-    "found: their place in worst.csv, age as labelled, then as estimated. The label may be as wrong "
-    "as the estimate."
+    "found: their place in worst.csv, age as labelled, then as estimated. The label may be as "
+    "wrong as the estimate."
 )
 
 PictureOf: TypeAlias = Callable[[pd.Series], RGB]

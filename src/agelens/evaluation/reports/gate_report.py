@@ -44,8 +44,8 @@ def gate_sentences(found: GateFinding, predictions: PredictionsTable) -> list[st
         lines.append(
             f"No challenge age can be promised: with {found.minors:,} samples under "
             f"{found.legal_years:g} the data cannot say with {sure} confidence that at most "
-            f"{limit} of such people would pass, not even where none of them does. It takes at least "
-            f"{found.needed:,} people under {found.legal_years:g}, each with one photo, "
+            f"{limit} of such people would pass, not even where none of them does. It takes at "
+            f"least {found.needed:,} people under {found.legal_years:g}, each with one photo, "
             "and more where some pass."
         )
     else:
