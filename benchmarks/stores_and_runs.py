@@ -50,7 +50,8 @@ def run(folder: Path, config: Path, *options: str) -> dict[str, Any]:
 
 def predictions(folder: Path, part: str) -> PredictionsTable:
     """A run's predictions for `valid`, `test` or a further test."""
-    return read_predictions(folder / f"predictions-{part}.parquet")
+    name = part if part in ("valid", "test") else f"test-{part}"
+    return read_predictions(folder / f"predictions-{name}.parquet")
 
 
 def errors(table: PredictionsTable, estimates: np.ndarray | None = None) -> dict[str, float]:

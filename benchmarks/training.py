@@ -73,7 +73,7 @@ def _worker_store(job: dict[str, Any]) -> Run:
     from agelens.data.store import prepare
 
     table = _table(job["files"])
-    options = {"size": 112, "two_pass": True, "margin": 0.2}
+    options = {"size": job["size"], "two_pass": True, "margin": 0.2}
     began = time.perf_counter()
     rows = prepare(table, job["folder"], Path(job["scratch"], "store"), **options).rows
     return Run(rows / (time.perf_counter() - began), 0.0)

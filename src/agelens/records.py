@@ -170,7 +170,11 @@ class AgeEstimate:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PhotoResult:
-    """One row of a run: a photo, what became of it, and its faces, largest first."""
+    """One row of a run: a photo, what became of it, and its faces, largest first.
+
+    `milliseconds` is how long it took: reading, detection and alignment in its thread, and its
+    faces' share of the network's batch. It is no part of the JSON, which is the same in every run.
+    """
 
     photo: str
     status: PhotoStatus
@@ -181,6 +185,7 @@ class PhotoResult:
     agelens_version: str = ""
     frame: int | None = None
     time_seconds: float | None = None
+    milliseconds: float | None = None
 
     def to_json(self, *, distribution: bool = False) -> dict[str, Any]:
         """One JSON object as DESIGN's contract states it; plain types only."""

@@ -19,6 +19,7 @@ from agelens.inference.answers import read_answers
 from agelens.inference.network import normalised
 from agelens.inference.runtimes import open_runtime
 from agelens.models.age_model import AgeModel
+from agelens.models.auxiliary import AUXILIARY, AuxiliaryTask
 from agelens.models.backbones import Backbone, build_backbone
 from agelens.models.methods import METHODS, method_class
 from agelens.records import RGB
@@ -104,6 +105,19 @@ def test_a_backbone_answers_alike(backbone: str, form: str) -> None:
     np.testing.assert_allclose(
         exported(model, seen, chips, form), trained(model, seen, chips), rtol=0, atol=1e-5
     )
+
+
+@pytest.mark.parametrize("way", AUXILIARY)
+def test_what_is_learned_beside_the_age_stays_inside(way: str) -> None:
+    torch.manual_seed(9)
+    method, backbone = method_class("dldl-v2")("10-40"), Pooling()
+    tasks = [AuxiliaryTask("gender", ("female", "male"))]
+    heads = AUXILIARY[way](tasks, backbone.features, backbone.early_features)
+    model = AgeModel(backbone, method, heads).eval()
+    seen, chips = input_of(backbone, 32), chips_of(32)
+    for form in FORMATS:
+        after = exported(model, seen, chips, form)
+        np.testing.assert_allclose(after, trained(model, seen, chips), rtol=0, atol=1e-5)
 
 
 @cache

@@ -13,7 +13,21 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from agelens.cli import data, estimate, evaluation, export, registries, train, tune
+from agelens.cli import (
+    compare,
+    data,
+    estimate,
+    evaluation,
+    explain,
+    export,
+    identity,
+    leaderboard,
+    nist,
+    registries,
+    stress,
+    train,
+    tune,
+)
 from agelens.errors import (
     AgelensError,
     ExportError,
@@ -42,9 +56,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     registries.add_commands(commands)
     data.add_commands(commands)
     evaluation.add_commands(commands)
+    explain.add_command(commands)
+    compare.add_command(commands)
+    leaderboard.add_command(commands)
+    nist.add_command(commands)
+    stress.add_command(commands)
     train.add_commands(commands)
     tune.add_command(commands)
     export.add_command(commands)
+    identity.add_commands(commands)
     options = parser.parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Names are Unicode: where a terminal is not, escapes are better than a crash.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
@@ -13,11 +13,15 @@ from agelens.cli.read_tables import read_predictions_as_asked
 from agelens.cli.registries import show
 from agelens.errors import UsageError
 from agelens.evaluation.calibrate import CalibrationFinding, calibrate
+from agelens.evaluation.conformal import Way
 from agelens.evaluation.groups.group_rows import FEW
 from agelens.evaluation.training_overlap import refuse_training_data
 from agelens.inference.calibrated_cards import write_calibration
 from agelens.inference.cards import MODELS, Card, card_path, load_card
-from agelens.tables import PredictionsTable
+from agelens.tables import GENDERS, PredictionsTable
+
+_SAMPLES_A_BIN: Final = 50
+_MOST_BINS: Final = 10
 
 
 def run(options: argparse.Namespace) -> int:
@@ -31,9 +35,7 @@ def run(options: argparse.Namespace) -> int:
         predictions,
         card,
         levels=options.levels,
-        score=options.score,
-        bins=options.bins,
-        column=options.by,
+        way=Way(options.score, _bins(options, len(predictions)), options.bins_of, options.by),
         bias=options.bias,
         mix_age_kinds=options.allow_mixed_age_kinds,
         seed=options.seed,
@@ -45,6 +47,14 @@ def run(options: argparse.Namespace) -> int:
     _tell(found)
     print(f"wrote {path}")
     return 0
+
+
+def _bins(options: argparse.Namespace, samples: int) -> int:
+    """As asked; else as many as there are samples for: one for all misses whole age bands."""
+    if options.bins is not None:
+        return int(options.bins)
+    each = _SAMPLES_A_BIN * (len(GENDERS) if options.by else 1)
+    return max(1, min(_MOST_BINS, samples // each))
 
 
 def _check_output(options: argparse.Namespace, card: Card) -> None:
@@ -65,7 +75,7 @@ def _predictions(options: argparse.Namespace) -> PredictionsTable:
         if options.split is not None or options.part is not None:
             raise UsageError("--split and --part choose rows of a store; --data is a table")
         return read_predictions_as_asked(data, options)
-    # Only for a store: a table is calibrated without OpenCV and onnxruntime.
+    # Only for a store: a table is calibrated without onnxruntime.
     from agelens.cli.predict_run import predicted_store  # noqa: PLC0415
 
     return predicted_store(options.model, data, options, own=True)

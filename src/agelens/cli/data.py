@@ -27,6 +27,7 @@ def add_commands(commands: Any) -> None:
         ("read", "read a downloaded dataset, or a list, into a table", _read, "data_tables:read"),
         ("convert", "write a table in another format", _convert, "data_tables:convert"),
         ("prepare", "cut a table's faces into a chip store", _prepare, "data_store:prepare"),
+        ("label", "give a table's faces the ages that a model sees", _label, "data_label:label"),
         ("explore", "draw a table: a page and pictures", _explore, "data_reports:explore"),
         ("split", "split a table, and refuse leaks", _split, "data_tables:split"),
         ("audit", "find duplicates, wrong labels, bad pictures", _audit, "data_reports:audit"),
@@ -80,6 +81,9 @@ def _convert(parser: Parser) -> None:
     parser.add_argument(
         "--round-ages", action="store_true", help="round half years for formats that count classes"
     )
+    parser.add_argument(
+        "--pictures", type=Path, metavar="DIR", help="where the table's pictures are (iefp)"
+    )
 
 
 def _prepare(parser: Parser) -> None:
@@ -102,6 +106,25 @@ def _prepare(parser: Parser) -> None:
     )
     how.add_argument("--aligned", action="store_true", help="chips already: resize, do not detect")
     parser.add_argument("--encoding", default="jpeg", help="jpeg, webp or png (jpeg)")
+    parser.add_argument("--workers", type=int, metavar="N", help="threads (all available cores)")
+
+
+def _label(parser: Parser) -> None:
+    parser.description = (
+        "Write the ages that a model sees into a table, as recognition across age trains on. They "
+        "are marked as estimated, with the model's name in the column age_model; ages that are "
+        "there already stay."
+    )
+    parser.add_argument(
+        "faces", type=Path, metavar="TABLE|STORE", help="a table with --root, or a chip store"
+    )
+    parser.add_argument("--model", required=True, help="a packaged model, or the path of a card")
+    _root(parser, required=False)
+    _output(parser, "the labelled table, .parquet or .csv")
+    parser.add_argument(
+        "--replace", action="store_true", help="put them in the place of ages that are there"
+    )
+    parser.add_argument("--detector", default="retinaface", help="finds the faces of a table")
     parser.add_argument("--workers", type=int, metavar="N", help="threads (all available cores)")
 
 

@@ -94,6 +94,7 @@ def convert(options: argparse.Namespace) -> int:
         minimum_age=options.minimum_age,
         prefix=options.prefix,
         round_ages=options.round_ages or None,
+        root=options.pictures,
         columns=_yaml(options.mapping) if options.mapping else None,
     )
     for path in written.paths:

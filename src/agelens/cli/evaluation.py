@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
+from agelens.cli.evaluation_options import add_bootstrap, add_reading, add_split
 from agelens.errors import MissingDependencyError
 
 Parser = argparse.ArgumentParser
@@ -51,10 +52,12 @@ def add_commands(commands: Any) -> None:
     ):
         parser = commands.add_parser(name, help=help_text, description=description)
         add_options(parser)
-        parser.set_defaults(run=_on_demand(name))
+        parser.set_defaults(run=on_demand(name))
 
 
-def _on_demand(name: str) -> Callable[[argparse.Namespace], int]:
+def on_demand(name: str) -> Callable[[argparse.Namespace], int]:
+    """The `run` of module `agelens.cli.NAME_run`, loaded when it is called."""
+
     def run(options: argparse.Namespace) -> int:
         missing = [package for package in _NEEDED if find_spec(package) is None]
         if missing:
@@ -67,14 +70,14 @@ def _on_demand(name: str) -> Callable[[argparse.Namespace], int]:
 
 
 def _predict(parser: Parser) -> None:
-    _model(parser)
+    add_model(parser)
     source = parser.add_argument_group("faces: a store, or a table and its photos")
-    _add_store(source)
+    add_store(source)
     source.add_argument(
         "--table", type=Path, metavar="TABLE", help="labelled photos, through the whole pipeline"
     )
     source.add_argument("--root", type=Path, metavar="ROOT", help="where the table's photos are")
-    _add_split(source)
+    add_split(source)
     parser.add_argument(
         "-o",
         "--output",
@@ -100,26 +103,26 @@ def _evaluate(parser: Parser) -> None:
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="a new folder")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
-        "--metrics", type=_words, metavar="A,B", help="only these (all that the columns allow)"
+        "--metrics", type=words, metavar="A,B", help="only these (all that the columns allow)"
     )
     parser.add_argument(
         "--by",
-        type=_words,
+        type=words,
         metavar="A,B",
         help="columns to group by, two at a time as well (age_band, gender, ethnicity, dataset, "
         "inter_eye_px, yaw_proxy, sharpness; those that are there)",
     )
-    _add_bootstrap(parser)
-    _add_reading(parser)
+    add_bootstrap(parser)
+    add_reading(parser)
     pictures = parser.add_argument_group(
         "pictures of the worst errors, in a folder of their own that is for this machine only"
     )
-    _add_store(pictures)
+    add_store(pictures)
     pictures.add_argument("--root", type=Path, metavar="ROOT", help="the photos of the tables")
 
 
 def _calibrate(parser: Parser) -> None:
-    _model(parser)
+    add_model(parser)
     parser.add_argument(
         "--data",
         required=True,
@@ -134,12 +137,21 @@ def _calibrate(parser: Parser) -> None:
         "puts the same years on both sides of the estimate (quantile)",
     )
     parser.add_argument(
-        "--bins", type=int, default=1, metavar="N", help="of the estimated age, each by itself (1)"
+        "--bins",
+        type=int,
+        metavar="N",
+        help="of age, each corrected by itself (one for every 50 samples, at most 10)",
+    )
+    parser.add_argument(
+        "--bins-of",
+        default="estimate",
+        help="estimate: people who look alike are held as often as promised; age: people who are "
+        "alike, so that the old and the young are not missed; a little wider (estimate)",
     )
     parser.add_argument("--by", choices=("gender",), help="each gender by itself")
     parser.add_argument(
         "--levels",
-        type=_numbers,
+        type=numbers,
         default=(0.5, 0.8, 0.9, 0.95),
         metavar="A,B",
         help="shares that intervals are to hold (0.5,0.8,0.9,0.95); agelens estimate uses 0.9",
@@ -159,8 +171,8 @@ def _calibrate(parser: Parser) -> None:
         "-o", "--output", type=Path, metavar="DIR", help="leave the model, write another there"
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    _add_split(parser.add_argument_group("for a store"))
-    _add_reading(parser)
+    add_split(parser.add_argument_group("for a store"))
+    add_reading(parser)
 
 
 def _gate(parser: Parser) -> None:
@@ -187,77 +199,38 @@ def _gate(parser: Parser) -> None:
     )
     parser.add_argument(
         "--by",
-        type=_words,
+        type=words,
         default=("gender", "ethnicity"),
         metavar="A,B",
         help="columns to show both rates by (gender,ethnicity)",
     )
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="a new folder")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    _add_reading(parser)
+    add_reading(parser)
 
 
-def _model(parser: Parser) -> None:
+def add_model(parser: Parser) -> None:
+    """The option --model."""
     parser.add_argument(
         "--model", required=True, help="a name, a card, or a folder with card and weights"
     )
 
 
-def _add_store(group: Any) -> None:
+def add_store(group: Any) -> None:
+    """The option --store."""
     group.add_argument("--store", type=Path, metavar="STORE", help="of agelens data prepare")
 
 
-def _add_split(group: Any) -> None:
-    group.add_argument(
-        "--split",
-        help="a protocol, `column`, or a folder of agelens data split; as for agelens train",
-    )
-    group.add_argument("--split-seed", type=int, default=0, metavar="N", help="of the protocol")
-    group.add_argument("--fold", help="which split, where there are several")
-    group.add_argument("--part", help="only this part, such as valid or test")
-
-
-def _add_bootstrap(parser: Parser) -> None:
-    parser.add_argument(
-        "--draws", type=int, default=1000, metavar="N", help="of the bootstrap, by person (1000)"
-    )
-    parser.add_argument(
-        "--level", type=float, default=0.95, metavar="SHARE", help="of the intervals (0.95)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the draws")
-
-
-def _add_reading(parser: Parser) -> None:
-    group = parser.add_argument_group("reading the tables")
-    group.add_argument(
-        "--columns",
-        metavar="MAPPING",
-        help="for other tools' files: estimate_years=pred,sample_id=file or a YAML file of such "
-        "pairs; codes as `gender: [sex, {0: male}]`",
-    )
-    group.add_argument(
-        "--age-kind",
-        choices=("real", "apparent", "estimated"),
-        help="what the ages are, where the file does not say",
-    )
-    group.add_argument(
-        "--labels", type=Path, metavar="TABLE", help="take labels from this sample table"
-    )
-    group.add_argument(
-        "--allow-mixed-age-kinds",
-        action="store_true",
-        help="measure real, apparent and estimated ages together",
-    )
-
-
-def _words(text: str) -> tuple[str, ...]:
-    words = tuple(word.strip() for word in text.split(",") if word.strip())
-    if not words:
+def words(text: str) -> tuple[str, ...]:
+    """Words separated by commas, as an option takes them."""
+    found = tuple(word.strip() for word in text.split(",") if word.strip())
+    if not found:
         raise argparse.ArgumentTypeError("names, separated by commas, are needed")
-    return words
+    return found
 
 
-def _numbers(text: str) -> tuple[float, ...]:
+def numbers(text: str) -> tuple[float, ...]:
+    """Numbers separated by commas, as an option takes them."""
     try:
         return tuple(float(word) for word in text.split(","))
     except ValueError:

@@ -14,7 +14,12 @@ from agelens.evaluation.reports.gate_report import (
     gate_sentences,
     write_gate,
 )
-from agelens.evaluation.table_checks import refuse_mixed_kinds, refuse_repeats, refuse_unlabelled
+from agelens.evaluation.table_checks import (
+    refuse_impossible_ages,
+    refuse_mixed_kinds,
+    refuse_repeats,
+    refuse_unlabelled,
+)
 from agelens.whole_folder import whole_folder
 
 
@@ -24,6 +29,7 @@ def run(options: argparse.Namespace) -> int:
     frame = predictions.frame
     refuse_repeats(frame)
     refuse_unlabelled(frame)
+    refuse_impossible_ages(frame)
     if not options.allow_mixed_age_kinds:
         refuse_mixed_kinds(frame)
     found = find_challenge_age(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ def list_runs(options: argparse.Namespace) -> int:
         print(f"no runs in {options.folder}")
         return 0
     show(rows if options.json else [_shown(row) for row in rows], as_json=options.json)
+    if not options.json:
+        _tell_departures(rows)
     return 0
 
 
@@ -32,16 +35,19 @@ def _row(run: RunFolder, folder: Path) -> dict[str, Any]:
     begun = run.read(run.environment) if run.environment.is_file() else {}
     ended = run.read(run.summary) if run.summary.is_file() else {}
     epochs = _epochs(run)
-    valid = [float(epoch["valid/mae"]) for epoch in epochs]
+    # A run that trains recognition has no ages to err in.
+    valid = [float(epoch["valid/mae"]) for epoch in epochs if "valid/mae" in epoch]
+    figures = ended.get("metrics", {})
     return {
         "name": str(run.path.relative_to(folder)),
         "method": begun.get("method"),
         "backbone": begun.get("backbone"),
         "data": begun.get("train_data"),
         "epochs": len(epochs),
-        "valid MAE": ended["metrics"]["valid"]["mae"] if ended else min(valid, default=None),
-        "test MAE": ended.get("metrics", {}).get("test", {}).get("mae"),
+        "valid MAE": figures.get("valid", {}).get("mae", min(valid, default=None)),
+        "test MAE": figures.get("test", {}).get("mae"),
         "state": run.state,
+        "departures": begun.get("departures", []),
     }
 
 
@@ -54,4 +60,14 @@ def _epochs(run: RunFolder) -> list[dict[str, str]]:
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
     figures = {name: f"{value:.3f}" for name, value in row.items() if isinstance(value, float)}
-    return {name: "" if value is None else value for name, value in (row | figures).items()}
+    shown = {name: "" if value is None else value for name, value in (row | figures).items()}
+    del shown["departures"]  # sentences, which are told below the table
+    return shown
+
+
+def _tell_departures(rows: Sequence[dict[str, Any]]) -> None:
+    """Where methods are not as their authors' code has them, which published figures rest on."""
+    departures = {str(row["method"]): row["departures"] for row in rows}
+    for method, sentences in sorted(departures.items()):
+        for sentence in sentences:
+            print(f"{method} departs from its authors' code: {sentence}")

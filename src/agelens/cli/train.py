@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from agelens.cli.extras import require
 
-_NEEDED: Final = (
+NEEDED: Final = (
     *("torch", "torchvision", "timm", "pytorch_lightning", "jsonargparse", "safetensors"),
     *("pandas", "scipy", "datasets", "tensorboard", "yaml"),
 )
-_NO_PREFIX: Final = "\0"
+NO_PREFIX: Final = "\0"
 
 
 def add_commands(commands: Any) -> None:
@@ -24,7 +24,7 @@ def add_commands(commands: Any) -> None:
         add_help=False,
         # The options are the constructors' arguments, and only their own parser knows them:
         # without a prefix, all words are left to it.
-        prefix_chars=_NO_PREFIX,
+        prefix_chars=NO_PREFIX,
     )
     train.add_argument("words", nargs="*")
     train.set_defaults(run=_train)
@@ -37,7 +37,7 @@ def add_commands(commands: Any) -> None:
 
 
 def _train(options: argparse.Namespace) -> int:
-    require(_NEEDED, "train")
+    require(NEEDED, "train")
     return int(import_module("agelens.cli.train_run").train(options.words))
 
 

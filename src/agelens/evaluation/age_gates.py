@@ -101,7 +101,15 @@ def find_challenge_age(
             "a false accept rate lies between 0 and 1 and a confidence between 0.5 and 1, got "
             f"{max_false_accept} and {confidence}"
         )
+    for what, years in (("legal", legal_years), ("youngest counted", youngest_years)):
+        if not 0 <= years < np.inf:
+            raise UsageError(f"the {what} age is a number of years from 0 up, got {years:g}")
+    words = {name: group_words(predictions.frame, name) for name in groups}
     frame, left_out = _usable(predictions.frame, youngest_years)
+    if not len(frame):
+        raise UsageError(
+            f"none of the {len(predictions.frame)} rows can be counted: {_spelled(left_out)}"
+        )
     minor = (frame["age_years"] < legal_years).to_numpy()
     if not minor.any() or minor.all():
         lacking = "is under" if not minor.any() else "has reached"
@@ -119,7 +127,7 @@ def find_challenge_age(
     if gate is None:
         return GateFinding(*finding, None, (), {}, *counts)
     years = np.floor(frame["age_years"])
-    words = {name: group_words(frame, name) for name in groups}
+    words = {name: column.loc[frame.index] for name, column in words.items()}
     by_group = {n: _by(frame, w, gate, level) for n, w in words.items() if w.notna().any()}
     overall = _rates("all", frame, gate, level)
     return GateFinding(*finding, overall, _by(frame, years, gate, level), by_group, *counts)
@@ -133,6 +141,10 @@ def _usable(frame: pd.DataFrame, youngest: float) -> tuple[pd.DataFrame, dict[st
     reasons = {"no age": no_age, "no estimate": no_estimate, "younger than counted": young}
     left_out = {why: int(rows.sum()) for why, rows in reasons.items() if rows.any()}
     return frame[~(no_age | no_estimate | young)], left_out
+
+
+def _spelled(left_out: Mapping[str, int]) -> str:
+    return ", ".join(f"{rows:,} {why}" for why, rows in left_out.items()) or "there are none"
 
 
 def _lowest(minors: pd.DataFrame, legal: float, limit: float, level: float) -> float | None:

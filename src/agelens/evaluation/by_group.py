@@ -23,7 +23,11 @@ from agelens.evaluation.groups.group_rows import GROUPS_COLUMNS, Measured, Row, 
 from agelens.evaluation.groups.passes import Crossed, passes
 from agelens.evaluation.metric_columns import DISTRIBUTIONS, metric_columns
 from agelens.evaluation.metrics import Metric, named_metric
-from agelens.evaluation.table_checks import refuse_mixed_kinds, refuse_repeats
+from agelens.evaluation.table_checks import (
+    refuse_impossible_ages,
+    refuse_mixed_kinds,
+    refuse_repeats,
+)
 from agelens.tables import PredictionsTable
 
 GROUP_METRICS: Final = ("mae", "rmse", "bias", "cs@5", "coverage", "mean_width")
@@ -83,6 +87,7 @@ def evaluate_groups(
         raise UsageError(f"draws are 0 or more, a level is between 0 and 1; got {draws}, {level}")
     frame = predictions.frame
     refuse_repeats(frame)
+    refuse_impossible_ages(frame)
     if not mix_age_kinds:
         refuse_mixed_kinds(frame)
     needs = {need for name in metrics or GROUP_METRICS for need in named_metric(name).needs}

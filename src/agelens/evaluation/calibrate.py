@@ -12,17 +12,24 @@ import pandas as pd
 
 from agelens.errors import UsageError
 from agelens.evaluation.bootstrap import person_codes
-from agelens.evaluation.conformal import CalibratedLevel, Labelled, calibrate_level, correct_bias
+from agelens.evaluation.conformal import (
+    CalibratedLevel,
+    Labelled,
+    Way,
+    calibrate_level,
+    correct_bias,
+)
 from agelens.evaluation.groups.columns import age_bands
 from agelens.evaluation.own_answers import own_answers
 from agelens.evaluation.row_counts import tally
 from agelens.evaluation.table_checks import (
+    refuse_impossible_ages,
     refuse_mixed_kinds,
     refuse_repeats,
     refuse_unlabelled,
 )
 from agelens.inference.answers import Answers
-from agelens.inference.calibration import Calibration, IntervalScore
+from agelens.inference.calibration import Calibration
 from agelens.inference.cards import Card
 from agelens.tables import PredictionsTable
 from agelens.version import __version__
@@ -50,9 +57,7 @@ def calibrate(
     card: Card,
     *,
     levels: Sequence[float] = LEVELS,
-    score: IntervalScore = "quantile",
-    bins: int = 1,
-    column: str | None = None,
+    way: Way | None = None,
     bias: bool = False,
     mix_age_kinds: bool = False,
     seed: int = 0,
@@ -63,10 +68,9 @@ def calibrate(
         predictions: the model's, with its answers (see `own_answers`) and ages.
         card: of the model.
         levels: shares that intervals are to hold, strictly between 0 and 1.
-        score: see `agelens.inference.calibration.IntervalCalibration`.
-        bins: of the estimated age, each with corrections of its own.
-        column: of words, each with corrections of its own; ``gender`` takes the estimated
-            gender where the table has it, since that is what is known in use.
+        way: how intervals are corrected; None moves both ends by the same years. Its column
+            ``gender`` takes the estimated gender where the table has it, since that is what is
+            known in use.
         bias: also fit a curve that removes bias, for a population of the same ages.
         mix_age_kinds: whether real, apparent and estimated ages may be taken together.
         seed: of the folds that coverage is measured by.
@@ -80,20 +84,19 @@ def calibrate(
     frame = predictions.frame
     refuse_repeats(frame)
     refuse_unlabelled(frame)
+    refuse_impossible_ages(frame)
     if not mix_age_kinds:
         refuse_mixed_kinds(frame)
     rows, answers = own_answers(predictions, card)
     known = frame["age_years"].notna().to_numpy()[rows]
     used = frame.iloc[rows[known]]
-    source, groups = _groups(used, column)
+    way = way or Way()
+    source, groups = _groups(used, way.column)
     labelled = [_labelled(used, _rows(answers, known), level, groups) for level in levels]
     fit_bias = partial(correct_bias, scale=card.age_scale) if bias else None
-    found = [
-        calibrate_level(one, score=score, bins=bins, column=column, seed=seed, fit_bias=fit_bias)
-        for one in labelled
-    ]
+    found = [calibrate_level(one, way, seed=seed, fit_bias=fit_bias) for one in labelled]
     measured = pd.concat(
-        [_measured(used, *pair, column) for pair in zip(labelled, found, strict=True)],
+        [_measured(used, *pair, way.column) for pair in zip(labelled, found, strict=True)],
         ignore_index=True,
     )
     document = {

@@ -30,11 +30,12 @@ def choose_metrics(
         for name, metric in chosen.items():
             _refuse_unmeasurable(name, metric, columns, filled)
         return chosen
-    if not filled & {"age_years", "age_class", "gender"}:
+    genders = {"gender", "gender_estimate"} <= filled
+    if not genders and not filled & {"age_years", "age_class"}:
         raise TableError(
-            "the predictions have no labels to be measured by: no row has an age or a gender. "
-            "Take them from the sample table: predictions.with_labels(samples). Age classes "
-            "count where age_classes are given"
+            "the predictions have no labels to be measured by: no row has an age, or a gender beside an estimated one. "
+            "Take them from the sample table: --labels TABLE, or predictions.with_labels(samples). "
+            "Age classes count where age_classes are given"
         )
     # Where every estimate failed, that is a finding, and the metrics say so.
     return {
@@ -55,7 +56,7 @@ def _refuse_unmeasurable(
     if empty:
         raise TableError(
             f"{name} needs {', '.join(empty)}, which no row has. Labels are taken from a sample "
-            "table by predictions.with_labels(samples)"
+            "table by --labels TABLE, or by predictions.with_labels(samples)"
         )
 
 

@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import pandas as pd
 
 from agelens.errors import TableError, UsageError
 from agelens.evaluation.row_counts import has_age, spelled, tally, words_in_use
+
+OLDEST_YEARS: Final = 150.0
+"""No person was older; what is above is a code, such as 999 for an unknown age."""
+
+
+def refuse_impossible_ages(frame: pd.DataFrame) -> None:
+    """Raise where an age is none that a person can have, since one code spoils every mean.
+
+    Readers of datasets keep such labels and say so in `issue`; a measurement cannot.
+
+    Raises:
+        TableError: an age is below 0 or above `OLDEST_YEARS`; one is named.
+    """
+    age = frame["age_years"]
+    bad = (age < 0) | (age > OLDEST_YEARS)
+    if bad.any():
+        raise TableError(
+            f"{int(bad.sum())} of {len(frame)} rows have an age that nobody has, "
+            f"{frame['sample_id'][bad].iloc[0]!r} one of {age[bad].iloc[0]:g} years among them: "
+            f"ages lie from 0 to {OLDEST_YEARS:g}. Leave such ages empty, and the rows are "
+            "counted as those without an age"
+        )
 
 
 def refuse_repeats(frame: pd.DataFrame) -> None:

@@ -70,7 +70,7 @@ def export_model(
         spec=model.method.spec,
         export=made,
     )
-    with _trial(folder) as trial:
+    with trial_folder(folder) as trial:
         (trial / WEIGHTS_FILE[format]).write_bytes(content)
         exported = ChipNetwork(_write_card(trial, card))
         parity = measure_parity(model, trained_input.transform, exported, chips)
@@ -78,12 +78,12 @@ def export_model(
             require_parity(parity, facts.name, half=precision == "half")
         made["parity"] = parity.to_json()
         _write_card(trial, card | {"export": made})
-        _move(trial, folder, WEIGHTS_FILE[format])
+        put_in_place(trial, folder, WEIGHTS_FILE[format])
     return parity
 
 
 @contextmanager
-def _trial(folder: Path) -> Iterator[Path]:
+def trial_folder(folder: Path) -> Iterator[Path]:
     """A folder inside `folder` that is gone afterwards; so is `folder`, where it stayed empty."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -104,7 +104,7 @@ def _write_card(folder: Path, document: dict[str, Any]) -> Card:
     return read_card(path)
 
 
-def _move(made: Path, folder: Path, weights: str) -> None:
+def put_in_place(made: Path, folder: Path, weights: str) -> None:
     """Put weights and card in place; no card ever stands beside another's weights."""
     (folder / CARD_FILE).unlink(missing_ok=True)
     for name in (weights, CARD_FILE):

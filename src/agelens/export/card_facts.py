@@ -19,6 +19,7 @@ class CardFacts:
         method: its name in `METHODS`.
         backbone: its name in `BACKBONES` or timm.
         paper: of the method.
+        departures: where the method here is not as its authors' code has it; see `AgeMethod`.
         age_kind: what the ages were: real, apparent, estimated.
         trained_on: for each dataset its name, split, licence.
         metrics: each with the table that it can be recomputed from.
@@ -36,6 +37,7 @@ class CardFacts:
     trained_on: Sequence[Mapping[str, Any]]
     metrics: Sequence[Mapping[str, Any]]
     licences: Mapping[str, str]
+    departures: Sequence[str] = field(default=())
     version: str = "1"
     notes: Sequence[str] = field(default=())
 
@@ -72,6 +74,7 @@ class CardFacts:
             "limits": None,
             "licences": dict(self.licences),
             "paper": self.paper,
+            "departures": list(self.departures),
             "export": dict(export),
             "notes": list(self.notes),
         }

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agelens.errors import UsageError
 from agelens.export.card_facts import CardFacts
 from agelens.export.trained_input import TrainedInput
 from agelens.training.chosen_split import TRAIN
+from agelens.training.run_folder import RunFolder
 from agelens.training.trained_run import TrainedRun
 
 _CUT_BY = ("alignment", "template", "size", "margin")
-_UNKNOWN = "not stated"
+UNKNOWN_TERMS = "not stated"
 
 
 def trained_input_of(run: TrainedRun) -> TrainedInput:
-    """How the run's network saw chips.
+    """How the run's network saw chips; raises as `one_way` does."""
+    settings = [store["settings"] for store in run.data["stores"]]
+    return TrainedInput(one_way(settings, run.folder), run.transform)
+
+
+def one_way(settings: Sequence[Mapping[str, Any]], folder: RunFolder) -> Mapping[str, Any]:
+    """The settings of a run's stores, which all have to cut chips alike.
 
     Raises:
-        UsageError: its stores were cut in different ways, so that no single way is the model's.
+        UsageError: they were cut in different ways, so that no single way is the model's.
     """
-    settings = [store["settings"] for store in run.data["stores"]]
     ways = {tuple(one[key] for key in _CUT_BY) for one in settings}
     if len(ways) > 1:
         raise UsageError(
-            f"{run.folder.path} was trained on stores with chips cut in {len(ways)} ways "
+            f"{folder.path} was trained on stores with chips cut in {len(ways)} ways "
             f"({', '.join(_CUT_BY)}: {sorted(ways, key=str)}), so nobody can say how to cut a "
             "photo for it; prepare the stores alike and train again"
         )
-    return TrainedInput(settings[0], run.transform)
+    return settings[0]
 
 
 def facts_of(run: TrainedRun) -> CardFacts:
@@ -41,6 +48,7 @@ def facts_of(run: TrainedRun) -> CardFacts:
         method=method.name,
         backbone=backbone["name"],
         paper=method.paper,
+        departures=method.departures,
         age_kind=_counted(train["age_kinds"]),
         trained_on=_trained_on(run),
         metrics=_metrics(run),
@@ -83,7 +91,7 @@ def _terms(run: TrainedRun) -> dict[str, str]:
     stated: dict[str, str] = {}
     for store in run.data["stores"]:
         stated |= store["settings"]["licences"]
-    return {name: stated.get(name, _UNKNOWN) for name in run.data["parts"][TRAIN]["datasets"]}
+    return {name: stated.get(name, UNKNOWN_TERMS) for name in run.data["parts"][TRAIN]["datasets"]}
 
 
 def _counted(kinds: dict[str, int]) -> str:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from agelens.errors import CardError, UsageError
 from agelens.export.torchscript_warnings import quiet_torchscript
-from agelens.inference.cards import LARGEST_WEIGHTS
 from agelens.inference.runtimes import Pixels
+from agelens.inference.weights_file import LARGEST_WEIGHTS
 
 _REACHES_OUT: Final = re.compile(rb"\b(save|load|from_file)\s*\(|\b__setstate__\b")
 

@@ -1,34 +1,42 @@
-"""Model cards: what a network expects, what it answers, whose it is, and how it was measured.
+"""Model cards on disk: what a network expects, what it answers, whose it is, how it was measured.
 
 A card is a JSON file beside its weights. No card, no load; a file that is not the one
 the card describes is refused. The cards of the packaged networks lie in `cards/` and
-point into the packages that carry the weights, which are read as files, never imported.
-
-The hash ties weights to their card; it says nothing of whether whoever made both means well.
+point into the packages that carry the weights.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from importlib.util import find_spec
 from math import isfinite
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from agelens.ages import AgeScale
 from agelens.errors import CardError, UnknownNameError
 from agelens.imaging.quality import QualityLimits
 from agelens.imaging.templates import TIGHTEST_MARGIN, WIDEST_MARGIN
-from agelens.inference.answers import LINKS, OUTPUT_KINDS, POINTS, AnswerSpec, OutputKind
+from agelens.inference.answers import LINKS, OUTPUT_KINDS, POINTS, AnswerSpec
 from agelens.inference.calibration import Calibration
+from agelens.inference.card import Card, ChipInput
 from agelens.inference.runtimes import RUNTIMES, runtime_suffix
+from agelens.inference.weights_file import locate_weights
+
+__all__ = [
+    "CARD_FILE",
+    "DEFAULT_GENDER_MODEL",
+    "DEFAULT_MODEL",
+    "MODELS",
+    "Card",
+    "ChipInput",
+    "card_path",
+    "chip_input",
+    "load_card",
+    "read_card",
+]
 
 CARD_FILE: Final = "card.json"
-LARGEST_WEIGHTS: Final = 2**31
-"""Bytes. The formats themselves hold no more (ONNX), or have no reason to (TorchScript)."""
 
 ALIGNMENTS: Final = ("similarity", "rotate-crop", "as-shipped")
 _RUN_FILE: Final = "config.yaml"
@@ -40,102 +48,6 @@ MODELS: Final[dict[str, Path]] = {
 }
 DEFAULT_MODEL: Final = "cc0-resnet10"
 DEFAULT_GENDER_MODEL: Final = "cc0-gender"
-
-
-@dataclass(frozen=True, slots=True)
-class ChipInput:
-    """The chip a network expects: pixels, colours, and how the face is aligned in it.
-
-    `mean` and `std` are of pixels from 0 to 255, of red, green and blue in this order.
-    """
-
-    size: int
-    color_order: Literal["RGB", "BGR"]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    alignment: Literal["similarity", "rotate-crop", "as-shipped"]
-    template: str
-    margin: float
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """One network, described.
-
-    `answer` says what an age network's numbers are, `labels` which words a gender network's
-    probabilities belong to. `document` is the whole JSON, with what only people read.
-    """
-
-    name: str
-    version: str
-    task: Literal["age", "gender"]
-    weights: Path
-    sha256: str
-    input: ChipInput
-    labels: tuple[str, ...]
-    answer: AnswerSpec | None
-    limits: QualityLimits
-    calibration: Calibration | None
-    document: Mapping[str, Any] = field(repr=False)
-
-    @property
-    def age_scale(self) -> AgeScale | None:
-        """The ages of an age network."""
-        return self.answer.scale if self.answer else None
-
-    @property
-    def output_kind(self) -> OutputKind:
-        """What an answer's numbers are."""
-        return self.answer.kind if self.answer else "posterior"
-
-    @property
-    def width(self) -> int:
-        """How many numbers an answer has."""
-        return self.answer.width if self.answer else len(self.labels)
-
-    @property
-    def weights_suffix(self) -> str:
-        """The key in `RUNTIMES` of what runs the weights."""
-        suffix = runtime_suffix(self.weights)
-        assert suffix is not None  # noqa: S101 - a card with other weights was not read
-        return suffix
-
-    @property
-    def summary(self) -> str:
-        """One line for lists."""
-        return str(self.document["summary"])
-
-    @property
-    def licences(self) -> Mapping[str, str]:
-        """Licences of `code`, `weights` and `data`, apart."""
-        licences: Mapping[str, str] = self.document["licences"]
-        return licences
-
-    def read_weights(self) -> bytes:
-        """The bytes of the weights file, once they are known to be the card's.
-
-        Raises:
-            CardError: the file is absent or larger than `LARGEST_WEIGHTS`, or its SHA-256 is
-                not the card's.
-        """
-        try:
-            size = self.weights.stat().st_size
-            if size > LARGEST_WEIGHTS:
-                raise CardError(
-                    f"{self.name}: {self.weights} has {size:,} bytes; agelens opens weights of at "
-                    f"most {LARGEST_WEIGHTS:,}"
-                )
-            content = self.weights.read_bytes()
-        except OSError as error:
-            raise CardError(f"{self.name}: cannot read weights {self.weights}: {error}") from error
-        digest = hashlib.sha256(content).hexdigest()
-        if digest != self.sha256:
-            raise CardError(
-                f"{self.name}: {self.weights.name} is not the file its card describes: SHA-256 "
-                f"{digest}, expected {self.sha256}. Get the weights that belong to the card, or "
-                "the card that belongs to the weights."
-            )
-        return content
 
 
 def load_card(model: str | Path) -> Card:
@@ -201,9 +113,9 @@ def _parse(document: Mapping[str, Any], path: Path) -> Card:
         name=str(document["name"]),
         version=str(document["version"]),
         task=task,
-        weights=_locate(document["weights"], path),
+        weights=_network_file(document["weights"], path),
         sha256=str(document["weights"]["sha256"]).lower(),
-        input=_chip_input(document["input"]),
+        input=chip_input(document["input"]),
         labels=labels,
         answer=_answer_spec(output) if task == "age" else None,
         limits=_limits(document.get("limits")),
@@ -230,7 +142,12 @@ def _answer_spec(output: Mapping[str, Any]) -> AnswerSpec:
     )
 
 
-def _chip_input(section: Mapping[str, Any]) -> ChipInput:
+def chip_input(section: Mapping[str, Any]) -> ChipInput:
+    """The chip that the `input` of a card states.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is malformed.
+    """
     mean, std = (tuple(float(v) for v in section[key]) for key in ("mean", "std"))
     if len(mean) != 3 or len(std) != 3 or not all(map(isfinite, mean + std)) or min(std) <= 0:
         raise ValueError("input.mean and input.std need three numbers each, std above zero")
@@ -262,20 +179,8 @@ def _one_of(what: str, value: Any, valid: tuple[str, ...]) -> Any:
     return value
 
 
-def _locate(section: Mapping[str, Any], path: Path) -> Path:
-    """Where the weights lie: in an installed package, or beside the card and nowhere else."""
-    folder = path.parent
-    if "package" in section:
-        name = str(section["package"])
-        if not name.isidentifier():  # of a dotted name, Python would import the first part
-            raise ValueError(f"weights.package must be a top-level package, got {name!r}")
-        spec = find_spec(name)
-        if spec is None or not spec.submodule_search_locations:
-            raise CardError(f"{path}: needs the package {section['package']!r}; install it")
-        folder = Path(next(iter(spec.submodule_search_locations)))
-    weights = (folder / str(section["path"])).resolve()
-    if not weights.is_relative_to(folder.resolve()):
-        raise ValueError(f"weights.path {section['path']!r} leads out of the card's folder")
+def _network_file(section: Mapping[str, Any], path: Path) -> Path:
+    weights = locate_weights(section, path)
     if runtime_suffix(weights) is None:
         raise ValueError(
             f"weights.path must end in one of {', '.join(RUNTIMES)}, got {section['path']!r}"

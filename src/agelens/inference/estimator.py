@@ -6,49 +6,36 @@ import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
+from time import perf_counter
 from typing import Final, TypeAlias, TypeGuard, cast, overload
 
 import numpy as np
 from PIL import Image
 
 from agelens.ages import AgeScale
-from agelens.errors import CardError, PhotoError, PhotoStatus
+from agelens.errors import CardError, PhotoError
 from agelens.imaging.align import Aligner
 from agelens.imaging.detectors import DEFAULT_LONGEST_SIDE, Detector, detector_class
-from agelens.imaging.photos import DEFAULT_MAX_PIXELS, PhotoSource, read_photo, source_name
-from agelens.imaging.quality import judge
+from agelens.imaging.photos import DEFAULT_MAX_PIXELS
 from agelens.inference.answers import AnswerSpec
 from agelens.inference.cards import DEFAULT_GENDER_MODEL, DEFAULT_MODEL, Card, load_card
+from agelens.inference.face_answers import FaceAnswers
 from agelens.inference.network import BATCH, ChipNetwork
 from agelens.inference.ordered import blocks, ordered_map
-from agelens.inference.stated_ages import stated_ages
+from agelens.inference.photo_preparation import PhotoLike, PhotoPreparation, PreparedPhoto
 from agelens.inference.tracks import FaceTracker
-from agelens.records import RGB, AgeEstimate, Chip, Face, Gender, Photo, PhotoResult, Quality
+from agelens.records import RGB, AgeEstimate, Chip, Face, Photo, PhotoResult, Quality
 from agelens.version import __version__
 
-PhotoLike: TypeAlias = PhotoSource | PhotoError
 OnPhoto: TypeAlias = Callable[[Photo, PhotoResult], None]
 
 DEFAULT_INTERVAL: Final = 0.9
 _PHOTOS_KEPT: Final = 4  # whole photos held at a time for whoever draws on them
 
-
 _Finished: TypeAlias = tuple[Photo | None, PhotoResult]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Prepared:
-    """One photo after detection and alignment, before any chip network has seen it."""
-
-    result: PhotoResult
-    faces: tuple[Face, ...] = ()
-    qualities: tuple[Quality, ...] = ()
-    chips: tuple[RGB, ...] = ()
-    gender_chips: tuple[RGB, ...] = ()
-    photo: Photo | None = None
 
 
 class AgeEstimator:
@@ -98,14 +85,18 @@ class AgeEstimator:
         self.detector = detector
         self.interval_level = interval_level
         self._calibration = self.card.calibration if calibrated else None
-        self.workers = workers or _cores()
+        self.workers = workers or available_cores()
         self.max_pixels = max_pixels
         self._network = ChipNetwork(self.card, device=device, mirror=mirror)
         self._gender: ChipNetwork | None = None
+        self._gender_aligner: Aligner | None = None
         if gender:
             gender_card = _card_for("gender", DEFAULT_GENDER_MODEL if gender is True else gender)
             self._gender = ChipNetwork(gender_card, device=device, mirror=mirror)
             self._gender_aligner = self._gender.aligner(detector)
+        self._faces = FaceAnswers(
+            self._network, self._gender, level=interval_level, calibration=self._calibration
+        )
 
     def check_takes_photos(self) -> None:
         """Make sure that faces of photos can be cut as this network's chips were.
@@ -113,11 +104,25 @@ class AgeEstimator:
         Raises:
             UsageError: they cannot, so that only `estimate_chips` is of use.
         """
-        self._aligner  # noqa: B018 - making it raises
+        self._preparation  # noqa: B018 - making it raises
 
     @cached_property
-    def _aligner(self) -> Aligner:
-        return self._network.aligner(self.detector)
+    def _preparation(self) -> PhotoPreparation:
+        return PhotoPreparation(
+            self.detector,
+            self._network.aligner(self.detector),
+            self._gender_aligner,
+            model=self.card.name,
+            max_pixels=self.max_pixels,
+        )
+
+    def chip_of(self, rgb: RGB, face: Face) -> Chip:
+        """What the network sees of `face` in the upright photo `rgb` [H, W, 3].
+
+        Raises:
+            UsageError: see `check_takes_photos`.
+        """
+        return self._preparation.aligner.align(rgb, face)
 
     @property
     def age_scale(self) -> AgeScale:
@@ -160,7 +165,7 @@ class AgeEstimator:
         """
         self.check_takes_photos()
         if _is_one(photo):
-            return self._finish([self._prepare(photo, bgr=bgr)])[0][1]
+            return self._finish([self._preparation(photo, bgr=bgr)])[0][1]
         return list(self.stream(cast(Iterable[PhotoLike], photo), bgr=bgr))
 
     def stream(
@@ -202,7 +207,7 @@ class AgeEstimator:
             self._answer, level=self.interval_level, calibration=self._calibration
         )
         if live:
-            answers = (self._finish([self._prepare(f, keep=True)])[0] for f in frames)
+            answers = (self._finish([self._preparation(f, keep=True)])[0] for f in frames)
         else:
             answers = self._run(frames, keep=True)
         for frame, result in answers:
@@ -217,7 +222,7 @@ class AgeEstimator:
         on_photo: OnPhoto | None = None,
     ) -> Generator[_Finished]:
         keep = keep or on_photo is not None
-        prepare = partial(self._prepare, bgr=bgr, keep=keep)
+        prepare = partial(self._preparation, bgr=bgr, keep=keep)
         # A photo without faces counts as well, or a run of them would never be handed out.
         least = BATCH // _PHOTOS_KEPT if keep else 1
         with ThreadPoolExecutor(self.workers, thread_name_prefix="agelens") as pool:
@@ -246,42 +251,18 @@ class AgeEstimator:
                 )
         batches = [pixels[i : i + BATCH] for i in range(0, len(pixels), BATCH)]
         with ThreadPoolExecutor(self.workers, thread_name_prefix="agelens") as pool:
-            return [age for ages in pool.map(self._ages, batches) for age in ages]
-
-    def _prepare(self, source: PhotoLike, *, bgr: bool = False, keep: bool = False) -> _Prepared:
-        try:
-            if isinstance(source, PhotoError):
-                raise source
-            photo = read_photo(source, bgr=bgr, max_pixels=self.max_pixels)
-        except PhotoError as error:
-            name = error.source or source_name(source)
-            return _Prepared(self._result(name, error.status, str(error)))
-        faces = self.detector.detect(photo.rgb)
-        status: PhotoStatus = "ok" if faces else "no_face"
-        result = replace(
-            self._result(photo.source, status, "" if faces else "no face found"),
-            frame=photo.frame,
-            time_seconds=photo.time_seconds,
-        )
-        chips = tuple(self._aligner.align(photo.rgb, face).rgb for face in faces)
-        return _Prepared(
-            result,
-            faces,
-            tuple(judge(face, chip) for face, chip in zip(faces, chips, strict=True)),
-            chips,
-            tuple(self._gender_aligner.align(photo.rgb, face).rgb for face in faces)
-            if self._gender
-            else (),
-            photo if keep else None,
-        )
+            return [age for ages in pool.map(self._faces.ages, batches) for age in ages]
 
     def _finish(
-        self, block: Sequence[_Prepared], on_photo: OnPhoto | None = None
+        self, block: Sequence[PreparedPhoto], on_photo: OnPhoto | None = None
     ) -> list[_Finished]:
-        seen = self._genders([chip for photo in block for chip in photo.gender_chips])
+        started = perf_counter()
+        seen = self._faces.genders([chip for photo in block for chip in photo.gender_chips])
         words = [gender for gender, _ in seen] if self._gender else None
-        ages = iter(self._ages([chip for photo in block for chip in photo.chips], words))
+        ages = iter(self._faces.ages([chip for photo in block for chip in photo.chips], words))
         genders = iter(seen)
+        chips = sum(len(photo.chips) for photo in block)
+        took_a_chip = 1000 * (perf_counter() - started) / max(chips, 1)
         finished = []
         for prepared in block:
             faces = [
@@ -293,7 +274,8 @@ class AgeEstimator:
                     replace(face, gender=gender, gender_score=score)
                     for face, (gender, score) in zip(faces, genders, strict=False)
                 ]
-            result = replace(prepared.result, faces=tuple(faces))
+            took = (prepared.result.milliseconds or 0.0) + took_a_chip * len(faces)
+            result = replace(prepared.result, faces=tuple(faces), milliseconds=took)
             if on_photo and prepared.photo:
                 on_photo(prepared.photo, result)
             finished.append((prepared.photo, result))
@@ -302,49 +284,8 @@ class AgeEstimator:
     def _refer(self, quality: Quality) -> str | None:
         return self.card.limits.refer(quality)
 
-    def _ages(
-        self, chips: Sequence[RGB], genders: Sequence[Gender] | None = None
-    ) -> list[AgeEstimate]:
-        if not chips:
-            return []
-        rows = self._network.answers(np.stack(chips))
-        read = self._network.read(rows)
-        stated = stated_ages(read, self.interval_level, self._calibration, genders)
-        return [
-            AgeEstimate(
-                age_years=float(stated.age_years[face]),
-                median_years=float(stated.median_years[face]),
-                low_years=float(stated.low_years[face]),
-                high_years=float(stated.high_years[face]),
-                interval_level=self.interval_level,
-                coverage=stated.coverage,
-                distribution=None if read.distribution is None else read.distribution[face],
-                answer=rows[face],
-            )
-            for face in range(len(rows))
-        ]
 
-    def _genders(self, chips: Sequence[RGB]) -> list[tuple[Gender, float]]:
-        if not chips or self._gender is None:
-            return []
-        labels = self._gender.card.labels
-        return [
-            ("female" if labels[int(p.argmax())] == "female" else "male", float(p.max()))
-            for p in self._gender.answers(np.stack(chips))
-        ]
-
-    def _result(self, name: str, status: PhotoStatus, message: str) -> PhotoResult:
-        return PhotoResult(
-            name,
-            status,
-            message,
-            model=self.card.name,
-            detector=self.detector.name,
-            agelens_version=__version__,
-        )
-
-
-def _cores() -> int:
+def available_cores() -> int:
     """Cores this process may use; macOS and Windows only say how many there are."""
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))

@@ -56,16 +56,7 @@ class ChipNetwork:
             UsageError: its chips were aligned by the owner of the training data, in a way
                 that cannot be repeated on photos.
         """
-        wanted = self.card.input
-        if wanted.alignment == "as-shipped":
-            raise UsageError(
-                f"{self.card.name} was trained on pictures as their owner had aligned them, and "
-                "nobody can cut photos alike: train on a store that was prepared without "
-                "--aligned, or give such pictures to AgeEstimator.estimate_chips"
-            )
-        if wanted.alignment == "rotate-crop":
-            return RotateCropAligner(detector, wanted.size, expand=wanted.margin)
-        return SimilarityAligner(template_named(wanted.template), wanted.size, wanted.margin)
+        return aligner_of(self.card, detector)
 
     def answers(self, chips: RGB) -> Floats:
         """What the network answers [N, width] for aligned uint8 chips [N, S, S, 3].
@@ -130,3 +121,22 @@ def normalised(chips: RGB, wanted: ChipInput) -> Pixels:
     if wanted.color_order == "BGR":
         pixels = pixels[..., ::-1]
     return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
+
+
+def aligner_of(card: Card, detector: Detector) -> Aligner:
+    """The aligner that cuts the chips the network of `card` expects.
+
+    Raises:
+        UsageError: its chips were aligned by the owner of the training data, in a way that
+            cannot be repeated on photos.
+    """
+    wanted = card.input
+    if wanted.alignment == "as-shipped":
+        raise UsageError(
+            f"{card.name} was trained on pictures as their owner had aligned them, and "
+            "nobody can cut photos alike: train on a store that was prepared without "
+            "--aligned, or give such pictures to AgeEstimator.estimate_chips"
+        )
+    if wanted.alignment == "rotate-crop":
+        return RotateCropAligner(detector, wanted.size, expand=wanted.margin)
+    return SimilarityAligner(template_named(wanted.template), wanted.size, wanted.margin)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from agelens.errors import OutputError, TableError
+from agelens.errors import TableError
 from agelens.tables.dtypes import TEXT
+from agelens.whole_file import whole_file
 
 
 def read_frame(
@@ -45,19 +44,12 @@ def write_frame(frame: pd.DataFrame, path: Path) -> None:
         OutputError: the file cannot be written; what was there before is kept.
     """
     kind = _suffix(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with whole_file(path, "the table") as partial:
         if kind == ".parquet":
             frame.to_parquet(partial, engine="pyarrow", index=False)
         else:
             # RFC 4180's line end: with another, a carriage return in a text is not quoted.
             frame.to_csv(partial, index=False, lineterminator="\r\n", encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot write the table {path}: {error}") from error
-    finally:
-        with suppress(NotADirectoryError):  # where the folder is a file, nothing was written
-            partial.unlink(missing_ok=True)
 
 
 def _suffix(path: Path) -> str:

@@ -6,8 +6,9 @@ Columns, in this order: the sample's identity and labels as in `agelens.tables.s
 `high_years`, which bound an interval that claims to hold the share `interval_level`;
 `gender_estimate`; where the estimate came from: `model`, `method`, `backbone`, `seed`,
 `train_data`; and `status`: ``ok``, or why there is no estimate. Then, where they are given,
-`median_years`, `gender_score` and the quality of the picture (`QUALITY`), and any further
-columns as they are. All else is as in a sample table: absent values are missing, never a code.
+`median_years`, `gender_score`, the quality of the picture (`QUALITY`) and the `milliseconds` that
+its photo took, and any further columns as they are. All else is as in a sample table: absent
+values are missing, never a code.
 
 A distribution over ages is an array [N, K] beside the frame; on disk it is columns, see
 `agelens.tables.probabilities`.
@@ -35,9 +36,10 @@ ESTIMATES: Final = (
 )
 QUALITY: Final = (
     *("detection_score", "inter_eye_px", "sharpness", "exposure", "roll_degrees", "yaw_proxy"),
+    "yaw_degrees",
 )
 PREDICTION_COLUMNS: Final = (*LABELS, *ESTIMATES)
-OPTIONAL_COLUMNS: Final = ("median_years", "gender_score", *QUALITY)
+OPTIONAL_COLUMNS: Final = ("median_years", "gender_score", *QUALITY, "milliseconds")
 OK: Final = "ok"
 NO_ESTIMATE: Final = "no_estimate"
 """The status of a row without an estimate where nobody said why."""

@@ -12,13 +12,15 @@ from torch import nn
 
 from agelens.data.splits import describe_leaks
 from agelens.data.store import ChipStore
-from agelens.data.training_input import AGE_WEIGHTS, ChipDataset, preset_named
-from agelens.errors import DatasetError, UnknownNameError, UsageError
-from agelens.tables import SampleTable, read_table
+from agelens.data.training_input import AGE_WEIGHTS, ChipDataset, preset_named, weights_within
+from agelens.errors import UnknownNameError, UsageError
+from agelens.records import Floats
+from agelens.tables import SampleTable
 from agelens.training.age_range import OutsideAges, inside_ages
 from agelens.training.batch_loader import EvaluationLoader, TrainingLoader
 from agelens.training.batch_order import EvaluationOrder, TrainingOrder
 from agelens.training.chosen_split import TEST, TRAIN, VALID, SplitOptions, chosen_split
+from agelens.training.labelled_stores import labels_of, open_store, rows_by_store
 from agelens.training.learned_words import learned_words, refuse_absent_words
 from agelens.training.network_input import NetworkInput, Numbers3, input_transform
 from agelens.training.part_chips import PartChips
@@ -46,6 +48,8 @@ class AgeData(pl.LightningDataModule):
         eval_batch_size: samples a process takes at a time without gradients.
         workers: threads that make batches ahead; 0 makes each when it is needed.
         sampling: how often each age is drawn; of `AGE_WEIGHTS`.
+        sampling_within: a column of words, such as ``ethnicity``, each of which is to be drawn
+            with one mix of ages (`agelens.data.training_input.weights_within`).
         draws: samples an epoch; as many as the train part has by default.
         outside_ages: what to do with train and valid samples whose age the method's scale
             does not hold: ``refuse`` or ``drop``.
@@ -71,6 +75,7 @@ class AgeData(pl.LightningDataModule):
         eval_batch_size: int = 128,
         workers: int = 1,
         sampling: Sampling = "uniform",
+        sampling_within: str | None = None,
         draws: int | None = None,
         outside_ages: OutsideAges = "refuse",
         flagged: bool = False,
@@ -87,6 +92,7 @@ class AgeData(pl.LightningDataModule):
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.workers = workers
         self.sampling = sampling
+        self.sampling_within = sampling_within
         self.draws = draws
         self.outside_ages = outside_ages
         self.flagged = flagged
@@ -117,8 +123,8 @@ class AgeData(pl.LightningDataModule):
         steps = self.preset.augment() if self.augmentations is None else self.augmentations
         self.transform = input_transform(network, self.preset, steps=None)
         self._augmented = input_transform(network, self.preset, steps=steps)
-        stores = [self._open(folder) for folder in self.folders]
-        self.table = self._labels(stores)
+        stores = [open_store(folder, verify=self.verify) for folder in self.folders]
+        self.table = labels_of(stores, self.labels_file)
         self.split = chosen_split(self.table, self.split_options)
         self.leaks = [str(leak) for leak in describe_leaks(self.split, self.table).leaks]
         codes = self.split.codes_for(self.table)
@@ -129,7 +135,7 @@ class AgeData(pl.LightningDataModule):
             if rows.any():
                 self._add(part, stores, self._cut(rows), network)
         for name, folder in self.test_folders.items():
-            store = self._open(folder)
+            store = open_store(folder, verify=self.verify)
             self._add(name, [store], store.table, network)
         self.stores = stores
         self._opened = wanted
@@ -142,16 +148,25 @@ class AgeData(pl.LightningDataModule):
     def train_dataloader(self) -> TrainingLoader:
         """Batches of the train part, in an order of `seed` and epoch alone."""
         part = self.parts[TRAIN]
-        uniform = self.sampling == "uniform"
         order = TrainingOrder(
             len(part),
             self.batch_size,
             seed=self.seed,
-            weights=None if uniform else AGE_WEIGHTS[self.sampling](part.age_years.numpy()),
+            weights=self._weights(part),
             draws=self.draws,
             **self._place(),
         )
         return TrainingLoader(part, order, workers=self.workers)
+
+    def _weights(self, part: PartChips) -> Floats | None:
+        """How often to draw each chip; None where each comes once an epoch."""
+        if self.sampling == "uniform" and self.sampling_within is None:
+            return None
+        ages = part.age_years.numpy()
+        weights = AGE_WEIGHTS[self.sampling](ages)
+        if self.sampling_within is None:
+            return weights
+        return weights_within(ages, part.groups(self.sampling_within), weights)
 
     def val_dataloader(self) -> EvaluationLoader:
         """The valid part, in order."""
@@ -173,23 +188,6 @@ class AgeData(pl.LightningDataModule):
             return {"process": 0, "processes": 1}
         return {"process": trainer.global_rank, "processes": trainer.world_size}
 
-    def _open(self, folder: str) -> ChipStore:
-        store = ChipStore.open(folder, verify=self.verify)
-        if not store.has_chip.any():
-            raise DatasetError(
-                f"{folder}: none of its {len(store)} rows has a chip, so there is nothing to "
-                "learn from; see the statuses in its store.json"
-            )
-        return store
-
-    def _labels(self, stores: Sequence[ChipStore]) -> SampleTable:
-        if self.labels_file is not None:
-            table = read_table(self.labels_file, extra=None)
-            return SampleTable(table.frame.drop(columns=list(table.extra)))
-        tables = [store.table for store in stores]
-        plain = [SampleTable(one.frame.drop(columns=list(one.extra))) for one in tables]
-        return plain[0] if len(plain) == 1 else SampleTable.concat(plain)
-
     def _cut(self, rows: np.ndarray[Any, np.dtype[np.bool_]]) -> SampleTable:
         return SampleTable(self.table.frame[rows])
 
@@ -199,7 +197,7 @@ class AgeData(pl.LightningDataModule):
         if part in (TRAIN, VALID):
             table, note = inside_ages(table, network.scale, part, self.outside_ages)
             self.notes += note
-        pieces = _by_store(table, stores)
+        pieces = rows_by_store(table, stores)
         transform = self._augmented if part == TRAIN else self.transform
         datasets = [
             ChipDataset(
@@ -217,21 +215,3 @@ class AgeData(pl.LightningDataModule):
         self.parts[part] = PartChips(datasets, [piece for _, piece in pieces], self.words)
         if part == TRAIN:
             refuse_absent_words(self.parts[part], self.words)
-
-
-def _by_store(
-    table: SampleTable, stores: Sequence[ChipStore]
-) -> list[tuple[ChipStore, SampleTable]]:
-    """Each store with the rows of `table` that it holds; the last takes what none has."""
-    if len(stores) == 1:
-        return [(stores[0], table)]
-    left = np.ones(len(table), dtype=bool)
-    pieces = []
-    for store in stores:
-        held = left & table.frame["sample_id"].isin(store.table.frame["sample_id"]).to_numpy()
-        left &= ~held
-        if store is stores[-1]:
-            held |= left  # the dataset will name them
-        if held.any():
-            pieces.append((store, SampleTable(table.frame[held])))
-    return pieces

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil
 from typing import Any, Final
 
 import numpy as np
@@ -13,7 +12,6 @@ from lightning_utilities.core.apply_func import apply_to_collection
 from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
 
 from agelens.data.training_input import ChipBatch
 from agelens.inference.answers import read_answers
@@ -21,11 +19,13 @@ from agelens.models.age_model import AgeModel, ModelOutputs
 from agelens.models.methods.base import AgeTargets, LearningHead
 from agelens.records import Floats
 from agelens.training.collected_answers import CollectedAnswers
+from agelens.training.head_learning import HeadLearning, learns_by_step
 from agelens.training.loss_sums import LossSums
 from agelens.training.optimizers import OptimizerChoice
 from agelens.training.regularisers.base import Regulariser
 from agelens.training.schedules import Plateau, Schedule
 from agelens.training.selection import Selection
+from agelens.training.step_rates import refresh_rates, step_rates, steps_per_epoch
 from agelens.training.validation_metrics import validation_metrics
 
 STATE: Final = "agelens"
@@ -72,7 +72,7 @@ class AgeModule(pl.LightningModule):
         self.loss_parts: dict[str, Tensor] = {}
         self.answers: dict[int, Floats] = {}
         self._collected: dict[int, CollectedAnswers] = {}
-        self._outputs: ModelOutputs | None = None
+        self.seen: tuple[Any, AgeTargets] | None = None
         self._sums = LossSums()
         self._rate = 0.0
 
@@ -87,16 +87,13 @@ class AgeModule(pl.LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The optimiser, and its learning rate as a function of the step."""
         optimizer = self.make_optimizer(self.model)
-        per_epoch = self._steps_per_epoch()
-        steps = per_epoch * (self.trainer.max_epochs or 1)
-
-        def factor(step: int) -> float:
-            return self.schedule.factor(step, steps_per_epoch=per_epoch, steps=steps)
-
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"},
-        }
+        rates = step_rates(
+            optimizer,
+            self.schedule,
+            steps_per_epoch=steps_per_epoch(self.trainer),
+            epochs=self.trainer.max_epochs or 1,
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": rates, "interval": "step"}}
 
     def on_train_start(self) -> None:
         """A run that had stopped for want of patience is not begun again."""
@@ -115,26 +112,15 @@ class AgeModule(pl.LightningModule):
             parts[name] = parts.get(name, 0) + regulariser(self.model, images, outputs)
         loss = torch.stack(list(parts.values())).sum()
         self.loss_parts = {name: part.detach() for name, part in parts.items()}
-        self._outputs = outputs if _learns_by_step(self.model.head) else None
+        self.seen = (outputs.age, targets) if learns_by_step(self.model.head) else None
         self._rate = self.trainer.optimizers[0].param_groups[-1]["lr"]
         self._sums.add("train", {**self.loss_parts, "loss": loss.detach()}, len(images))
         self.log("step/loss", loss.detach(), prog_bar=True, on_step=True, on_epoch=False)
         return loss
 
     def configure_callbacks(self) -> list[pl.Callback]:
-        """Heads learn before a checkpoint of the step is written."""
+        """Heads learn at the end of each batch, from what `seen` holds."""
         return [HeadLearning()]
-
-    @torch.no_grad()
-    def learn_by_step(self, batch: ChipBatch) -> None:
-        """Let the head learn from a batch what gradients do not teach it."""
-        head = self.model.head
-        if self._outputs is not None and isinstance(head, LearningHead):
-            seen, targets = self._outputs.age, _targets(batch)
-            self._outputs = None
-            if self.trainer.world_size > 1:
-                seen, targets = self._of_all(seen), self._of_all(targets)
-            head.after_step(seen, targets)
 
     def validation_step(self, batch: ChipBatch, batch_idx: int) -> None:
         """Answers are collected; the loss is the method's own."""
@@ -160,7 +146,7 @@ class AgeModule(pl.LightningModule):
             self.model.head.after_epoch(years, best=self.improved)
         if isinstance(self.schedule, Plateau):
             self.schedule.observe(self.selection.cost(metrics))
-            _refresh(self.lr_schedulers())
+            refresh_rates(self.lr_schedulers())
         valid = {f"valid/{name}": value for name, value in metrics.items()}
         self.metrics = {"lr": self._rate, **self._sums.means(), **valid}
         shown = ("valid/mae",)
@@ -201,20 +187,6 @@ class AgeModule(pl.LightningModule):
         if isinstance(self.schedule, Plateau):
             self.schedule.load_state_dict(state["plateau"])
 
-    def _steps_per_epoch(self) -> int:
-        """Steps of the optimiser an epoch.
-
-        Lightning's own estimate would open the loader before a checkpoint's place in it is
-        restored, and that place would be lost.
-        """
-        trainer = self.trainer
-        data = getattr(trainer, "datamodule", None)
-        if not isinstance(data, pl.LightningDataModule):
-            raise TypeError("an AgeModule is trained with a data module")
-        batches, limit = len(data.train_dataloader()), trainer.limit_train_batches
-        batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
-        return max(1, ceil(batches / trainer.accumulate_grad_batches))
-
     def _images(self, batch: ChipBatch) -> Tensor:
         if self.channels_last:
             return batch.images.contiguous(memory_format=torch.channels_last)
@@ -246,38 +218,6 @@ class AgeModule(pl.LightningModule):
     def _ages(self, loader: Any) -> Floats:
         return np.asarray(loader.chips.age_years, dtype=np.float64)
 
-    def _of_all(self, values: Any) -> Any:
-        """Tensors [B, ...] of this process to those of all [processes * B, ...]."""
-        gathered = self.all_gather(values)
-        return apply_to_collection(gathered, Tensor, lambda tensor: tensor.flatten(0, 1))
-
-
-class HeadLearning(pl.Callback):
-    """Lets heads learn at a batch's end, which for callbacks comes before it does for modules."""
-
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: ChipBatch,
-        batch_idx: int,
-    ) -> None:
-        """See `AgeModule.learn_by_step`."""
-        del trainer, outputs, batch_idx
-        if isinstance(pl_module, AgeModule):
-            pl_module.learn_by_step(batch)
-
-
-def _refresh(scheduler: Any) -> None:
-    """Let the next step have the rate that the schedule says now, not what it said before."""
-    if not isinstance(scheduler, LambdaLR):
-        raise TypeError(f"expected the one scheduler that was configured, got {scheduler}")
-    for group, base, factor in zip(
-        scheduler.optimizer.param_groups, scheduler.base_lrs, scheduler.lr_lambdas, strict=True
-    ):
-        group["lr"] = base * factor(scheduler.last_epoch)
-
 
 def _targets(batch: ChipBatch) -> AgeTargets:
     return AgeTargets(batch.labels["age_years"], batch.labels["age_std"])
@@ -285,7 +225,3 @@ def _targets(batch: ChipBatch) -> AgeTargets:
 
 def _single(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.is_floating_point() else tensor
-
-
-def _learns_by_step(head: torch.nn.Module) -> bool:
-    return isinstance(head, LearningHead) and type(head).after_step is not LearningHead.after_step

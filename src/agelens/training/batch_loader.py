@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-import torch
-
 from agelens.data.training_input import ChipBatch
 from agelens.training.batch_order import EvaluationOrder, TrainingOrder
 from agelens.training.part_chips import PartChips
@@ -46,10 +44,8 @@ class EvaluationLoader:
             yield from map(self.chips.batch, self.order.batches(start))
             return
         ahead: deque[Future[ChipBatch]] = deque()
-        torch.get_num_threads()  # settles this thread's own number, before others change theirs
-        pool = ThreadPoolExecutor(
-            self.workers, thread_name_prefix="batches", initializer=_reckon_alone
-        )
+        # Torch's threads are left as they are: set to 1 in here, the model is twice as slow.
+        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="batches")
         try:
             for indices in self.order.batches(start):
                 ahead.append(pool.submit(self.chips.batch, indices))
@@ -93,8 +89,3 @@ class TrainingLoader(EvaluationLoader):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on behind the batches that `state` counts, once its epoch is begun."""
         self._resume = dict(state)
-
-
-def _reckon_alone() -> None:
-    """One core is this thread's share: with a team of its own it would crowd out the model's."""
-    torch.set_num_threads(1)

@@ -16,11 +16,11 @@ from pytorch_lightning.plugins.io import CheckpointIO
 from torch import Tensor
 
 from agelens.errors import TrainingError, UsageError
-from agelens.training.age_module import AgeModule
+from agelens.training.epoch_results import EpochResults
 from agelens.training.run_folder import RunFolder
-from agelens.training.whole_file import write_whole
+from agelens.whole_file import write_whole
 
-_REASON: Final = re.compile(r"WeightsUnpickler error: (.*)")
+_REASON: Final = re.compile(r"(?:WeightsUnpickler error:\s*|(?=Trying to load ))(\S.*)")
 
 
 class WholeCheckpoints(CheckpointIO):
@@ -66,10 +66,14 @@ def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
         reason = _REASON.search(str(error))
         raise TrainingError(
             f"{path} is refused: it holds more than tensors and plain types, or is damaged, and "
-            f"what else a pickle holds may run as code ({reason[1] if reason else 'unreadable'})"
+            f"what else a pickle holds may run as code ({reason[1] if reason else 'unreadable'}). "
+            "Put back the one that this run wrote, or start a new run"
         ) from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise TrainingError(f"{path} cannot be read as a checkpoint: {error}") from error
+        raise TrainingError(
+            f"{path} is absent or damaged, and cannot be read as a checkpoint ({error}). Put back "
+            "the one that this run wrote, or start a new run"
+        ) from error
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
         raise TrainingError(f"{path} is no checkpoint of a training run")
     return checkpoint
@@ -134,8 +138,8 @@ class RunCheckpoints(Checkpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save after validation, the best first: `last` then knows of it."""
-        if not isinstance(pl_module, AgeModule):
-            raise TypeError(f"checkpoints are of an AgeModule, not of {type(pl_module)}")
+        if not isinstance(pl_module, EpochResults):
+            raise TypeError(f"{type(pl_module)} does not say how its epochs went")
         if pl_module.improved:
             self._save(trainer, self.folder.best)
         done = trainer.current_epoch + 1

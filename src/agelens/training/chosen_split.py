@@ -68,7 +68,8 @@ def chosen_split(table: SampleTable, options: SplitOptions) -> Split:
     if not counts.get(TRAIN):
         raise UsageError(
             f"split {chosen.name!r} of {split!r} has no train part; its parts are "
-            f"{', '.join(f'{part} ({count})' for part, count in counts.items()) or 'none'}"
+            f"{', '.join(f'{part} ({count})' for part, count in counts.items()) or 'none'}. "
+            "Name another --data.split"
         )
     return chosen if counts.get(VALID) else _with_valid_part(chosen, table, options)
 
@@ -116,9 +117,14 @@ def _one_of(splits: Sequence[Split], what: str, fold: int | str | None) -> Split
         return splits[fold]
     if fold in names:
         return splits[names.index(str(fold))]
-    asked = "name one with --data.fold" if fold is None else f"fold {fold!r} is none of them"
+    if len(splits) == 1:
+        raise UsageError(f"{what!r} makes one split only, not folds: leave out --data.fold {fold}")
+    asked = "name one" if fold is None else f"fold {fold!r} is none of them: give a name"
     shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-    raise UsageError(f"{what!r} makes {len(splits)} splits ({shown}); {asked}")
+    raise UsageError(
+        f"{what!r} makes {len(splits)} splits ({shown}); {asked} or a place from 0 to "
+        f"{len(splits) - 1} with --data.fold"
+    )
 
 
 def _with_valid_part(split: Split, table: SampleTable, options: SplitOptions) -> Split:

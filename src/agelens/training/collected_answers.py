@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 
 from agelens.records import Floats
+from agelens.training.processes import of_all_processes
 
 
 class CollectedAnswers:
@@ -34,11 +35,7 @@ class CollectedAnswers:
         What two processes both answered counts once.
         """
         mine = (torch.cat(self._rows).numpy(), torch.cat(self._answers).numpy())
-        parts = [mine]
-        if distributed.is_available() and distributed.is_initialized():
-            parts = [mine] * distributed.get_world_size()
-            distributed.all_gather_object(parts, mine)
         answers = np.full((self.samples, self.width), np.nan)
-        for rows, values in parts:
+        for rows, values in of_all_processes(mine):
             answers[rows] = values
         return answers

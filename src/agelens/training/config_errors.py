@@ -16,6 +16,9 @@ from agelens.errors import UsageError
 _NOT_ACCEPTED: Final = re.compile(r"[Oo]ption '([^']+)' is not accepted")
 _IN_GROUP: Final = re.compile(r"Group '([^']+)' does not accept option '([^']+)'")
 _UNRECOGNISED: Final = re.compile(r"[Uu]nrecognized arguments: (.*)")
+_REQUIRED: Final = re.compile(
+    r"given class_path '[\w.]*?(\w+)':\s+the following arguments are required: ([\w, ]+)"
+)
 _CLASS: Final = re.compile(r"class_path '([\w.]+)'")
 _TYPE_NOISE: Final = re.compile(r"\s*- Expected a <class 'NoneType'>|\s*Subtypes: .*")
 
@@ -38,6 +41,9 @@ def explained(error: ArgumentError, parser: ArgumentParser) -> UsageError:
     if unrecognised:
         word = unrecognised[1].split()[0].partition("=")[0]
         return _unknown(word, (f"--{key}" for key in _keys(parser)))
+    required = _REQUIRED.search(message)
+    if required:
+        return UsageError(f"{required[1]} needs {required[2].strip()}: give init_args for it")
     return UsageError(f"the configuration is refused: {_TYPE_NOISE.sub('', message).strip()}")
 
 

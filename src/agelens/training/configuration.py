@@ -21,9 +21,10 @@ from agelens.errors import UsageError
 from agelens.models.methods.base import AgeMethod
 from agelens.training.age_data import AgeData
 from agelens.training.config_errors import explained
-from agelens.training.config_files import merged, named_arguments, read_config
+from agelens.training.config_files import merged, read_config
 from agelens.training.model_parts import AuxiliaryChoice, BackboneChoice
 from agelens.training.optimizers import OptimizerChoice
+from agelens.training.registry_names import named_arguments
 from agelens.training.regularisers.base import Regulariser
 from agelens.training.run_options import CheckpointTimes, RunOptions
 from agelens.training.schedules import Schedule
@@ -31,7 +32,7 @@ from agelens.training.selection import Selection
 
 _GROUPS: Final = tuple(field.name for field in fields(RunOptions) if field.name != "config")
 _PARTS: Final = ("method", "backbone", "auxiliary")
-_LIGHTNING_OURS: Final = {
+LIGHTNING_OURS: Final = {
     *("logger", "callbacks", "plugins", "profiler", "default_root_dir", "barebones"),
     *("enable_checkpointing", "enable_progress_bar", "enable_model_summary", "model_registry"),
     *("enable_autolog_hparams", "num_sanity_val_steps", "use_distributed_sampler"),
@@ -62,7 +63,7 @@ def run_parser(program: str = "agelens train") -> ArgumentParser:
     parser.add_argument("--regularisers", type=list[Regulariser], default=[])
     parser.add_argument("--callbacks", type=list[Callback], default=[])
     parser.add_argument("--channels_last", type=bool, default=False, help="memory layout")
-    parser.add_class_arguments(Trainer, "trainer", skip=_LIGHTNING_OURS, instantiate=False)
+    parser.add_class_arguments(Trainer, "trainer", skip=LIGHTNING_OURS, instantiate=False)
     parser.set_defaults(
         {
             "optimizer": {
@@ -126,16 +127,16 @@ def make_parts(config: Namespace) -> tuple[AgeMethod, BackboneChoice, AuxiliaryC
     return objects.method, objects.backbone, objects.auxiliary
 
 
-def plain_config(config: Namespace) -> dict[str, Any]:
-    """`config` as plain types, without where its files were."""
-    kept = {name: value for name, value in config.as_dict().items() if name in _GROUPS}
+def plain_config(config: Namespace, groups: Sequence[str] = _GROUPS) -> dict[str, Any]:
+    """The `groups` of `config` as plain types, without where its files were."""
+    kept = {name: value for name, value in config.as_dict().items() if name in groups}
     values: dict[str, Any] = json.loads(json.dumps(kept))
     return values
 
 
-def config_text(config: Namespace) -> str:
-    """`config` as YAML that `read_config` takes back."""
-    return str(yaml.safe_dump(plain_config(config), sort_keys=False, allow_unicode=True))
+def config_text(config: Namespace, groups: Sequence[str] = _GROUPS) -> str:
+    """The `groups` of `config` as YAML that `read_config` takes back."""
+    return str(yaml.safe_dump(plain_config(config, groups), sort_keys=False, allow_unicode=True))
 
 
 def _split_off_files(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

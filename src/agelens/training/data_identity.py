@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any, Final
 
 import numpy as np
@@ -16,6 +17,7 @@ from agelens.training.chosen_split import TRAIN
 from agelens.training.part_chips import PartChips
 
 _HASHED_AT_ONCE: Final = 100_000
+_HASH: Final = re.compile("[0-9a-f]{64}")
 
 
 def data_identity(data: AgeData) -> dict[str, Any]:
@@ -24,7 +26,7 @@ def data_identity(data: AgeData) -> dict[str, Any]:
     A store's card holds the hashes of its shards, so that one hash stands for all chips.
     """
     return {
-        "stores": {str(place): _card_hash(store) for place, store in enumerate(data.stores)},
+        "stores": {str(place): card_hash(store) for place, store in enumerate(data.stores)},
         "split": {
             "name": data.split.name,
             "protocol": data.split.protocol,
@@ -41,8 +43,8 @@ def data_description(data: AgeData) -> dict[str, Any]:
         name: {
             **identity["parts"][name],
             "left_out": part.left_out,
-            "datasets": _counts(part.table, "dataset"),
-            "age_kinds": _counts(part.table, "age_kind"),
+            "datasets": label_counts(part.table, "dataset"),
+            "age_kinds": label_counts(part.table, "age_kind"),
             "age_years": {
                 "least": float(part.age_years.min()),
                 "mean": float(part.age_years.mean()),
@@ -54,7 +56,7 @@ def data_description(data: AgeData) -> dict[str, Any]:
     stores = [
         {
             "folder": str(store.folder),
-            "card_sha256": _card_hash(store),
+            "card_sha256": card_hash(store),
             "settings": dict(store.card.settings),
         }
         for store in data.stores
@@ -89,7 +91,15 @@ def differences(before: Any, now: Any, where: str = "") -> list[str]:
                 before.get(name), now.get(name), f"{where}.{name}" if where else str(name)
             )
         ]
-    return [] if before == now else [f"{where}: there {before!r}, now {now!r}"]
+    if before == now:
+        return []
+    return [f"{where}: there {_shown(before)}, now {_shown(now)}"]
+
+
+def _shown(value: Any) -> str:
+    """`value`, of a hash the beginning: nobody compares more by eye."""
+    is_hash = isinstance(value, str) and _HASH.fullmatch(value)
+    return f"{value[:12]}..." if is_hash else repr(value)
 
 
 def _part(part: PartChips) -> dict[str, Any]:
@@ -97,12 +107,13 @@ def _part(part: PartChips) -> dict[str, Any]:
     labels = frame[["age_years", "age_std", "gender", "ethnicity"]]
     return {
         "samples": len(part),
-        "samples_sha256": _hash(frame[["sample_id"]]),
-        "labels_sha256": _hash(labels),
+        "samples_sha256": frame_hash(frame[["sample_id"]]),
+        "labels_sha256": frame_hash(labels),
     }
 
 
-def _hash(frame: pd.DataFrame) -> str:
+def frame_hash(frame: pd.DataFrame) -> str:
+    """Of all values, row by row; categories count by their words."""
     digest = hashlib.sha256()
     for start in range(0, len(frame), _HASHED_AT_ONCE):
         rows = frame.iloc[start : start + _HASHED_AT_ONCE]
@@ -111,10 +122,12 @@ def _hash(frame: pd.DataFrame) -> str:
     return digest.hexdigest()
 
 
-def _card_hash(store: ChipStore) -> str:
+def card_hash(store: ChipStore) -> str:
+    """Of the card of `store`, which holds the hashes of its shards."""
     return hashlib.sha256((store.folder / CARD_NAME).read_bytes()).hexdigest()
 
 
-def _counts(table: SampleTable, column: str) -> dict[str, int]:
+def label_counts(table: SampleTable, column: str) -> dict[str, int]:
+    """How many rows have each word of a column."""
     counts = table.frame[column].value_counts()
     return {str(word): int(count) for word, count in counts.items() if count}

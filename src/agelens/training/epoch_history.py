@@ -10,8 +10,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from agelens.training.age_module import AgeModule
-from agelens.training.whole_file import write_whole
+from agelens.training.epoch_results import EpochResults
+from agelens.whole_file import write_whole
 
 
 class EpochHistory(pl.Callback):
@@ -46,8 +46,8 @@ class EpochHistory(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The epoch is trained and validated."""
-        if not isinstance(pl_module, AgeModule):
-            raise TypeError(f"the history is of an AgeModule, not of {type(pl_module)}")
+        if not isinstance(pl_module, EpochResults):
+            raise TypeError(f"{type(pl_module)} does not say how its epochs went")
         row: dict[str, float] = {"epoch": trainer.current_epoch, "step": trainer.global_step}
         self.rows.append({**row, **pl_module.metrics, "seconds": round(self._so_far(), 3)})
         if trainer.is_global_zero:

@@ -11,6 +11,7 @@ from typing import Final
 _LOGGERS: Final = ("pytorch_lightning", "lightning_fabric", "lightning")
 _WORDS: Final = (
     ".*smaller than the logging interval.*",  # of a small run nothing is lost
+    ".*in eval mode at the start of training.*",  # what is frozen
     ".*LeafSpec.*is deprecated.*",  # torch's, of Lightning's own code
 )
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
+from agelens.training.processes import of_all_processes
+
 
 class LossSums:
     """Sums of terms by part and name (``train/loss``), over samples and not over batches.
@@ -26,13 +28,15 @@ class LossSums:
         self._samples[part] = self._samples.get(part, 0) + samples
 
     def means(self) -> dict[str, float]:
-        """The means of this process since they were last asked for."""
-        means = {
-            key: float(total) / self._samples[key.partition("/")[0]]
-            for key, total in self._sums.items()
-        }
+        """The means of all processes since they were last asked for."""
+        mine = ({key: float(total) for key, total in self._sums.items()}, self._samples)
         self._sums, self._samples = {}, {}
-        return means
+        parts = of_all_processes(mine)
+        samples = {part: sum(one[1][part] for one in parts) for part in mine[1]}
+        return {
+            key: sum(one[0][key] for one in parts) / samples[key.partition("/")[0]]
+            for key in mine[0]
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and numbers."""

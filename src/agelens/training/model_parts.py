@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+from torch import nn
+
 from agelens.errors import UnknownNameError
 from agelens.models.age_model import AgeModel
 from agelens.models.auxiliary import AUXILIARY, AuxiliaryHeads, AuxiliaryTask
 from agelens.models.backbones import BuiltBackbone, build_backbone
 from agelens.models.methods.base import AgeMethod
+from agelens.models.standardised_chips import StandardisedChips
 from agelens.tables import GENDERS
 from agelens.training.network_input import Words
 
@@ -26,6 +29,8 @@ class BackboneChoice:
             weights (`agelens.models.starting_head`), ``random`` does not.
         fold_batch_norm: make each batch norm part of the convolution before it: frozen
             statistics, and a third less time a step.
+        standardise: give the network each chip with its own brightness and contrast taken
+            out (`agelens.models.standardised_chips`).
         options: further arguments of the backbone.
     """
 
@@ -38,6 +43,7 @@ class BackboneChoice:
         partial: bool = False,
         head: Literal["random", "packaged"] = "random",
         fold_batch_norm: bool = False,
+        standardise: bool = False,
         options: dict[str, Any] | None = None,
     ) -> None:
         self.name = name
@@ -46,6 +52,7 @@ class BackboneChoice:
         self.partial = partial
         self.head = head
         self.fold_batch_norm = fold_batch_norm
+        self.standardise = standardise
         self.options = dict(options or {})
 
     def build(self) -> BuiltBackbone:
@@ -55,6 +62,10 @@ class BackboneChoice:
     def build_empty(self) -> BuiltBackbone:
         """The backbone alone, for weights that come from a run."""
         return self._build("random")
+
+    def entry(self) -> nn.Module | None:
+        """What chips pass before the backbone."""
+        return StandardisedChips() if self.standardise else None
 
     def _build(self, weights: str | Path) -> BuiltBackbone:
         return build_backbone(
@@ -100,8 +111,9 @@ def age_model(
     method: AgeMethod,
     auxiliary: AuxiliaryChoice,
     words: Words,
+    entry: nn.Module | None = None,
 ) -> AgeModel:
     """The whole network."""
     backbone = built.backbone
     heads = auxiliary.build(words, backbone.features, backbone.early_features)
-    return AgeModel(backbone, method, heads)
+    return AgeModel(backbone, method, heads, entry=entry)

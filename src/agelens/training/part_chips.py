@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
+from agelens.data.splits.split import places
 from agelens.data.training_input import ChipBatch, ChipDataset
+from agelens.data.training_input.chip_dataset import CODED
+from agelens.errors import UsageError
 from agelens.tables import SampleTable
 from agelens.training.batch_order import Indices
 from agelens.training.network_input import Words
@@ -62,6 +64,20 @@ class PartChips:
         """One column [N]: years, or codes of words."""
         return torch.cat([data.labels[name] for data in self.datasets])
 
+    def groups(self, column: str) -> list[str]:
+        """The words of a column of the table [N]; "" where one is unknown.
+
+        Raises:
+            UsageError: the table has no such column of words, or it is empty.
+        """
+        if column not in CODED or self.table.frame[column].isna().all():
+            known = [name for name in CODED if self.table.frame[name].notna().any()]
+            raise UsageError(
+                f"no {column!r} is known of the samples to train on; columns of words that "
+                f"have some: {', '.join(known)}"
+            )
+        return self.table.frame[column].astype(object).fillna("").tolist()
+
     def sample_ids(self, rows: Tensor) -> list[str]:
         """The samples that a batch's `rows` are."""
         return [str(name) for name in self.table.frame["sample_id"].iloc[rows.tolist()]]
@@ -107,8 +123,7 @@ def _joined(parts: Sequence[ChipBatch], rows: Tensor) -> ChipBatch:
 def _taken(data: ChipDataset, table: SampleTable) -> SampleTable:
     """The rows of `table` that `data` took."""
     held = data.store.table.frame["sample_id"].iloc[data.rows]
-    places = pd.Index(table.frame["sample_id"]).get_indexer(pd.Index(held))
-    return SampleTable(table.frame.iloc[places], table.extra)
+    return SampleTable(table.frame.iloc[places(held, table.frame["sample_id"])], table.extra)
 
 
 def _recode(data: ChipDataset, column: str, words: tuple[str, ...]) -> None:

@@ -14,7 +14,19 @@ def progress_of(quiet: bool) -> list[pl.Callback]:
     """A bar on a terminal, a line an epoch elsewhere, nothing where asked to be quiet."""
     if quiet:
         return []
-    return [RichProgressBar()] if sys.stderr.isatty() else [EpochLines()]
+    return [RunProgressBar()] if sys.stderr.isatty() else [EpochLines()]
+
+
+class RunProgressBar(RichProgressBar):
+    """Lightning's bar without the version of its logger, which a run folder has not."""
+
+    def get_metrics(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """What stands behind the bar."""
+        metrics = super().get_metrics(trainer, pl_module)
+        metrics.pop("v_num", None)
+        return metrics
 
 
 class EpochLines(pl.Callback):

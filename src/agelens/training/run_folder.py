@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from agelens.errors import OutputError, TrainingError, UsageError
-from agelens.training.whole_file import write_json, write_whole
+from agelens.whole_file import remove_partials, write_json, write_whole
 
 RunState = Literal["running", "finished", "interrupted", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """Names of everything that a run leaves in `path`."""
+    """Names of everything that a run leaves in `path`; `command` is what goes on with it."""
 
     path: Path
+    command: str = "agelens train"
 
     @property
     def config(self) -> Path:
@@ -100,7 +101,7 @@ class RunFolder:
             UsageError: there is no run, or another process is at work in it.
         """
         if not self.config.is_file():
-            raise UsageError(f"{self.path} holds no run of agelens train: it has no config.yaml")
+            raise UsageError(f"{self.path} holds no run of {self.command}: it has no config.yaml")
         with (self.path / ".lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -109,8 +110,15 @@ class RunFolder:
                     f"another process is training in {self.path}: let it finish"
                 ) from error
             self.failure.unlink(missing_ok=True)
+            for folder in (self.path, self.last.parent):
+                remove_partials(folder)
             try:
                 yield
+            except OutputError as error:
+                way_out = f"make room, then go on with {self.command} --resume {self.path}"
+                told = OutputError(f"{error}: {way_out}")
+                self._note(told)
+                raise told from error
             except Exception as error:
                 self._note(error)
                 raise

@@ -16,16 +16,22 @@ def predictions_of(
     spec: AnswerSpec,
     samples: SampleTable,
     *,
+    split: str,
     model: str,
     method: str,
     backbone: str,
     seed: int,
     train_data: str,
 ) -> PredictionsTable:
-    """The table of `answers` [N, width] to `samples`, with central 90 % intervals."""
+    """The table of `answers` [N, width] to `samples`, with central 90 % intervals.
+
+    Its `split` is the run's, not the dataset's own: `agelens calibrate` asks for rows that the
+    run was not trained on.
+    """
     read = read_answers(answers, spec)
     low, high = read.interval(LEVEL)
     columns = {
+        "split": split,
         "estimate_years": read.age_years,
         "median_years": read.median_years,
         "low_years": low,

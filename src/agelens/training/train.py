@@ -11,7 +11,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from agelens.errors import TrainingError, UsageError
 from agelens.models.age_model import AgeModel
 from agelens.models.starting_head import start_head
-from agelens.training.age_module import STATE, AgeModule
+from agelens.training.age_module import AgeModule
 from agelens.training.callbacks import LearningCurves, NaNGuard
 from agelens.training.checkpoints import (
     RunCheckpoints,
@@ -20,20 +20,20 @@ from agelens.training.checkpoints import (
     read_checkpoint,
 )
 from agelens.training.chosen_split import TRAIN, VALID
-from agelens.training.data_identity import data_description, data_identity, differences
+from agelens.training.data_identity import data_description, data_identity
 from agelens.training.environment import environment
 from agelens.training.epoch_history import EpochHistory
 from agelens.training.lightning_noise import quiet_lightning
 from agelens.training.model_parts import age_model
 from agelens.training.network_input import NetworkInput
 from agelens.training.progress import progress_of
-from agelens.training.resumable import same_run
+from agelens.training.resumable import is_begun, same_run
 from agelens.training.run_folder import RunFolder
 from agelens.training.run_options import RunOptions
 from agelens.training.run_results import origin, weights_file, write_predictions_of
 from agelens.training.seeding import SeededSteps, reseed
 from agelens.training.time_share import TimeShare
-from agelens.training.whole_file import write_json, write_whole
+from agelens.whole_file import write_json, write_whole
 
 
 def train(run: RunOptions, folder: RunFolder, *, quiet: bool = False) -> dict[str, Any]:
@@ -61,6 +61,9 @@ class Training:
         self.run = run
         self.folder = folder
         self.quiet = quiet
+        epochs = run.trainer.get("max_epochs")
+        if not isinstance(epochs, int) or epochs < 1:
+            raise UsageError(f"trainer.max_epochs is 1 or more, got {epochs}")
         reseed(run.seed)
         self.built = run.backbone.build()
         backbone = self.built.backbone
@@ -71,7 +74,9 @@ class Training:
             seed=run.seed,
         )
         run.method.see_ages(run.data.parts[TRAIN].age_years)
-        self.model = age_model(self.built, run.method, run.auxiliary, run.data.words)
+        self.model = age_model(
+            self.built, run.method, run.auxiliary, run.data.words, run.backbone.entry()
+        )
         if run.backbone.head == "packaged":
             start_head(self.model.head, run.method.scale, backbone)
         self.identity = {"config": same_run(run.config), "data": data_identity(run.data)}
@@ -89,7 +94,7 @@ class Training:
 
     def run_to_end(self) -> dict[str, Any]:
         """Train, test the best epoch once, write the results; returns the summary."""
-        resume = self._checkpoint()
+        resume = is_begun(self.folder, self.identity)
         trainer = self._trainer()
         if trainer.is_global_zero:
             self._describe()
@@ -119,20 +124,6 @@ class Training:
         write_json(self.folder.summary, summary)
         return summary
 
-    def _checkpoint(self) -> bool:
-        """Whether there is one to go on from; refused where it is another run's."""
-        if not self.folder.last.is_file():
-            return False
-        there = read_checkpoint(self.folder.last).get(STATE, {}).get("identity")
-        changed = differences(there, self.identity)
-        if changed:
-            raise UsageError(
-                f"{self.folder.last} is of another run, so it cannot be gone on with: "
-                f"{'; '.join(changed)}. Give back what it was trained with, or start a new run "
-                "with -o"
-            )
-        return True
-
     def _trainer(self) -> pl.Trainer:
         every = self.run.checkpoints
         own = [
@@ -160,7 +151,8 @@ class Training:
             )
 
     def _describe(self) -> None:
-        write_json(self.folder.environment, {**origin(self.run), **environment(self.run.seed)})
+        described = {**origin(self.run), "departures": list(self.run.method.departures)}
+        write_json(self.folder.environment, {**described, **environment(self.run.seed)})
         write_json(self.folder.data, data_description(self.run.data))
         write_whole(self.folder.path / "starting-weights.txt", f"{self.built.report}\n".encode())
 

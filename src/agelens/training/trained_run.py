@@ -58,7 +58,7 @@ def load_run(folder: str | Path) -> TrainedRun:
     seen = data["train_ages"]
     method.see_ages(torch.tensor(seen["years"]).repeat_interleave(torch.tensor(seen["samples"])))
     words = {column: tuple(known) for column, known in data["words"].items()}
-    model = age_model(backbone.build_empty(), method, auxiliary, words)
+    model = age_model(backbone.build_empty(), method, auxiliary, words, backbone.entry())
     try:
         model.load_state_dict(load_safetensors(place.weights.read_bytes()))
     except (OSError, SafetensorError, RuntimeError) as error:

@@ -58,7 +58,7 @@ def test_every_section_of_the_design_is_there(tmp_path: Path, facts: CardFacts) 
     assert set(document) >= {
         *("name", "version", "task", "summary", "weights", "input", "output", "age_kind"),
         *("method", "backbone", "trained_on", "metrics", "calibration", "licences", "paper"),
-        *("limits", "export", "notes"),
+        *("limits", "export", "notes", "departures"),
     }
     assert (document["calibration"], document["limits"]) == (None, None)
     assert set(document["licences"]) == {"code", "weights", "data"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,3 +113,11 @@ def test_stores_that_are_cut_in_other_ways_are_refused(
 )
 def test_each_export_has_its_folder(form: Any, precision: Any, folder: str) -> None:
     assert default_folder(form, precision) == folder
+
+
+def test_a_card_says_where_the_method_departs_from_its_authors_code(
+    run_of: Callable[..., TrainedRun], small_model: Callable[..., AgeModel]
+) -> None:
+    assert facts_of(run_of()).departures == ()
+    forest = replace(run_of(), model=small_model("drf"))
+    assert any("leaf that no sample reaches" in each for each in facts_of(forest).departures)

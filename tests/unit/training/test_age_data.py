@@ -11,6 +11,7 @@ import torch
 from agelens.ages import AgeScale
 from agelens.data.splits import HashSplit
 from agelens.data.store import ChipStore
+from agelens.data.training_input import weights_within
 from agelens.errors import DatasetError, TableError, UnknownNameError, UsageError
 from agelens.tables import SampleTable, write_table
 from agelens.training.age_data import AgeData
@@ -107,6 +108,24 @@ def test_ages_are_balanced_where_asked(folder: Path) -> None:
     assert counts.std() / counts.mean() < 0.2
     with pytest.raises(UnknownNameError, match="class-balanced"):
         AgeData("a", sampling="balanced")  # type: ignore[arg-type]
+
+
+def test_ages_are_balanced_within_words_where_asked(folder: Path) -> None:
+    plain = opened(folder / "more")
+    asked = opened(folder / "more", sampling_within="ethnicity")
+    ages = plain.parts["train"].age_years.numpy()
+    words = asked.parts["train"].groups("ethnicity")
+    expected = weights_within(ages, words, np.ones(len(ages)))
+    chances = asked.train_dataloader().order.chances
+    assert plain.train_dataloader().order.chances is None
+    assert chances is not None
+    np.testing.assert_allclose(chances, expected / expected.sum())
+
+
+def test_balancing_within_words_that_nobody_has_is_refused(folder: Path) -> None:
+    data = opened(folder / "bright", sampling_within="ethnicity")
+    with pytest.raises(UsageError, match=r"no .ethnicity. is known .* columns of words that"):
+        data.train_dataloader()
 
 
 def test_words_are_the_train_parts(folder: Path) -> None:

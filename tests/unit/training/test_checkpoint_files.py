@@ -39,7 +39,8 @@ def test_a_malicious_pickle_is_refused_and_not_run(kind: str, tmp_path: Path, mo
         path.write_bytes(pickle.dumps({"state_dict": Evil()}))
     else:
         torch.save({"state_dict": {"model.w": Evil()}}, path)
-    with pytest.raises(TrainingError, match=r"is refused.*may run as code"):
+    reason = "mkdir" if kind == "torch" else r"\S"
+    with pytest.raises(TrainingError, match=rf"is refused.*may run as code \(.*{reason}.*Put back"):
         read_checkpoint(path)
     assert not (tmp_path / "owned").exists()
 
@@ -64,7 +65,7 @@ def test_other_files_are_no_checkpoints(tmp_path: Path) -> None:
     torch.save([1, 2], tmp_path / "c.ckpt")
     with pytest.raises(TrainingError, match="no checkpoint"):
         read_checkpoint(tmp_path / "c.ckpt")
-    with pytest.raises(TrainingError, match="cannot be read"):
+    with pytest.raises(TrainingError, match="is absent or damaged"):
         read_checkpoint(tmp_path / "absent.ckpt")
 
 

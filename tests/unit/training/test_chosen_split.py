@@ -97,3 +97,8 @@ def test_unknown_splits_are_refused(tmp_path) -> None:
         chosen_split(table(), SplitOptions("custom"))
     with pytest.raises(UsageError, match="between 0 and 1"):
         SplitOptions(valid_share=1)
+
+
+def test_a_fold_of_a_protocol_that_makes_none_is_told() -> None:
+    with pytest.raises(UsageError, match=r"not folds: leave out --data\.fold 7"):
+        chosen_split(table(60), SplitOptions("hash", fold=7))

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from agelens.errors import TrainingError, UsageError
+from agelens.errors import OutputError, TrainingError, UsageError
 from agelens.training.run_folder import RunFolder
-from agelens.training.whole_file import write_json
+from agelens.whole_file import write_json
 
 
 def test_a_run_goes_through_its_states(tmp_path: Path) -> None:
@@ -84,3 +84,23 @@ def test_predictions_have_the_parts_names() -> None:
     assert run.predictions("valid").name == "predictions-valid.parquet"
     assert run.predictions("test").name == "predictions-test.parquet"
     assert run.predictions("fgnet").name == "predictions-test-fgnet.parquet"
+
+
+def test_a_full_disk_says_how_to_go_on(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    with pytest.raises(OutputError) as told, run.begun(""):
+        raise OutputError("cannot write last.ckpt: No space left on device")
+    assert str(told.value) == (
+        "cannot write last.ckpt: No space left on device: make room, then go on with agelens "
+        f"train --resume {run.path}"
+    )
+    assert run.read(run.failure)["error"] == "OutputError"
+
+
+def test_what_a_killed_write_left_is_removed(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    with run.begun(""):
+        run.last.parent.mkdir()
+        (run.last.parent / ".last.ckpt.4711.partial").touch()
+    with run.held():
+        assert not list(run.path.rglob("*.partial"))

@@ -113,6 +113,8 @@ def test_differences_are_named_by_path() -> None:
         "new: there None, now [5]",
     ]
     assert differences(before, before) == []
+    hashes = [{"labels_sha256": digit * 64} for digit in "ab"]
+    assert differences(*hashes) == ["labels_sha256: there aaaaaaaaaaaa..., now bbbbbbbbbbbb..."]
 
 
 def test_places_and_devices_may_change_between_two_parts_of_a_run() -> None:
@@ -142,7 +144,7 @@ def test_the_history_is_one_row_an_epoch(tmp_path: Path) -> None:
     from agelens.training.epoch_history import EpochHistory
 
     history = EpochHistory(tmp_path / "metrics.csv")
-    module = mock.Mock(spec=AgeModule)
+    module = mock.Mock(spec=AgeModule, improved=True)
     for epoch in range(2):
         trainer: Any = SimpleNamespace(
             current_epoch=epoch, global_step=3 * epoch, is_global_zero=True

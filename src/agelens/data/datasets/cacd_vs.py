@@ -8,7 +8,7 @@ from typing import Final
 
 from agelens.data.datasets.base import named_pictures, sample_table
 from agelens.data.datasets.folder import DatasetFolder
-from agelens.data.datasets.pairs import PairTable, pair_table
+from agelens.data.datasets.pairs import PairList, PairTable, pair_table, plain_pairs
 from agelens.tables import SampleTable
 
 _NAME: Final = re.compile(r"(?:^|/)(?P<pair>\d{4})_[01]\.\w+$")
@@ -34,20 +34,28 @@ def read_cacd_vs(root: str | Path) -> SampleTable:
     return sample_table("cacd-vs", rows, files)
 
 
-def read_cacd_vs_pairs(root: str | Path) -> PairTable:
+def read_cacd_vs_pairs(root: str | Path, *, pairs: str | Path | None = None) -> PairTable:
     """The 4,000 pairs of CACD-VS: in each fold of 400, the first 200 are of one person.
 
+    Args:
+        root: the folder given to `read_cacd_vs`.
+        pairs: a list to read instead, of lines `0000_0.jpg 0000_1.jpg 1`, such as IEFP's
+            `CACD_VS_pairs_labels.txt`; its ten equal stretches are the folds.
+
     Raises:
-        DatasetError: there is no such folder, or no picture in it.
+        DatasetError: there is no such folder, no picture in it, or the list is of another form.
     """
     folder = DatasetFolder(root, "CACD-VS")
     files = folder.pictures(folder.folder(*_FOLDERS))
-    under = files.paths[0].rpartition("/")[0]
-    prefix = f"{under}/" if under else ""
+    listed = cacd_vs_pairs() if pairs is None else plain_pairs(Path(pairs))
+    return pair_table(listed.under(files.paths[0].rpartition("/")[0]), files)
+
+
+def cacd_vs_pairs() -> PairList:
+    """The 4,000 pairs by themselves: they follow from the pictures' numbers."""
     numbers = range(_PAIRS)
-    return pair_table(
-        [(f"{prefix}{number:04d}_0.jpg", f"{prefix}{number:04d}_1.jpg") for number in numbers],
-        [number % _PAIRS_A_FOLD < _SAME_A_FOLD for number in numbers],
-        [number // _PAIRS_A_FOLD for number in numbers],
-        files,
+    return PairList(
+        tuple((f"{number:04d}_0.jpg", f"{number:04d}_1.jpg") for number in numbers),
+        tuple(number % _PAIRS_A_FOLD < _SAME_A_FOLD for number in numbers),
+        tuple(number // _PAIRS_A_FOLD for number in numbers),
     )

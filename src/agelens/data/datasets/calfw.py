@@ -9,17 +9,21 @@ from typing import Final
 from agelens.data.datasets.base import named_pictures, sample_table
 from agelens.data.datasets.folder import DatasetFolder
 from agelens.data.datasets.labels import read_lines
-from agelens.data.datasets.pairs import PairTable, pair_table
+from agelens.data.datasets.pairs import PairList, PairTable, pair_table, plain_pairs
 from agelens.errors import DatasetError
 from agelens.tables import SampleTable
 
 _NAME: Final = re.compile(r"(?:^|/)(?P<subject>[^/]+)_\d{4}\.\w+$")
 _LIST: Final = "pairs_CALFW.txt"
+_IEFP_FOLDER: Final = "processed_CALFW_2"
+_IEFP_LIST: Final = "CALFW_img_pairs_labels.txt"
 _FOLDS: Final = 10
 
 
 def read_calfw(root: str | Path, *, aligned: bool = True) -> SampleTable:
     """CALFW from `calfw/aligned images/{Name}_{0001}.jpg` (Zheng, Deng and Hu, 2017).
+
+    IEFP's `CALFW/processed_CALFW_2` is read as well.
 
     Terms: research. Labels: identity only, no age. Noise and bias: people of LFW, public figures,
     mostly men and mostly white; older and younger pictures come from a web search.
@@ -40,28 +44,47 @@ def read_calfw(root: str | Path, *, aligned: bool = True) -> SampleTable:
 def read_calfw_pairs(root: str | Path, *, aligned: bool = True) -> PairTable:
     """The pairs of `pairs_CALFW.txt`, 3,000 of one person and then 3,000 of two.
 
-    Two lines are a pair. Their number is the fold from 1 where both are one person; it is 0 for two
-    people, whose folds are equal stretches in the order of the list.
+    Where only IEFP's copy is there, its list `CALFW_img_pairs_labels.txt` is read, which has the
+    folds in its order.
 
     Raises:
         DatasetError: pictures or list are absent, or the list is of another form.
     """
     folder = DatasetFolder(root, "CALFW")
     under = _pictures_folder(folder, aligned)
-    path = folder.file(f"calfw/{_LIST}", _LIST)
+    path = folder.file(*_either_place(_LIST), *_either_place("txts/" + _IEFP_LIST, _IEFP_LIST))
+    listed = calfw_pairs(path) if path.name.casefold() == _LIST.casefold() else plain_pairs(path)
+    return pair_table(listed.under(under), folder.pictures(under))
+
+
+def calfw_pairs(path: Path) -> PairList:
+    """The pairs of CALFW's own list by themselves.
+
+    Two lines are a pair. Their number is the fold from 1 where both are one person; it is 0 for two
+    people, whose folds are equal stretches in the order of the list.
+
+    Raises:
+        DatasetError: the list is of another form.
+    """
     entries = [line.rsplit(maxsplit=1) for line in read_lines(path)]
     tokens = [_token(path, row, entry) for row, entry in enumerate(entries)]
     if len(entries) % 2 or tokens[::2] != tokens[1::2]:
         raise DatasetError(f"{path}: two lines are a pair and carry one number; these do not")
-    names = [f"{under}/{name}" for name, _ in entries]
-    folds = _folds(path, tokens[::2])
-    pairs = list(zip(names[::2], names[1::2], strict=True))
-    return pair_table(pairs, [token > 0 for token in tokens[::2]], folds, folder.pictures(under))
+    names = [name for name, _ in entries]
+    same = tuple(token > 0 for token in tokens[::2])
+    pairs = tuple(zip(names[::2], names[1::2], strict=True))
+    return PairList(pairs, same, tuple(_folds(path, tokens[::2])))
+
+
+def _either_place(*names: str) -> list[str]:
+    """Below the owner's folder, or the root is that folder."""
+    return [place for name in names for place in (f"calfw/{name}", name)]
 
 
 def _pictures_folder(folder: DatasetFolder, aligned: bool) -> str:
-    name = "aligned images" if aligned else "images"
-    return folder.folder(f"calfw/{name}", name)
+    # IEFP ships aligned pictures, under a name of its own.
+    names = ("aligned images", _IEFP_FOLDER) if aligned else ("images",)
+    return folder.folder(*_either_place(*names))
 
 
 def _token(path: Path, row: int, entry: list[str]) -> int:

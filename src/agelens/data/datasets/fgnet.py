@@ -17,6 +17,7 @@ from agelens.records import Floats
 from agelens.tables import LANDMARKS, SampleTable
 
 _NAME: Final = re.compile(r"(?:^|/)(?P<subject>\d{3})[Aa](?P<age>\d{2})[A-Za-z]?\.\w+$")
+_FOLDERS: Final = ("FGNET/images", "images", "ID_processed_FGNET", ".")
 _FIVE_OF_68: Final = (31, 36, 67, 48, 54)
 """Pupil on the left of the image, on the right, nose tip, mouth corner left and right."""
 
@@ -29,7 +30,8 @@ def read_fgnet(root: str | Path) -> SampleTable:
 
     Noise and bias: scanned family photographs of few people, nearly all white, seven in
     ten under 20; light, sharpness and pose vary. There is no gender. The custom is to leave one
-    person out at a time; `subject` is the number in the name.
+    person out at a time; `subject` is the number in the name. IEFP's copy, with a folder for
+    each person (`ID_processed_FGNET/001/001A02.jpg`), is read as well.
 
     Names mix cases (`001a02.JPG`, `009A16b.jpg`), so points are matched without case. The
     five landmarks are five of the 68 points: both pupils (31 and 36), the nose tip (67)
@@ -40,7 +42,7 @@ def read_fgnet(root: str | Path) -> SampleTable:
         DatasetError: there is no such folder, or no picture is named so.
     """
     folder = DatasetFolder(root, "FG-NET")
-    files = folder.pictures(folder.folder("FGNET/images", "images"))
+    files = folder.pictures(folder.folder(*_FOLDERS))
     rows = named_pictures(folder, files.paths, _NAME, "001A02.JPG")
     rows["age_years"] = numbers(rows, "age")
     under = folder.find("FGNET/points", "points")

@@ -10,7 +10,7 @@ from typing import Final
 from agelens.data.datasets.base import named_pictures, sample_table
 from agelens.data.datasets.folder import DatasetFolder
 from agelens.data.datasets.labels import read_lines
-from agelens.data.datasets.pairs import PairTable, pair_table
+from agelens.data.datasets.pairs import PairList, PairTable, pair_table
 from agelens.errors import DatasetError
 from agelens.tables import SampleTable
 
@@ -54,13 +54,22 @@ def read_lfw_pairs(root: str | Path, *, pairs: str | Path | None = None) -> Pair
     under = folder.folder(*_FOLDERS)
     files = folder.pictures(under)
     path = folder.file("pairs.txt", f"{under}/pairs.txt") if pairs is None else Path(pairs)
+    return pair_table(lfw_pairs(path).under(under), files)
+
+
+def lfw_pairs(path: Path) -> PairList:
+    """The pairs of such a list by themselves; see `read_lfw_pairs`.
+
+    Raises:
+        DatasetError: the list is of another form.
+    """
     head, *lines = [line.split() for line in read_lines(path)]
     folds, size = _head(path, head, len(lines))
-    prefix = "" if under == "." else f"{under}/"
-    paths = [_paths(path, prefix, fields) for fields in lines]
-    same = [len(fields) == 3 for fields in lines]
-    fold = [row // (2 * size) for row in range(2 * size * folds)]
-    return pair_table(paths, same, fold, files)
+    return PairList(
+        tuple(_paths(path, fields) for fields in lines),
+        tuple(len(fields) == 3 for fields in lines),
+        tuple(row // (2 * size) for row in range(2 * size * folds)),
+    )
 
 
 def _head(path: Path, head: Sequence[str], lines: int) -> tuple[int, int]:
@@ -76,13 +85,13 @@ def _head(path: Path, head: Sequence[str], lines: int) -> tuple[int, int]:
     return folds, size
 
 
-def _paths(path: Path, prefix: str, fields: Sequence[str]) -> tuple[str, str]:
+def _paths(path: Path, fields: Sequence[str]) -> tuple[str, str]:
     if len(fields) not in (3, 4) or not (fields[1] + fields[-1]).isdecimal():
         raise DatasetError(f"{path}: expected 'Name 1 2' or 'Name 1 Other 2', got {fields}")
     one, first, *two = fields
     other, second = two if len(two) == 2 else (one, two[0])
-    return _path(prefix, one, first), _path(prefix, other, second)
+    return _path(one, first), _path(other, second)
 
 
-def _path(prefix: str, name: str, number: str) -> str:
-    return f"{prefix}{name}/{name}_{int(number):04d}.jpg"
+def _path(name: str, number: str) -> str:
+    return f"{name}/{name}_{int(number):04d}.jpg"

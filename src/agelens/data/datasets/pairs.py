@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,25 @@ from agelens.data.datasets.labels import read_lines
 from agelens.errors import DatasetError
 
 _TEXT = pd.StringDtype("pyarrow")
+
+
+@dataclass(frozen=True, slots=True)
+class PairList:
+    """Pairs as listed: two `names` each, whether of the `same` person, and `fold` from 0."""
+
+    names: tuple[tuple[str, str], ...]
+    same: tuple[bool, ...]
+    fold: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def under(self, folder: str) -> PairList:
+        """The list with its names below `folder`; ``.`` leaves them as they are."""
+        if folder in ("", "."):
+            return self
+        names = tuple((f"{folder}/{a}", f"{folder}/{b}") for a, b in self.names)
+        return PairList(names, self.same, self.fold)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,22 +54,23 @@ class PairTable:
         return self.frame[self.frame["issue"].isna()]
 
 
-def pair_table(
-    pairs: Sequence[tuple[str, str]],
-    same: Sequence[bool],
-    fold: Sequence[int],
-    files: PictureFiles,
-) -> PairTable:
-    """Pairs of listed paths, found among the pictures on disk whatever their case."""
-    found = {path: files.find(path) for pair in pairs for path in pair}
-    absent = [[path for path in pair if found[path] is None] for pair in pairs]
+def pair_table(pairs: PairList, files: PictureFiles | None = None) -> PairTable:
+    """The table of listed pairs, their pictures found among those on disk whatever their case.
+
+    Args:
+        pairs: as listed.
+        files: the pictures on disk; None leaves the names as listed, and nothing is missing.
+    """
+    listed = {path for pair in pairs.names for path in pair}
+    found = {path: path if files is None else files.find(path) for path in listed}
+    absent = [[path for path in pair if found[path] is None] for pair in pairs.names]
     issues = [f"file absent: {', '.join(paths)}" if paths else None for paths in absent]
     frame = pd.DataFrame(
         {
-            "path_a": pd.array([found[a] or a for a, _ in pairs], dtype=_TEXT),
-            "path_b": pd.array([found[b] or b for _, b in pairs], dtype=_TEXT),
-            "same": pd.array(same, dtype=bool),
-            "fold": pd.array(fold, dtype="Int16"),
+            "path_a": pd.array([found[a] or a for a, _ in pairs.names], dtype=_TEXT),
+            "path_b": pd.array([found[b] or b for _, b in pairs.names], dtype=_TEXT),
+            "same": pd.array(pairs.same, dtype=bool),
+            "fold": pd.array(pairs.fold, dtype="Int16"),
             "issue": pd.array(issues, dtype=_TEXT),
         }
     )
@@ -67,18 +86,24 @@ def read_pair_list(path: Path, root: Path, under: str = ".", *, folds: int = 10)
     Raises:
         DatasetError: a line is of another form, or the list does not divide into `folds`.
     """
+    return pair_table(plain_pairs(path, folds=folds).under(under), PictureFiles(root, [under]))
+
+
+def plain_pairs(path: Path, *, folds: int = 10) -> PairList:
+    """The pairs of such a list by themselves; see `read_pair_list`.
+
+    Raises:
+        DatasetError: a line is of another form, or the list does not divide into `folds`.
+    """
     lines = [line.rsplit(maxsplit=2) for line in read_lines(path)]
     for number, fields in enumerate(lines, start=1):
         if len(fields) != 3 or fields[2] not in ("1", "0", "-1"):
             raise DatasetError(f"{path}, line {number}: expected 'a.jpg b.jpg 1', got {fields}")
     if len(lines) % folds:
         raise DatasetError(f"{path}: {len(lines)} pairs do not divide into {folds} folds")
-    prefix = "" if under == "." else f"{under}/"
-    pairs = [(prefix + a, prefix + b) for a, b, _ in lines]
     size = len(lines) // folds
-    return pair_table(
-        pairs,
-        [fields[2] == "1" for fields in lines],
-        [row // size for row in range(len(lines))],
-        PictureFiles(root, [under]),
+    return PairList(
+        tuple((a, b) for a, b, _ in lines),
+        tuple(fields[2] == "1" for fields in lines),
+        tuple(row // size for row in range(len(lines))),
     )

@@ -10,6 +10,7 @@ from typing import Final
 
 from agelens.data.formats.base import Format, Written
 from agelens.data.formats.coral import read_coral, write_coral
+from agelens.data.formats.iefp import read_iefp, write_iefp
 from agelens.data.formats.ldl import ROTATED_BOX, read_ldl, write_ldl
 from agelens.data.formats.mapped import read_mapped, write_mapped
 from agelens.data.formats.rapl import read_rapl, write_rapl
@@ -23,11 +24,13 @@ __all__ = [
     "Written",
     "format_named",
     "read_coral",
+    "read_iefp",
     "read_ldl",
     "read_mapped",
     "read_rapl",
     "read_unified",
     "write_coral",
+    "write_iefp",
     "write_ldl",
     "write_mapped",
     "write_rapl",
@@ -45,6 +48,11 @@ FORMATS: Final[dict[str, Format]] = {
         "CORAL list: ID, Path, Age, scaled (age minus the least)", read_coral, write_coral
     ),
     "unified": Format("unified benchmark: JSON database with folders", read_unified, write_unified),
+    "iefp": Format(
+        "IEFP folders: [identity]/05179510_age_39.jpg, the pictures themselves",
+        read_iefp,
+        write_iefp,
+    ),
     "mapped": Format(
         "own data: CSV or Parquet through a column mapping", read_mapped, write_mapped
     ),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -13,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from agelens.data.datasets import DATASETS
-from agelens.errors import OutputError, TableError, UsageError
+from agelens.errors import TableError, UsageError
 from agelens.tables import AGE_KINDS, AgeKind, SampleTable, refuse
+from agelens.whole_file import whole_file
 
 PARTS: Final = ("train", "valid", "test")
 
@@ -129,16 +129,9 @@ def writing(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: the file cannot be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with whole_file(path) as partial:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error}") from error
-    finally:
-        with suppress(OSError):  # where the folder could not be made there is nothing to remove
-            partial.unlink()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from agelens.imaging.quality import yaw_degrees
 from agelens.inference.cards import Card
 from agelens.inference.estimator import AgeEstimator
 from agelens.records import AgeEstimate
@@ -28,6 +29,7 @@ def table_of(
     samples: SampleTable,
     faces: Sequence[AgeEstimate | None],
     statuses: Sequence[str],
+    milliseconds: Sequence[float | None] | None = None,
 ) -> PredictionsTable:
     """The predictions table of `samples` [N].
 
@@ -38,6 +40,7 @@ def table_of(
         samples: with their labels.
         faces: [N] the labelled face of each sample, None where there is none.
         statuses: [N] ``ok`` beside a face, or why there is none.
+        milliseconds: [N] that each sample's photo took, where that was measured.
     """
     columns: dict[str, Any] = {
         name: [None if face is None else getattr(face, field) for face in faces]
@@ -49,6 +52,8 @@ def table_of(
         columns["gender_estimate"] = [None if f is None else f.gender for f in faces]
         columns["gender_score"] = [None if f is None else f.gender_score for f in faces]
     columns["refer"] = pd.Series([None if f is None else f.refer for f in faces], dtype="str")
+    if milliseconds is not None:
+        columns["milliseconds"] = list(milliseconds)
     columns |= {"status": list(statuses)} | _model(estimator.card)
     distribution = _distribution(faces, len(estimator.age_scale))
     if distribution is None:
@@ -63,6 +68,8 @@ def _quality(faces: Sequence[AgeEstimate | None]) -> dict[str, list[float | None
         None if face is None or face.quality is None else asdict(face.quality) for face in faces
     ]
     columns = {name: [None if one is None else one[name] for one in seen] for name in _QUALITY}
+    proxies = [np.nan if value is None else value for value in columns["yaw_proxy"]]
+    columns["yaw_degrees"] = yaw_degrees(proxies).tolist()
     scores = [None if f is None or f.face is None else f.face.score for f in faces]
     return {"detection_score": scores, **columns}
 

@@ -38,6 +38,7 @@ def predict_photos(
     photos = list(labelled_photos(samples.frame, shard=0))
     faces: list[AgeEstimate | None] = [None] * len(samples)
     statuses = [""] * len(samples)
+    milliseconds: list[float | None] = [None] * len(samples)
     sizes: deque[tuple[int, int]] = deque()
 
     def remember(photo: Photo, _: PhotoResult) -> None:
@@ -49,12 +50,12 @@ def predict_photos(
         # Only what could be read was remembered, in the order of the results.
         size = sizes.popleft() if result.status in ("ok", "no_face") else (0, 0)
         for row, face in zip(photo.rows, _chosen(result, size, photo.boxes), strict=True):
-            faces[row] = face
+            faces[row], milliseconds[row] = face, result.milliseconds
             statuses[row] = "no_face" if face is None and result.faces else result.status
         done += len(photo.rows)
         if on_progress:
             on_progress(done, len(samples))
-    return table_of(estimator, samples, faces, statuses)
+    return table_of(estimator, samples, faces, statuses, milliseconds)
 
 
 def _chosen(

@@ -58,9 +58,12 @@ class ChipStore:
         """
         folder = Path(folder)
         if not (folder / CARD_NAME).is_file():
-            begun = (folder / JOURNAL_NAME).is_file()
-            why = "is not finished: prepare it again with the same options" if begun else "is none"
-            raise DatasetError(f"{folder}: expected a chip store, and this {why}")
+            why = "this is none"
+            if not folder.exists():
+                why = "nothing is there: make one with agelens data prepare"
+            elif (folder / JOURNAL_NAME).is_file():
+                why = "this is not finished: prepare it again with the same options"
+            raise DatasetError(f"{folder}: expected a chip store, and {why}")
         card = StoreCard.read(folder)
         for entry in card.shards:
             check_shard(folder, entry, content=verify)

@@ -12,16 +12,19 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
 
 from agelens.data.store.card import CARD_NAME, ShardEntry
 from agelens.errors import OutputError, UsageError
+from agelens.whole_file import remove_partials, write_whole
 
 JOURNAL_NAME: Final = "preparing.jsonl"
-_PARTIAL: Final = ".partial"
+_GO_ON: Final = (
+    "What was prepared before is kept: make room and prepare again with the same options to go on"
+)
 
 
 class StoreJournal:
@@ -58,13 +61,13 @@ class StoreJournal:
         Raises:
             OutputError: it cannot be written; the shards before it are kept.
         """
-        write_whole(self.folder / entry.file, content)
+        write_whole(self.folder / entry.file, content, advice=_GO_ON)
         self._append(_line(number, entry))
         self.shards[number] = entry
 
     def finish(self, card: bytes) -> None:
         """Write the store's card and remove the journal."""
-        write_whole(self.folder / CARD_NAME, card)
+        write_whole(self.folder / CARD_NAME, card, advice=_GO_ON)
         (self.folder / JOURNAL_NAME).unlink()
 
     def __enter__(self) -> Self:
@@ -82,6 +85,7 @@ class StoreJournal:
             except BlockingIOError as error:
                 busy = f"another run is preparing {self.folder}: let it finish"
                 raise UsageError(busy) from error
+            remove_partials(self.folder)
         lines = self._whole_lines()
         if not lines:
             self._append(identity)
@@ -111,7 +115,7 @@ class StoreJournal:
 def reopen_journal(folder: Path, identity: Mapping[str, Any], shards: Sequence[ShardEntry]) -> None:
     """Turn a finished store into one in the making, whose damaged shards are made again."""
     lines = [identity, *(_line(number, entry) for number, entry in enumerate(shards))]
-    write_whole(folder / JOURNAL_NAME, b"".join(map(_encoded, lines)))
+    write_whole(folder / JOURNAL_NAME, b"".join(map(_encoded, lines)), advice=_GO_ON)
     (folder / CARD_NAME).unlink()
 
 
@@ -130,35 +134,12 @@ def refuse_other(folder: Path, made: Mapping[str, Any], asked: Mapping[str, Any]
         )
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that appears whole or not at all, even where the machine stops.
-
-    Raises:
-        OutputError: it cannot be written; no part of it is left.
-    """
-    partial = path.with_name(path.name + _PARTIAL)
-    with _writing(path):
-        try:
-            with partial.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        except OSError:
-            with suppress(OSError):
-                partial.unlink()
-            raise
-
-
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(
-            f"cannot write {path}: {error.strerror}. What was prepared before is kept: make room "
-            "and prepare again with the same options to go on"
-        ) from error
+        raise OutputError(f"cannot write {path}: {error.strerror}. {_GO_ON}") from error
 
 
 def is_whole(folder: Path, entry: ShardEntry) -> bool:

@@ -5,13 +5,16 @@ from agelens.data.training_input.age_weights import (
     class_balanced_weights,
     lds_weights,
     uniform_weights,
+    weights_within,
 )
+from agelens.data.training_input.augmentations import AUGMENTATIONS
 from agelens.data.training_input.chip_dataset import ChipBatch, ChipDataset
 from agelens.data.training_input.loader import age_sampler, chip_loader
 from agelens.data.training_input.presets import PRESETS, Preset, preset_named
 
 __all__ = [
     "AGE_WEIGHTS",
+    "AUGMENTATIONS",
     "PRESETS",
     "ChipBatch",
     "ChipDataset",
@@ -22,4 +25,5 @@ __all__ = [
     "lds_weights",
     "preset_named",
     "uniform_weights",
+    "weights_within",
 ]

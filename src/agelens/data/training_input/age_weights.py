@@ -62,6 +62,44 @@ def lds_weights(
     return _mean_one(1 / smooth[years])
 
 
+def weights_within(
+    ages: ArrayLike,
+    groups: ArrayLike,
+    weights: Floats,
+    *,
+    sigma_years: float = 3.0,
+    at_most: float = 4.0,
+) -> Floats:
+    """`weights` changed so that every group is drawn with one and the same mix of ages.
+
+    Where groups differ in age, a network learns to read the group as an age (in UTKFace most
+    faces called White are older than most others). The mix is the one that `weights` give all
+    samples together; each group keeps the share of draws that its samples have.
+
+    Args:
+        ages: [N] in years.
+        groups: [N] words, such as ethnicities.
+        weights: [N] by age alone, of `AGE_WEIGHTS`.
+        sigma_years: of the Gaussian that smooths each group's histogram of ages.
+        at_most: a weight is cut at so many medians: the few babies of a group should not be
+            most of what is learned of it.
+
+    Raises:
+        UsageError: an age is unknown or negative, or there are not N of each.
+    """
+    years, names = _years(ages), np.asarray(groups, dtype=str)
+    if not len(years) == len(names) == len(weights):
+        raise UsageError(f"{len(years)} ages, {len(names)} groups and {len(weights)} weights")
+    wanted = _share_of_ages(years, weights, years.max(), sigma_years)
+    within = np.zeros(len(years))
+    for name in np.unique(names):
+        own = names == name
+        have = _share_of_ages(years[own], np.ones(own.sum()), years.max(), sigma_years)
+        within[own] = (wanted / have)[years[own]]
+        within[own] *= own.sum() / within[own].sum()
+    return _mean_one(np.minimum(within, at_most * np.median(within)))
+
+
 AGE_WEIGHTS: Final[dict[str, Callable[[ArrayLike], Floats]]] = {
     "uniform": uniform_weights,
     "class-balanced": class_balanced_weights,
@@ -74,6 +112,13 @@ def _years(ages: ArrayLike) -> NDArray[np.int64]:
     if not np.isfinite(known).all() or (known < 0).any():
         raise UsageError("ages to weigh by must all be known and 0 or above")
     return np.floor(known).astype(np.int64)
+
+
+def _share_of_ages(years: NDArray[np.int64], weights: Floats, last: int, sigma: float) -> Floats:
+    counts = np.bincount(years, weights, minlength=last + 1)
+    smooth = np.asarray(gaussian_filter1d(counts, sigma, mode="nearest"))
+    # Ages that a group does not have are drawn from nobody; this keeps their quotient finite.
+    return smooth / smooth.sum() + 1e-4 / len(smooth)
 
 
 def _mean_one(weights: Floats) -> Floats:

@@ -15,6 +15,7 @@ BINS: Final[dict[str, tuple[str, tuple[float, ...]]]] = {
     "age_five_years": ("age_years", tuple(range(0, 95, 5))),
     "inter_eye_px": ("inter_eye_px", (0, 16, 32, 64, 128)),
     "yaw_proxy": ("yaw_proxy", (0, 0.1, 0.2, 0.4)),
+    "yaw_degrees": ("yaw_degrees", (0, 10, 20, 30, 45)),
     "sharpness": ("sharpness", (0, 0.1, 0.3, 0.6, 1.0)),
 }
 """Column, and the first value of each bin; the last is open. A head turned either way counts alike,

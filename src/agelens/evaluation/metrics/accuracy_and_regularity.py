@@ -35,7 +35,9 @@ AAR: Final = Sums(absolute_errors, _score, _groups)
 def aar(estimate_years: ArrayLike, age_years: ArrayLike) -> float:
     """``max(0, 7 - MAE) + max(0, 3 - s)``: 10 points at best, 0 at worst; NaN for no sample.
 
-    Greco, "Guess the Age 2021" (CAIP 2021). s is the root of the mean squared difference
+    After Greco, "Guess the Age 2021" (CAIP 2021), whose index of the two this is; the constants
+    and the eight decades are as they are commonly given, and were not checked against the paper.
+    s is the root of the mean squared difference
     between the MAE of each of the eight `GROUPS` and the overall MAE; groups that do not
     occur are left out. Ages with fractions count with the nearest whole year.
 

@@ -1,10 +1,11 @@
-"""Damages to a photo, each in five severities.
+"""Damages to a photo, each in five severities, and other frames of its chip.
 
 Names and strengths of noise, JPEG, brightness and contrast are those of ImageNet-C
 (Hendrycks and Dietterich, ICLR 2019). Blur is a Gaussian of its strengths, and lengths are
 measured on the face, not on the photo: a face of 224 pixels is blurred as ImageNet-C blurs
-its pictures, a smaller one less. Resolution, occlusion and rotation have no counterpart
-there; their strengths are ours.
+its pictures, a smaller one less. Noise and JPEG blocks are of single pixels, so they spoil a small
+face more than a large one. Resolution, occlusion, rotation and margin have no counterpart there;
+their strengths are ours.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ from typing import Final, TypeAlias
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from agelens.errors import UnknownNameError, UsageError
-from agelens.records import RGB, Face, Floats
+from agelens.records import RGB, Face
 
 SEVERITIES: Final = (1, 2, 3, 4, 5)
 _REFERENCE_PX: Final = 224
 
+Values: TypeAlias = NDArray[np.float32]
 Damage: TypeAlias = Callable[[RGB, Face, float, np.random.Generator], RGB]
 
 
@@ -40,8 +43,7 @@ def corrupt(rgb: RGB, face: Face, name: str, severity: int, *, seed: int = 0) ->
     """
     if name not in CORRUPTIONS:
         raise UnknownNameError("corruption", name, CORRUPTIONS)
-    if severity not in SEVERITIES:
-        raise UsageError(f"severities are 1 to 5, got {severity}")
+    _check(severity)
     damage, strengths = CORRUPTIONS[name]
     return damage(rgb, face, strengths[severity - 1], np.random.default_rng(seed))
 
@@ -58,7 +60,7 @@ def _blur(rgb: RGB, face: Face, sigma: float, _: np.random.Generator) -> RGB:
 
 
 def _noise(rgb: RGB, _: Face, deviation: float, rng: np.random.Generator) -> RGB:
-    return _bytes(rgb / 255 + rng.normal(0, deviation, rgb.shape))
+    return _bytes(_unit(rgb) + deviation * rng.standard_normal(rgb.shape, dtype=np.float32))
 
 
 def _jpeg(rgb: RGB, _: Face, quality: float, __: np.random.Generator, /) -> RGB:
@@ -69,14 +71,14 @@ def _jpeg(rgb: RGB, _: Face, quality: float, __: np.random.Generator, /) -> RGB:
 
 
 def _brightness(rgb: RGB, _: Face, lift: float, __: np.random.Generator) -> RGB:
-    hsv = cv2.cvtColor((rgb / 255).astype(np.float32), cv2.COLOR_RGB2HSV)
+    hsv = cv2.cvtColor(_unit(rgb), cv2.COLOR_RGB2HSV)
     hsv[..., 2] = np.clip(hsv[..., 2] + lift, 0, 1)
-    return _bytes(np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), dtype=np.float64))
+    return _bytes(np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), dtype=np.float32))
 
 
 def _contrast(rgb: RGB, face: Face, share: float, _: np.random.Generator) -> RGB:
-    mean = _inside(rgb, face).mean(axis=(0, 1)) / 255
-    return _bytes((rgb / 255 - mean) * share + mean)
+    mean = (_inside(rgb, face).mean(axis=(0, 1)) / 255).astype(np.float32)
+    return _bytes((_unit(rgb) - mean) * np.float32(share) + mean)
 
 
 def _resolution(rgb: RGB, face: Face, side_px: float, _: np.random.Generator) -> RGB:
@@ -117,7 +119,12 @@ def _inside(rgb: RGB, face: Face) -> RGB:
     return part if part.size else rgb
 
 
-def _bytes(values: Floats) -> RGB:
+def _unit(rgb: RGB) -> Values:
+    """From 0 to 1; in float32, since photos may have many millions of pixels."""
+    return rgb.astype(np.float32) / np.float32(255)
+
+
+def _bytes(values: Values) -> RGB:
     return np.asarray(np.clip(np.rint(values * 255), 0, 255), dtype=np.uint8)
 
 
@@ -131,5 +138,27 @@ CORRUPTIONS: Final[dict[str, tuple[Damage, tuple[float, ...]]]] = {
     "occlusion": (_occlusion, (0.05, 0.1, 0.2, 0.3, 0.4)),  # share of the face's box
     "rotation": (_rotation, (5, 10, 20, 30, 45)),  # degrees
 }
-"""Name: the damage and its five strengths. The crop's margin is a severity of its own, see
-`agelens.evaluation.sensitivity.stress`, since it is not the photo that changes."""
+"""Name: the damage and its five strengths."""
+
+MARGIN: Final = "margin"
+MARGIN_STRENGTHS: Final = (0.05, 0.1, 0.15, 0.2, 0.3)
+"""How much wider, or narrower, the frame of the chip is than what the model expects."""
+
+
+def changed_margin(margin: float, severity: int, *, seed: int = 0) -> float:
+    """`margin` of a chip whose frame is wider or narrower by the strength of `severity`.
+
+    A frame of margin 0, at severity 4, becomes one of margin 0.2 or of -0.2.
+
+    Raises:
+        UsageError: another severity.
+    """
+    _check(severity)
+    strength = MARGIN_STRENGTHS[severity - 1]
+    wider = np.random.default_rng(seed).random() < 0.5
+    return (1 + margin) * (1 + strength if wider else 1 - strength) - 1
+
+
+def _check(severity: int) -> None:
+    if severity not in SEVERITIES:
+        raise UsageError(f"severities are 1 to 5, got {severity}")

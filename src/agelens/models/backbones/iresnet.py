@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from agelens.models.backbones.base import Backbone
+
+Numbers4: TypeAlias = tuple[int, int, int, int]
 
 WIDTHS = (64, 128, 256, 512)
 EMBEDDING = 512
@@ -43,19 +45,21 @@ class PreNormBlock(nn.Module):
 class EmbeddingNetwork(nn.Module):
     """The layers, under the names that insightface's public weights have."""
 
-    def __init__(self, blocks: tuple[int, int, int, int], side: int, dropout: float) -> None:
+    def __init__(
+        self, blocks: Numbers4, side: int, dropout: float, widths: Numbers4, embedding: int
+    ) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, WIDTHS[0], 3, 1, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(WIDTHS[0])
-        self.prelu = nn.PReLU(WIDTHS[0])
-        self.layer1 = _layer(WIDTHS[0], WIDTHS[0], blocks[0])
-        self.layer2 = _layer(WIDTHS[0], WIDTHS[1], blocks[1])
-        self.layer3 = _layer(WIDTHS[1], WIDTHS[2], blocks[2])
-        self.layer4 = _layer(WIDTHS[2], WIDTHS[3], blocks[3])
-        self.bn2 = nn.BatchNorm2d(WIDTHS[3])
+        self.conv1 = nn.Conv2d(3, widths[0], 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(widths[0])
+        self.prelu = nn.PReLU(widths[0])
+        self.layer1 = _layer(widths[0], widths[0], blocks[0])
+        self.layer2 = _layer(widths[0], widths[1], blocks[1])
+        self.layer3 = _layer(widths[1], widths[2], blocks[2])
+        self.layer4 = _layer(widths[2], widths[3], blocks[3])
+        self.bn2 = nn.BatchNorm2d(widths[3])
         self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(WIDTHS[3] * side * side, EMBEDDING)
-        self.features = nn.BatchNorm1d(EMBEDDING)
+        self.fc = nn.Linear(widths[3] * side * side, embedding)
+        self.features = nn.BatchNorm1d(embedding)
         # Its scale would only undo the next layer's: margins and heads find it fixed at one.
         self.features.weight.requires_grad_(False)
         for module in self.modules():
@@ -63,7 +67,7 @@ class EmbeddingNetwork(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """The embedding [B, 512], and the maps of the second layer [B, 128, H / 4, W / 4]."""
+        """The embedding [B, E], and the maps of the second layer [B, widths[1], H / 4, W / 4]."""
         early = self.layer2(self.layer1(self.prelu(self.bn1(self.conv1(images)))))
         maps = self.bn2(self.layer4(self.layer3(early)))
         return self.features(self.fc(self.dropout(torch.flatten(maps, 1)))), early
@@ -76,7 +80,7 @@ def _layer(inputs: int, width: int, blocks: int) -> nn.Sequential:
 
 
 class IResNet(Backbone):
-    """Improved residual network (Duta et al., ICPR 2020), as in ArcFace (Deng et al., CVPR 2019).
+    """The residual network with improved blocks of ArcFace (Deng et al., CVPR 2019).
 
     A 3x3 stem without pooling, four layers of pre-normalised blocks, and a fully connected
     embedding of 512 numbers with batch norm, whose scale stays one. Parameter names are those of
@@ -85,11 +89,11 @@ class IResNet(Backbone):
     Args:
         size: side of the chips in pixels. The embedding's weights fit one size: public ones 112.
         dropout: before the embedding.
+        widths: channels of the four layers.
+        embedding: numbers of the embedding.
     """
 
-    blocks: ClassVar[tuple[int, int, int, int]]
-    features = EMBEDDING
-    early_features = WIDTHS[1]
+    blocks: ClassVar[Numbers4]
     mean = (0.5, 0.5, 0.5)
     std = (0.5, 0.5, 0.5)
     stages = (
@@ -101,11 +105,19 @@ class IResNet(Backbone):
         ("net.bn2.", "net.fc.", "net.features."),
     )
 
-    def __init__(self, size: int = 112, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        size: int = 112,
+        dropout: float = 0.0,
+        *,
+        widths: Numbers4 = WIDTHS,
+        embedding: int = EMBEDDING,
+    ) -> None:
         super().__init__()
         self.size = self.checked(size)
+        self.features, self.early_features = embedding, widths[1]
         side = -(-size // 16)  # four strides of two, each rounding up
-        self.net = EmbeddingNetwork(self.blocks, side, dropout)
+        self.net = EmbeddingNetwork(self.blocks, side, dropout, widths, embedding)
 
     def with_early(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The embedding [B, 512], and pooled features of the second layer [B, 128]."""

@@ -15,7 +15,10 @@ _FUSED: Final = 10
 
 
 class SSRNetBackbone(Backbone):
-    """Yang et al., SSR-Net: A Compact Soft Stagewise Regression Network, IJCAI 2018.
+    """The streams and stages of SSR-Net.
+
+    Yang et al., SSR-Net: A Compact Soft Stagewise Regression Network for Age Estimation, IJCAI
+    2018.
 
     Two streams of four unpadded 3x3 convolutions see the same chip: one of 32 maps with batch
     norm, ReLU and average pooling, one of 16 with batch norm, tanh and maximum pooling. Three

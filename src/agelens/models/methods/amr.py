@@ -45,7 +45,9 @@ class AdaptiveMeanResidue(AgeClassification):
     """
 
     name: ClassVar[str] = "amr"
-    paper: ClassVar[str] = "Zhao et al.: Adaptive Mean-Residue Loss, ICME 2022"
+    paper: ClassVar[str] = (
+        "Zhao et al., Adaptive Mean-Residue Loss for Robust Facial Age Estimation, ICME 2022"
+    )
     departures: ClassVar[tuple[str, ...]] = (
         "the authors' code takes every class less likely than the true one for the residue and "
         "adds 1e-3 to each, against their paper; residue_rule=below-true with eps=1e-3 does so",

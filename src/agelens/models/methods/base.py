@@ -91,6 +91,12 @@ class LearningHead(nn.Module):
     saved, resumed and exported with the weights.
     """
 
+    def forget_faces(self) -> None:
+        """Let go of what is kept of single training faces, which no answer needs.
+
+        What is left is what is handed on; checkpoints keep all, for learning goes on by it.
+        """
+
     def after_step(self, outputs: Any, targets: AgeTargets) -> None:
         """A training batch has been seen; `outputs` are those from before the update.
 

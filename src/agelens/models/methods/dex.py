@@ -24,7 +24,10 @@ class DEX(AgeClassification):
     """
 
     name: ClassVar[str] = "dex"
-    paper: ClassVar[str] = "Rothe, Timofte, Van Gool: DEX, ICCV workshops 2015 and IJCV 2018"
+    paper: ClassVar[str] = (
+        "Rothe, Timofte and Van Gool, DEX: Deep EXpectation of apparent age from a single image, "
+        "ICCV Workshops 2015; IJCV 2018"
+    )
 
     def loss(self, outputs: Tensor, targets: AgeTargets) -> Tensor:
         """Cross entropy of logits [B, K] with the class of each age; log K when untrained."""

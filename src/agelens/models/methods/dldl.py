@@ -32,7 +32,9 @@ class DLDL(AgeClassification):
     """
 
     name: ClassVar[str] = "dldl"
-    paper: ClassVar[str] = "Gao, Xing, Xie, Wu, Geng: DLDL, IEEE TIP 2017"
+    paper: ClassVar[str] = (
+        "Gao et al., Deep Label Distribution Learning with Label Ambiguity, IEEE TIP 26, 2017"
+    )
 
     def __init__(
         self,

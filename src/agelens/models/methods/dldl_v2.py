@@ -37,7 +37,9 @@ class DLDLv2(DLDL):
     """
 
     name: ClassVar[str] = "dldl-v2"
-    paper: ClassVar[str] = "Gao, Zhou, Wu, Geng: DLDL-v2, IJCAI 2018"
+    paper: ClassVar[str] = (
+        "Gao et al., Age Estimation Using Expectation of Label Distribution Learning, IJCAI 2018"
+    )
 
     def __init__(
         self,

@@ -89,6 +89,11 @@ class ForestHead(LearningHead):
         if int(self.batches_kept) >= self.leaf_every:
             self._learn_leaves()
 
+    def forget_faces(self) -> None:
+        """No batches to learn the leaves from: they stay as they are."""
+        self._kept.clear()
+        self.batches_kept.zero_()
+
     def _learn_leaves(self) -> None:
         rows = torch.cat([each.to(self.leaf_mean.device) for each in self._kept]).double()
         units, age_years = rows[:, :-1], rows[:, -1]

@@ -30,7 +30,9 @@ class MeanVariance(AgeClassification):
     """
 
     name: ClassVar[str] = "mean-variance"
-    paper: ClassVar[str] = "Pan, Han, Shan, Chen: Mean-Variance Loss, CVPR 2018"
+    paper: ClassVar[str] = (
+        "Pan et al., Mean-Variance Loss for Deep Age Estimation from a Face, CVPR 2018"
+    )
 
     def __init__(
         self,

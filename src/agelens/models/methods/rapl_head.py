@@ -103,6 +103,12 @@ class RAPLHead(LearningHead):
         self.candidates.zero_()
         self.candidate_errors.fill_(torch.inf)
 
+    def forget_faces(self) -> None:
+        """No references and no candidates: ages are told without either."""
+        for kept in (self.references, self.candidates, self.ready):
+            kept.zero_()
+        self.candidate_errors.fill_(torch.inf)
+
     def _chances(self, like: Tensor) -> Tensor:
         """Numbers of seed and step alone, so that a resumed run draws the same."""
         entropy = np.random.SeedSequence([self.seed, int(self.steps)])

@@ -84,7 +84,10 @@ class L1Regression(AgeRegression):
     """
 
     name: ClassVar[str] = "l1"
-    paper: ClassVar[str] = "baseline; Paplham, Franc, CVPR 2024"
+    paper: ClassVar[str] = (
+        "baseline; as in Paplham and Franc, A Call to Reflect on Evaluation Practices for Age "
+        "Estimation, CVPR 2024"
+    )
 
     def _error(self, estimates: Tensor, ages: Tensor) -> Tensor:
         return functional.l1_loss(estimates, ages)
@@ -94,7 +97,10 @@ class L2Regression(AgeRegression):
     """Mean squared error, which the mean minimises. See `AgeRegression` for the arguments."""
 
     name: ClassVar[str] = "l2"
-    paper: ClassVar[str] = "baseline; Kuprashevich, Tolstykh: MiVOLO, 2023"
+    paper: ClassVar[str] = (
+        "baseline; weighted, the loss of Kuprashevich and Tolstykh, MiVOLO: Multi-input "
+        "Transformer for Age and Gender Estimation, 2023"
+    )
 
     def _error(self, estimates: Tensor, ages: Tensor) -> Tensor:
         return functional.mse_loss(estimates, ages)
@@ -115,7 +121,9 @@ class HuberRegression(AgeRegression):
     """
 
     name: ClassVar[str] = "huber"
-    paper: ClassVar[str] = "baseline; Huber, Ann. Math. Statist. 1964"
+    paper: ClassVar[str] = (
+        "baseline; Huber, Robust Estimation of a Location Parameter, Ann. Math. Statist. 35, 1964"
+    )
 
     def __init__(
         self,
@@ -153,7 +161,10 @@ class GaussianRegression(AgeMethod):
     """
 
     name: ClassVar[str] = "gaussian"
-    paper: ClassVar[str] = "baseline; Nix, Weigend: Estimating the mean and variance, ICNN 1994"
+    paper: ClassVar[str] = (
+        "baseline; Nix and Weigend, Estimating the Mean and Variance of the Target Probability "
+        "Distribution, ICNN 1994"
+    )
 
     def __init__(
         self,

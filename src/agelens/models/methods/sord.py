@@ -32,7 +32,7 @@ class SORD(AgeClassification):
     """
 
     name: ClassVar[str] = "sord"
-    paper: ClassVar[str] = "Diaz, Marathe: Soft Labels for Ordinal Regression, CVPR 2019"
+    paper: ClassVar[str] = "Diaz and Marathe, Soft Labels for Ordinal Regression, CVPR 2019"
 
     def __init__(
         self,

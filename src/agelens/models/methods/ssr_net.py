@@ -36,7 +36,10 @@ class SSRNet(AgeMethod):
     """
 
     name: ClassVar[str] = "ssr-net"
-    paper: ClassVar[str] = "Yang et al., SSR-Net: A Compact Soft Stagewise Regression, IJCAI 2018"
+    paper: ClassVar[str] = (
+        "Yang et al., SSR-Net: A Compact Soft Stagewise Regression Network for Age Estimation, "
+        "IJCAI 2018"
+    )
     departures: ClassVar[tuple[str, ...]] = (
         "the authors' code makes a stage's bins of two ReLU layers with as many units as bins, "
         "multiplied, which often start dead; here they are made of the stage's features",

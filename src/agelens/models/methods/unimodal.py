@@ -37,7 +37,10 @@ class UnimodalConcentrated(AgeClassification):
     """
 
     name: ClassVar[str] = "unimodal-concentrated"
-    paper: ClassVar[str] = "Li et al.: Unimodal-Concentrated Loss, CVPR 2022"
+    paper: ClassVar[str] = (
+        "Li et al., Unimodal-Concentrated Loss: Fully Adaptive Label Distribution Learning for "
+        "Ordinal Regression, CVPR 2022"
+    )
 
     def __init__(
         self,

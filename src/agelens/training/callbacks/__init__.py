@@ -1,8 +1,26 @@
-"""What happens beside the steps of training: averages, freezing, guards, curves."""
+"""What happens beside the steps of training: averages, freezing, guards, curves.
+
+`CALLBACKS` names those that a configuration may add; guards and curves come with every run.
+"""
+
+from typing import Final
 
 from agelens.training.callbacks.freezing import FrozenBatchNorm, StageFreezing
 from agelens.training.callbacks.learning_curves import LearningCurves
 from agelens.training.callbacks.nan_guard import NaNGuard
 from agelens.training.callbacks.weight_ema import WeightEMA
 
-__all__ = ["FrozenBatchNorm", "LearningCurves", "NaNGuard", "StageFreezing", "WeightEMA"]
+__all__ = [
+    "CALLBACKS",
+    "FrozenBatchNorm",
+    "LearningCurves",
+    "NaNGuard",
+    "StageFreezing",
+    "WeightEMA",
+]
+
+CALLBACKS: Final[dict[str, str]] = {
+    "FrozenBatchNorm": "agelens.training.callbacks.freezing:FrozenBatchNorm",
+    "StageFreezing": "agelens.training.callbacks.freezing:StageFreezing",
+    "WeightEMA": "agelens.training.callbacks.weight_ema:WeightEMA",
+}

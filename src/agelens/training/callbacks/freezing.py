@@ -84,7 +84,7 @@ class StageFreezing(pl.Callback):
         """Prefixes of the stages that are frozen in `epoch`."""
         chosen = self._chosen(backbone)
         freed = sum(epoch >= limit for limit in self.unfreeze_at)
-        return _joined(chosen[: len(chosen) - freed])
+        return _joined(chosen[: max(0, len(chosen) - freed)])
 
     def _chosen(self, backbone: Backbone) -> list[tuple[str, ...]]:
         """Prefixes of each stage to freeze, from the input up."""

@@ -15,7 +15,7 @@ from agelens.errors import UsageError
 from agelens.evaluation.reports.canvas import save
 from agelens.training.callbacks.curve_figures import band_figure, run_figure
 from agelens.training.run_folder import RunFolder
-from agelens.training.whole_file import write_whole
+from agelens.whole_file import write_whole
 
 CURVES: Final = "curves.png"
 AGE_CURVES: Final = "curves-ages.png"

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from agelens.data.training_input import ChipBatch
 from agelens.errors import TrainingError
-from agelens.training.whole_file import write_json
+from agelens.whole_file import write_json
 
 REPORT: Final = "nan-batch.json"
 _NAMED: Final = 5
@@ -39,7 +39,8 @@ class NaNGuard(pl.Callback):
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
-        self._rows: list[Tensor] = []  # of each batch since the last step
+        self._rows: list[Tensor] = []  # of each batch since the last step...
+        self._stepped = False  # ...which may have been one of several on its batch
 
     def on_train_batch_start(
         self,
@@ -49,6 +50,9 @@ class NaNGuard(pl.Callback):
         _batch_idx: int,
     ) -> None:
         """Remember what the batch is made of."""
+        if self._stepped:
+            self._rows.clear()
+            self._stepped = False
         self._rows.append(batch.rows)
 
     def on_before_backward(
@@ -67,8 +71,8 @@ class NaNGuard(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, _optimizer: Optimizer
     ) -> None:
         """Look at the gradients."""
+        self._stepped = True
         if getattr(trainer.precision_plugin, "scaler", None) is not None:
-            self._rows.clear()
             return
         gradients = {
             name: weight.grad
@@ -76,7 +80,6 @@ class NaNGuard(pl.Callback):
             if weight.grad is not None
         }
         if torch.isfinite(get_total_norm(gradients.values())):
-            self._rows.clear()
             return
         bad = [name for name, gradient in gradients.items() if not gradient.isfinite().all()]
         # Each may be finite and their squares' sum not.
@@ -99,7 +102,7 @@ class NaNGuard(pl.Callback):
         write_json(path, report)
         raise TrainingError(
             f"{what} is not finite at step {trainer.global_step} of epoch "
-            f"{trainer.current_epoch}. The weights were not touched, and the last checkpoint is "
+            f"{trainer.current_epoch}. The weights were not touched: checkpoints of before are "
             f"good. The {len(ids)} samples of the batch are named in {path}: look at their labels "
             "and chips, or take a lower learning rate, gradient clipping or 32-bit floats."
         )

@@ -1,4 +1,9 @@
-"""What is added to a method's loss, mostly against forgetting what a network knew."""
+"""What is added to a method's loss, mostly against forgetting what a network knew.
+
+`REGULARISERS` names them all, as configurations do.
+"""
+
+from typing import Final
 
 from agelens.training.regularisers.base import Regulariser
 from agelens.training.regularisers.distillation import Distillation
@@ -8,6 +13,7 @@ from agelens.training.regularisers.teachers import ModelTeacher, PackagedTeacher
 
 __all__ = [
     "L2SP",
+    "REGULARISERS",
     "Distillation",
     "FeatureDistance",
     "ModelTeacher",
@@ -15,3 +21,9 @@ __all__ = [
     "Regulariser",
     "Teacher",
 ]
+
+REGULARISERS: Final[dict[str, str]] = {
+    "L2SP": "agelens.training.regularisers.l2_sp:L2SP",
+    "Distillation": "agelens.training.regularisers.distillation:Distillation",
+    "FeatureDistance": "agelens.training.regularisers.feature_distance:FeatureDistance",
+}

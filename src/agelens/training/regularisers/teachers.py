@@ -99,9 +99,7 @@ class ModelTeacher(Teacher):
     @torch.no_grad()
     def features(self, images: Tensor, /) -> Tensor:
         """See `Teacher`."""
-        own = self._own_form(images)
-        features: Tensor = self.model.backbone(own)
-        return features
+        return self.model.features(self._own_form(images))
 
     def _own_form(self, images: Tensor) -> Tensor:
         self.model.to(images.device)

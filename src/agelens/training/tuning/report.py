@@ -18,7 +18,7 @@ from agelens.training.tuning.overfitting import ENOUGH_YEARS
 from agelens.training.tuning.rate_decay_grid import best_pair
 from agelens.training.tuning.rate_sweep import best_rate, end_losses
 from agelens.training.tuning.tuning_folder import TuningFolder
-from agelens.training.whole_file import write_whole
+from agelens.whole_file import write_whole
 
 _SHOWN: Final = ("samples", "mae", "bias", "cs5", "ca3")
 
@@ -50,7 +50,7 @@ def _sections(folder: TuningFolder) -> Iterator[Section]:
 
 def _untrained(folder: TuningFolder) -> Section:
     found = folder.read(folder.untrained)
-    how = "whose head starts from trained weights" if found["packaged_head"] else "untrained"
+    how = "whose head starts from trained weights" if found["trained_head"] else "untrained"
     return Section(
         "1. Loss of the untrained network",
         lines=[

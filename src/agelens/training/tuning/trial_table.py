@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from agelens.errors import TrainingError
-from agelens.training.whole_file import write_whole
+from agelens.whole_file import write_whole
 
 _DIGITS: Final = 1e-9
 

@@ -22,7 +22,7 @@ from agelens.training.tuning.search import best_values, search, trial_table
 from agelens.training.tuning.space import rate_and_decay
 from agelens.training.tuning.tuning_folder import TuningFolder
 from agelens.training.tuning.untrained import untrained_loss
-from agelens.training.whole_file import write_json, write_whole
+from agelens.whole_file import write_json, write_whole
 
 _ONE_DEVICE: Final = ("auto", "1", 1)
 

@@ -10,7 +10,7 @@ from typing import Any
 from agelens.errors import TrainingError, UsageError
 from agelens.training.data_identity import differences
 from agelens.training.run_folder import RunFolder
-from agelens.training.whole_file import write_json
+from agelens.whole_file import write_json
 
 
 @dataclass(frozen=True, slots=True)

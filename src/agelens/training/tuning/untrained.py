@@ -32,12 +32,12 @@ class UntrainedLoss:
     measured: float
     expected: float
     samples: int
-    packaged_head: bool
+    trained_head: bool
 
     @property
     def as_expected(self) -> bool:
         """Within a fifth; or below, where the head starts from trained weights."""
-        if self.packaged_head:
+        if self.trained_head:
             return self.measured < self.expected
         return abs(self.measured - self.expected) <= _TOLERANCE * abs(self.expected)
 
@@ -58,8 +58,8 @@ def untrained_loss(training: Training, *, batches: int = _BATCHES) -> UntrainedL
             measured += count * float(_loss(model, model(batch.images), batch))
             expected += count * float(_loss(model, _constant(model, count), batch))
             samples += count
-    packaged = training.built.backbone.packaged_head is not None
-    return UntrainedLoss(measured / samples, expected / samples, samples, packaged)
+    trained = training.run.backbone.head == "packaged"
+    return UntrainedLoss(measured / samples, expected / samples, samples, trained_head=trained)
 
 
 def _first(training: Training, batches: int) -> Iterator[ChipBatch]:

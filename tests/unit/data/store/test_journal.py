@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agelens.data.store.card import ShardEntry
-from agelens.data.store.journal import JOURNAL_NAME, StoreJournal, write_whole
+from agelens.data.store.journal import JOURNAL_NAME, StoreJournal
 from agelens.errors import OutputError, UsageError
 
 IDENTITY = {"size": 64, "margin": 0.0, "table_sha256": "abc"}
@@ -103,9 +103,9 @@ def test_a_folder_that_cannot_be_made(tmp_path):
         StoreJournal(tmp_path / "file" / "store", IDENTITY)
 
 
-def test_an_older_file_survives_a_failed_write(tmp_path, files_of_at_most):
-    path = tmp_path / "card"
-    write_whole(path, b"old")
-    with files_of_at_most(1000), pytest.raises(OutputError):
-        write_whole(path, b"new" * 1000)
-    assert path.read_bytes() == b"old"
+def test_what_a_killed_write_left_is_removed(tmp_path):
+    begin(tmp_path, 1)
+    (tmp_path / ".chips-00001.arrow.4711.partial").write_bytes(b"half")
+    with StoreJournal(tmp_path, IDENTITY) as journal:
+        assert list(journal.shards) == [0]
+    assert not list(tmp_path.glob(".*"))

@@ -12,6 +12,7 @@ from agelens.data.training_input.age_weights import (
     class_balanced_weights,
     lds_weights,
     uniform_weights,
+    weights_within,
 )
 from agelens.errors import UnknownNameError, UsageError
 
@@ -75,3 +76,42 @@ def test_wrong_calls():
         lds_weights([20], sigma_years=0)
     with pytest.raises(UnknownNameError, match="sqrt_inverse"):
         lds_weights([20], reweight="sqrt")
+
+
+def _mean_ages(ages, groups, weights):
+    return {g: np.average(ages[groups == g], weights=weights[groups == g]) for g in set(groups)}
+
+
+def test_within_groups_all_are_drawn_with_one_mix_of_ages():
+    chance = np.random.default_rng(0)
+    ages = np.concatenate([chance.uniform(0, 60, 4000), chance.triangular(0, 60, 60, 4000)])
+    groups = np.repeat(["flat", "old"], 4000)
+    flat = uniform_weights(ages)
+    before, after = (
+        _mean_ages(ages, groups, w) for w in (flat, weights_within(ages, groups, flat))
+    )
+    assert before["old"] - before["flat"] > 8
+    assert abs(after["old"] - after["flat"]) < 1.5
+
+
+@given(ages=ages_lists, words=st.data(), scheme=st.sampled_from(sorted(AGE_WEIGHTS)))
+def test_within_groups_weights_are_positive_with_mean_one_and_at_most_so_many_medians(
+    ages, words, scheme
+):
+    groups = words.draw(st.lists(st.sampled_from("abc"), min_size=len(ages), max_size=len(ages)))
+    weights = weights_within(ages, groups, AGE_WEIGHTS[scheme](ages), at_most=4)
+    assert (weights > 0).all()
+    assert np.isclose(weights.mean(), 1)
+    assert weights.max() <= 4 * np.median(weights) * (1 + 1e-9)
+
+
+def test_one_group_alone_keeps_its_mix():
+    ages = np.random.default_rng(0).uniform(0, 80, 3000)
+    weights = lds_weights(ages)
+    within = weights_within(ages, ["a"] * 3000, weights)
+    assert abs(np.average(ages, weights=within) - np.average(ages, weights=weights)) < 0.7
+
+
+def test_within_groups_wants_one_group_an_age():
+    with pytest.raises(UsageError, match="3 ages, 2 groups"):
+        weights_within([1, 2, 3], ["a", "b"], np.ones(3))

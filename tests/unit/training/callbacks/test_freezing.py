@@ -71,6 +71,13 @@ def test_all_are_let_go_at_one_epoch(toy, fit, state) -> None:
         assert _moves(states[STEPS:], f"backbone.{name}")
 
 
+def test_two_names_of_one_stage_are_one_stage(toy, fit, state) -> None:
+    module = toy()
+    freezing = StageFreezing(["stem.", "norm1.", "last.", "norm2."], unfreeze_at=1)
+    fit(module, freezing, epochs=2)
+    assert all(weight.requires_grad for weight in module.model.parameters())
+
+
 def test_a_run_resumed_after_the_letting_go_is_the_unbroken_one(toy, fit, state, tmp_path) -> None:
     def freezing():
         return StageFreezing(2, unfreeze_at=[1, 3])

@@ -46,7 +46,7 @@ def test_another_file_is_refused(tmp_path) -> None:
 def filled(tmp_path) -> TuningFolder:
     folder = TuningFolder(tmp_path / "tuning")
     folder.claim({"config": {"seed": 0}})
-    untrained = {"measured": 9.0, "expected": 4.6, "samples": 64, "packaged_head": False}
+    untrained = {"measured": 9.0, "expected": 4.6, "samples": 64, "trained_head": False}
     folder.untrained.write_text(json.dumps({**untrained, "as_expected": False}))
     steps = np.arange(1, 11)
     sweep = [

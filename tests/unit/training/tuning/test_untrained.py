@@ -55,4 +55,4 @@ def test_the_run_is_as_it_was(training) -> None:
 
 @pytest.mark.parametrize(("measured", "good"), [(3.0, True), (4.7, False)])
 def test_a_trained_head_has_to_be_better_than_a_constant(measured, good) -> None:
-    assert UntrainedLoss(measured, 4.6, 8, packaged_head=True).as_expected is good
+    assert UntrainedLoss(measured, 4.6, 8, trained_head=True).as_expected is good

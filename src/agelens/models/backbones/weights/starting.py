@@ -19,7 +19,8 @@ from agelens.models.backbones.weights.subnormals import flush_subnormals
 
 STARTS: Final = ("random", "packaged", "timm")
 """The words for starting weights; anything else is a file."""
-_LISTED: Final = 20
+_LISTED: Final = 8
+"""So many keys of each fate stand in an error."""
 
 
 def load_starting_weights(
@@ -85,14 +86,18 @@ def _permitted(line: KeyLine, backbone: Backbone, partial: bool) -> bool:
 
 
 def _refusal(report: KeyReport, refused: list[KeyLine]) -> str:
-    shown = [f"  {line}" for line in refused[:_LISTED]]
-    if len(refused) > _LISTED:
-        shown.append(f"  and {len(refused) - _LISTED} more")
+    shown = []
+    for fate in dict.fromkeys(line.fate for line in refused):  # some of each, or one hides others
+        lines = [line for line in refused if line.fate == fate]
+        shown += [f"  {line}" for line in lines[:_LISTED]]
+        if len(lines) > _LISTED:
+            shown.append(f"  and {len(lines) - _LISTED} more {fate}")
     return "\n".join(
         (
             f"these weights do not fit. {report.summary}",
             *shown,
-            "Give the backbone and the size that the weights are of; `partial` accepts weights "
-            "whose last stage is absent or different, and leaves out keys that are not expected.",
+            "Give the backbone and the size that the weights are of; `partial: true` accepts "
+            "weights whose last stage is absent or different, and leaves out keys that are not "
+            "expected.",
         )
     )

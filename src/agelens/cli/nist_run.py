@@ -1,0 +1,37 @@
+"""What `agelens nist` does: predictions in, the quantities of NIST's report out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from agelens.cli.read_tables import read_predictions_as_asked
+from agelens.evaluation.nist.errors import Resampling
+from agelens.evaluation.nist.quantities import nist_quantities
+from agelens.evaluation.nist.rates import YearRange
+from agelens.evaluation.reports.nist_page import LIMITS, nist_sentences
+from agelens.evaluation.reports.nist_report import PAGE_NAME, nist_document, write_nist
+from agelens.whole_folder import whole_folder
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure, write the folder, and print JSON or sentences."""
+    found = nist_quantities(
+        read_predictions_as_asked(options.predictions, options),
+        legal_years=options.legal,
+        challenges=options.challenge,
+        years=YearRange(*options.range),
+        mix_age_kinds=options.allow_mixed_age_kinds,
+        resampling=Resampling(options.draws, options.level, options.seed),
+    )
+    if options.output is not None:
+        with whole_folder(options.output, "page") as folder:
+            write_nist(found, folder)
+    if options.json:
+        print(json.dumps(nist_document(found), ensure_ascii=False, allow_nan=False))
+        return 0
+    for sentence in (*nist_sentences(found), LIMITS[0]):
+        print(sentence)
+    if options.output is not None:
+        print(f"wrote {options.output / PAGE_NAME}")
+    return 0

@@ -1,0 +1,110 @@
+"""Estimates of the same faces under several conditions, and their table on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from agelens.errors import TableError, UsageError
+from agelens.evaluation.sensitivity.conditions import CLEAN, Condition
+from agelens.records import Floats
+
+LABELS: Final = ("sample_id", "dataset", "subject", "age_years", "age_kind")
+_COLUMNS: Final = (*LABELS, "model", "corruption", "severity", "estimate_years", "status")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StressEstimates:
+    """What one model says of N faces under C conditions, the first of them `CLEAN`.
+
+    `labels` has the columns `LABELS` of a sample table; `estimates` [N, C] are years, NaN where
+    `statuses` [N, C] say why there is none.
+
+    Raises:
+        ValueError: other shapes, no clean condition first, or a sample twice.
+    """
+
+    model: str
+    labels: pd.DataFrame
+    conditions: tuple[Condition, ...]
+    estimates: Floats
+    statuses: NDArray[np.object_]
+
+    def __post_init__(self) -> None:
+        shape = (len(self.labels), len(self.conditions))
+        if self.estimates.shape != shape or self.statuses.shape != shape:
+            raise ValueError(f"estimates and statuses are {shape}, got {self.estimates.shape}")
+        if not self.conditions or self.conditions[0] != CLEAN:
+            raise ValueError("the first condition is the clean one")
+        if self.labels["sample_id"].duplicated().any():
+            raise ValueError("a sample stands there twice")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row for each face and condition, face by face."""
+        count = len(self.conditions)
+        frame = self.labels[list(LABELS)].iloc[np.repeat(np.arange(len(self)), count)]
+        return frame.assign(
+            model=self.model,
+            corruption=np.tile([one.corruption for one in self.conditions], len(self)),
+            severity=np.tile([one.severity for one in self.conditions], len(self)),
+            estimate_years=self.estimates.ravel(),
+            status=self.statuses.ravel(),
+        ).reset_index(drop=True)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Estimates that `to_frame` gave, from a Parquet file.
+
+        Raises:
+            TableError: the file is another one.
+        """
+        try:
+            frame = pd.read_parquet(path, columns=list(_COLUMNS))
+        except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
+            raise TableError(f"{path} holds no estimates of agelens stress: {error}") from error
+        first = frame["sample_id"] == frame["sample_id"].iloc[:1].squeeze()
+        found = tuple(
+            Condition(str(name), int(severity))
+            for name, severity in frame.loc[first, ["corruption", "severity"]].to_numpy()
+        )
+        if not found or len(frame) % len(found):
+            raise TableError(f"{path}: not every face has the same conditions")
+        shape = (len(frame) // len(found), len(found))
+        labels = frame.iloc[:: len(found)][list(LABELS)].reset_index(drop=True)
+        return cls(
+            str(frame["model"].iloc[0]),
+            labels.astype({"subject": "category", "dataset": "category"}),
+            found,
+            frame["estimate_years"].to_numpy(np.float64).reshape(shape),
+            frame["status"].to_numpy(dtype=object).reshape(shape),
+        )
+
+    def for_samples(self, sample_ids: pd.Series, conditions: Sequence[Condition]) -> Floats:
+        """Estimates [N, C] of those samples under those conditions; NaN of samples not here.
+
+        Raises:
+            UsageError: a condition is not here, or none of the samples is.
+        """
+        missing = [one for one in conditions if one not in self.conditions]
+        if missing:
+            names = ", ".join(dict.fromkeys(one.corruption for one in missing))
+            raise UsageError(f"the reference {self.model} was not measured under {names}")
+        places = pd.Index(self.labels["sample_id"]).get_indexer(sample_ids)
+        if (places < 0).all():
+            raise UsageError(
+                f"the reference {self.model} was measured on none of these samples; measure both "
+                "models with the same data, --limit and --seed"
+            )
+        columns = [self.conditions.index(one) for one in conditions]
+        found = np.full((len(places), len(columns)), np.nan)
+        found[places >= 0] = self.estimates[np.ix_(places[places >= 0], columns)]
+        return found

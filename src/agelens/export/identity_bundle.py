@@ -1,0 +1,159 @@
+"""From a run of `agelens identity train` to a folder with the identity branch and its card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+
+from agelens.data.training_input.chip_transform import ChipTransform
+from agelens.errors import ExportError, TrainingError
+from agelens.export.answering import AnsweringNetwork
+from agelens.export.bundle import put_in_place, trial_folder
+from agelens.export.formats import WEIGHTS_FILE
+from agelens.export.onnx_file import to_onnx
+from agelens.export.run_facts import UNKNOWN_TERMS, one_way
+from agelens.export.trained_input import TrainedInput
+from agelens.inference.cards import CARD_FILE
+from agelens.inference.runtimes import open_runtime
+from agelens.recognition.extractors.card import TASK
+from agelens.recognition.purification.branch import PurifiedBranch
+from agelens.recognition.training.branch_choice import BranchChoice
+from agelens.recognition.training.configuration import identity_parser
+from agelens.training.configuration import parse_run
+from agelens.training.run_folder import RunFolder
+
+PAPER: Final = (
+    "Xie, Pun and Lam, Implicit and Explicit Feature Purification for Age-Invariant Facial "
+    "Representation Learning, IEEE TIFS 17, 2022"
+)
+_LEAST_COSINE: Final = 0.9999
+
+
+def export_identity_run(folder: RunFolder) -> Path:
+    """Write the identity branch of a finished run as ONNX with its card into the run's folder.
+
+    The network takes normalised chips [N, 3, S, S] of the run's stores and answers with
+    embeddings [N, D] of any length. The run's data need not be there any more.
+
+    Raises:
+        TrainingError: the run is not finished, of the age stage, or damaged.
+        UsageError: stores whose chips were cut in different ways.
+        ExportError: the exported network does not answer as the trained one; nothing is left.
+        OutputError: it cannot be written.
+    """
+    if folder.state != "finished":
+        raise TrainingError(
+            f"{folder.path} holds no finished run of {folder.command} (it is {folder.state})"
+        )
+    summary, data = folder.read(folder.summary), folder.read(folder.data)
+    if summary.get("stage") != "identity":
+        raise TrainingError(f"{folder.path} is of the age stage: its branch embeds no identity")
+    branch = _branch(folder)
+    stated = data["input"]
+    transform = ChipTransform(
+        stated["size"],
+        enlarge=stated["resized"] / stated["size"],
+        mean=stated["mean"],
+        std=stated["std"],
+    )
+    settings = one_way([store["settings"] for store in data["folders"]], folder)
+    network = AnsweringNetwork(branch, TrainedInput(settings, transform))
+    content: bytes = to_onnx(network).SerializeToString()
+    card = _card(folder, data, summary, TrainedInput(settings, transform), branch.features)
+    card["weights"] = {
+        "path": WEIGHTS_FILE["onnx"],
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    cosine = _least_cosine(network, content, branch.features)
+    card["export"] = {"format": "onnx", "precision": "single", "least_cosine": cosine}
+    with trial_folder(folder.path) as trial:
+        (trial / WEIGHTS_FILE["onnx"]).write_bytes(content)
+        text = json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False)
+        (trial / CARD_FILE).write_text(f"{text}\n", encoding="utf-8")
+        put_in_place(trial, folder.path, WEIGHTS_FILE["onnx"])
+    return folder.path
+
+
+def _branch(folder: RunFolder) -> PurifiedBranch:
+    config = parse_run(identity_parser(), ["--config", str(folder.config)])
+    branch = BranchChoice(**config.branch.as_dict()).build_empty()
+    try:
+        branch.load_state_dict(load_safetensors(folder.weights.read_bytes()))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise TrainingError(
+            f"{folder.weights} does not hold this run's weights: {error}"
+        ) from error
+    return branch.eval()
+
+
+def _card(
+    folder: RunFolder,
+    data: dict[str, Any],
+    summary: dict[str, Any],
+    trained_input: TrainedInput,
+    features: int,
+) -> dict[str, Any]:
+    name = folder.path.resolve().name
+    environment = folder.read(folder.environment)
+    terms: dict[str, str] = {}
+    for store in data["folders"]:
+        terms |= store["settings"]["licences"]
+    datasets = data["datasets"]
+    licences = {dataset: terms.get(dataset, UNKNOWN_TERMS) for dataset in datasets}
+    return {
+        "name": name,
+        "version": "1",
+        "task": TASK,
+        "summary": f"identity branch on {environment['backbone']}, {summary['identities']} people "
+        f"of {', '.join(datasets)}",
+        "input": trained_input.to_json(),
+        "output": {"kind": TASK, "dimension": features},
+        "age_kind": " and ".join(data["age_kinds"]) or "none",
+        "method": "iefp",
+        "backbone": environment["backbone"],
+        "trained_on": [
+            {"dataset": dataset, "samples": samples, "licence": licences[dataset]}
+            for dataset, samples in datasets.items()
+        ],
+        "metrics": [],
+        "verification": None,
+        "licences": {
+            "code": "MIT (agelens)",
+            "weights": "for whoever trained them to say, within the terms of the data and of the "
+            "starting weights",
+            "data": "; ".join(f"{dataset}: {stated}" for dataset, stated in licences.items()),
+        },
+        "paper": PAPER,
+        "notes": [
+            "It tells people apart: see the README for what recognition must not be used for.",
+            "No test is part of a run: agelens identity test measures it.",
+        ],
+    }
+
+
+def _least_cosine(network: AnsweringNetwork, content: bytes, features: int) -> float:
+    """The least cosine of an exported embedding with the trained network's, on noise.
+
+    Raises:
+        ExportError: it is below what rounding explains.
+    """
+    chips = network.example()
+    with torch.no_grad():
+        trained = network(chips).numpy().astype(np.float64)
+    run = open_runtime(".onnx", content, name="the export", size=network.chip_size, width=features)
+    exported = np.asarray(run(chips.numpy()), dtype=np.float64)
+    norms = np.linalg.norm(trained, axis=1) * np.linalg.norm(exported, axis=1)
+    least = float(np.min((trained * exported).sum(1) / norms))
+    if not least >= _LEAST_COSINE:
+        raise ExportError(
+            f"the exported branch has cosine {least:.6f} with the trained one, below "
+            f"{_LEAST_COSINE}; nothing was written"
+        )
+    return round(least, 9)
