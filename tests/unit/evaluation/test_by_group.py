@@ -205,8 +205,8 @@ def test_bad_input_is_refused(table: PredictionsTable) -> None:
         evaluate_groups(table, ["gender"], ["gender_accuracy"], draws=0)
     with pytest.raises(UsageError, match="draws"):
         evaluate_groups(table, ["gender"], draws=-1)
-    mixed = crowd(age_kind=np.array(["real", "apparent"] * (COUNT // 2)))
-    with pytest.raises(UsageError, match="600 real, 600 apparent"):
+    mixed = crowd(age_kind=np.array(["real", "real", "apparent"] * (COUNT // 3)))
+    with pytest.raises(UsageError, match="800 real, 400 apparent"):
         evaluate_groups(mixed, ["gender"], draws=0)
     assert len(evaluate_groups(mixed, ["gender"], draws=0, mix_age_kinds=True).groups)
     twice = PredictionsTable.concat([crowd(model="a"), crowd(model="b")])

@@ -71,6 +71,31 @@ def test_bins_cover_the_old_as_well_as_the_young() -> None:
     assert covers(fresh, ten)[old].mean() > 0.87
 
 
+def test_bins_of_the_true_age_hold_those_who_do_not_look_it() -> None:
+    """The network takes everybody past 60 for 60: by the estimate alone it misses the oldest."""
+
+    def shy(seed: int) -> Labelled:
+        labelled = without_groups(crowd(seed, 6000))
+        estimates = np.minimum(labelled.estimate_years, 60)
+        return replace(
+            labelled,
+            estimate_years=estimates,
+            low_years=np.maximum(estimates - 4, 0),
+            high_years=estimates + 4,
+        )
+
+    fresh = shy(12)
+    by_estimate, by_age = (
+        calibrate_intervals(shy(11), bins=10, bins_of=what) for what in ("estimate", "age")
+    )
+    oldest = fresh.age_years > 75
+    assert covers(fresh, by_estimate)[oldest].mean() < 0.6
+    for first in range(0, 80, 10):
+        decade = (fresh.age_years >= first) & (fresh.age_years < first + 10)
+        assert 0.85 <= covers(fresh, by_age)[decade].mean() <= 1.0
+    assert 0.88 <= by_age.coverage <= 0.95
+
+
 def test_a_small_group_takes_everybodys_numbers() -> None:
     labelled = crowd(5)
     assert labelled.groups is not None

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from agelens.imaging.quality import QualityLimits, judge
+from agelens.imaging.quality import QualityLimits, judge, yaw_degrees
 from agelens.records import RGB, Face, Quality
 
 FRONTAL = np.array([[30.0, 50.0], [70.0, 50.0], [50.0, 70.0], [35.0, 100.0], [65.0, 100.0]])
@@ -112,3 +112,18 @@ def test_values_on_the_limits_pass() -> None:
 
 def test_without_limits_nothing_is_referred() -> None:
     assert QualityLimits().refer(Quality(0, 0, 0, 180, 9)) is None
+
+
+@pytest.mark.parametrize("degrees", [-45.0, -10.0, 0.0, 20.0, 60.0])
+def test_yaw_is_that_of_a_turned_head(degrees: float) -> None:
+    # Across, down, towards the camera; the nose tip stands 0.6 inter-eye distances before the eyes.
+    head = np.array([[-20, 0, 0], [20, 0, 0], [0, 25, 24], [-15, 45, 0], [15, 45, 0]], dtype=float)
+    angle = np.radians(degrees)
+    across = head @ np.array([np.cos(angle), 0, np.sin(angle)])
+    landmarks = np.stack([across + 50, head[:, 1] + 50], axis=1)
+    proxy = judge(face(landmarks), chip(100)).yaw_proxy
+    assert yaw_degrees(proxy) == pytest.approx(degrees, abs=1e-9)
+
+
+def test_yaw_of_several_with_one_unknown() -> None:
+    np.testing.assert_allclose(yaw_degrees([0.6, np.nan, 0.0]), [45, np.nan, 0])

@@ -51,6 +51,20 @@ def test_an_interval_always_holds_its_estimate() -> None:
     assert (high >= ESTIMATE).all()
 
 
+def test_bins_of_the_true_age_reach_from_the_first_age_that_is_inside_to_the_last() -> None:
+    by_age = calibration(corrections={"": (3.0, 15.0)}, column=None, bins_of="age")
+    low, high = by_age.apply(*(np.array(v, dtype=np.float64) for v in ([10, 25, 40],) * 3))
+    # 10: 7 to 13 in the first bin, 20 to 25 in the second. 25: none and 20 to 40. 40: 25 to 55.
+    assert low.tolist() == [7, 20, 25]
+    assert high.tolist() == [25, 40, 55]
+
+
+def test_where_no_age_is_inside_the_interval_is_the_estimate() -> None:
+    nobody = calibration("quantile", corrections={"": (-9.0, -9.0)}, column=None, bins_of="age")
+    low, high = nobody.apply(ESTIMATE, ESTIMATE - 1, ESTIMATE + 1)
+    assert low.tolist() == high.tolist() == ESTIMATE.tolist()
+
+
 def test_json_keeps_everything() -> None:
     document = json.loads(json.dumps(calibration().to_json()))
     assert IntervalCalibration.from_json(document) == calibration()

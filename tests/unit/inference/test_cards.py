@@ -13,7 +13,7 @@ import pytest
 
 from agelens.ages import AgeScale
 from agelens.errors import CardError, UnknownNameError
-from agelens.inference import cards
+from agelens.inference import weights_file
 from agelens.inference.answers import AnswerSpec
 from agelens.inference.cards import MODELS, Card, load_card, read_card
 
@@ -266,7 +266,7 @@ class TestWeights:
         self, tmp_path: Path, write_card: WriteCard, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         card = read_card(write_card(tmp_path))
-        monkeypatch.setattr(cards, "LARGEST_WEIGHTS", 1000)
+        monkeypatch.setattr(weights_file, "LARGEST_WEIGHTS", 1000)
         with pytest.raises(CardError, match=r"toy: .*agelens opens weights of at most 1,000"):
             card.read_weights()
 
