@@ -1,0 +1,1 @@
+"""Age-invariant face recognition: whose face it is, across decades."""

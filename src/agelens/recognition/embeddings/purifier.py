@@ -1,0 +1,144 @@
+"""A purifier: a small network behind an extractor, which takes age out of its embeddings.
+
+Trained by `agelens.recognition.light`, read and applied here without torch. Its folder holds
+`card.json`, which says whose embeddings it takes and how it was trained, and `purifier.onnx`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from agelens.errors import CardError, TableError
+from agelens.recognition.embeddings.model import EmbeddingModel
+from agelens.recognition.embeddings.table import EmbeddingTable
+from agelens.sessions import open_session
+
+CARD: Final = "card.json"
+NETWORK: Final = "purifier.onnx"
+FORMAT: Final = "agelens purifier 1"
+INPUT: Final = "embedding"
+OUTPUT: Final = "purified"
+_BLOCK: Final = 8192
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Purifier:
+    """A network from embeddings [N, D] to purified ones [N, D].
+
+    `base` made the embeddings that it was trained on; `document` is its whole card.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    base: EmbeddingModel
+    document: Mapping[str, Any] = field(repr=False)
+    session: ort.InferenceSession = field(repr=False)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Purifier:
+        """The purifier in `folder`.
+
+        Raises:
+            CardError: its card or network is absent or damaged, or the network is not the
+                card's.
+        """
+        folder = Path(folder)
+        document = _card(folder / CARD)
+        content = _network(folder / NETWORK, document["sha256"])
+        try:
+            base = EmbeddingModel.from_json(document["base"])
+        except TableError as error:
+            raise CardError(f"{folder / CARD}: {error}") from error
+        session = open_session(content, name=str(folder / NETWORK))
+        return cls(
+            str(document["name"]),
+            str(document["version"]),
+            str(document["sha256"]),
+            base,
+            document,
+            session,
+        )
+
+    def apply(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Purified float32 [N, D], rows of length 1, of vectors float32 [N, D] of length 1.
+
+        A row of NaN stays one.
+        """
+        width = self.base.dimension
+        purified = np.full((len(vectors), width), np.nan, dtype=np.float32)
+        there = np.flatnonzero(np.isfinite(vectors).all(axis=1))
+        for start in range(0, len(there), _BLOCK):
+            rows = there[start : start + _BLOCK]
+            purified[rows] = self.session.run([OUTPUT], {INPUT: vectors[rows]})[0]
+        return purified
+
+    def model_of(self, model: EmbeddingModel) -> EmbeddingModel:
+        """What makes the purified embeddings of `model`.
+
+        Raises:
+            TableError: `model` is another one than this was trained behind. Mirror images may be
+                ``concatenated``, of which each half is purified by itself.
+        """
+        taken = self.base
+        if (self.base.crops, model.crops) == ("single", "concatenated"):
+            taken = replace(taken, crops="concatenated", dimension=2 * taken.dimension)
+        if model != taken:
+            raise TableError(
+                f"{self.name} purifies embeddings of {self.base}, not of {model}: embed with the "
+                "one it was trained behind, or train another (agelens identity purify)"
+            )
+        return replace(model, name=self.name, version=self.version, sha256=self.sha256)
+
+    def purify(self, table: EmbeddingTable) -> EmbeddingTable:
+        """`table` with purified vectors; rows without any stay as they are.
+
+        Raises:
+            TableError: see `model_of`.
+        """
+        model = self.model_of(table.model)
+        halves = np.split(table.vectors, model.dimension // self.base.dimension, axis=1)
+        purified = np.hstack([self.apply(_unit(half)) for half in halves])
+        return EmbeddingTable(table.frame, _unit(purified), model)
+
+
+def _card(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CardError(
+            f"{path.parent} holds no {path.name}: it is no purifier, or its training was not "
+            "finished (agelens identity purify --resume)"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise CardError(f"{path} cannot be read: {error}") from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise CardError(f"{path} is no card of a purifier; its format must be {FORMAT!r}")
+    missing = [key for key in ("name", "version", "sha256", "base") if key not in document]
+    if missing:
+        raise CardError(f"{path} does not state {', '.join(missing)}")
+    return document
+
+
+def _network(path: Path, sha256: str) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CardError(f"{path} cannot be read: {error}") from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise CardError(f"{path} is not the network of its card: the SHA-256 differs")
+    return content
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(lengths > 0, lengths, 1), dtype=np.float32)

@@ -1,0 +1,106 @@
+"""Photos to embeddings: read, search for faces, cut, embed; in order, in flat memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from agelens.errors import PhotoError, PhotoStatus
+from agelens.imaging.detectors.base import Detector
+from agelens.imaging.photos import DEFAULT_MAX_PIXELS, PhotoSource, read_photo, source_name
+from agelens.inference.estimator import available_cores
+from agelens.inference.network import BATCH
+from agelens.inference.ordered import blocks, ordered_map
+from agelens.recognition.extractors.base import Extractor, Vectors
+from agelens.recognition.extractors.face_choice import FaceChoice
+from agelens.records import RGB, Face
+
+_WINDOW: Final = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceRequest:
+    """A photo, or why there is none, and which of its faces to embed."""
+
+    photo: PhotoSource | PhotoError
+    choose: FaceChoice
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PhotoFaces:
+    """What became of one photo.
+
+    `found` counts all faces in it; `faces` are those chosen, None where the one looked for is
+    not there, and `vectors` float32 [len(faces), D] their embeddings, NaN beside None.
+    """
+
+    source: str
+    status: PhotoStatus
+    message: str
+    found: int
+    faces: tuple[Face | None, ...]
+    vectors: Vectors
+
+
+class FaceEmbedder:
+    """Finds and embeds faces in photos; a photo that cannot be used is an answer, no error.
+
+    Args:
+        extractor: embeds the chips.
+        detector: finds the faces.
+        workers: threads that read, search and cut; all available cores by default.
+        max_pixels: larger photos are refused before they are decoded.
+    """
+
+    def __init__(
+        self,
+        extractor: Extractor,
+        detector: Detector,
+        *,
+        workers: int | None = None,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+    ) -> None:
+        self.extractor = extractor
+        self.detector = detector
+        self.workers = workers or available_cores()
+        self.max_pixels = max_pixels
+        self._aligner = extractor.aligner(detector)
+
+    def stream(self, requests: Iterable[FaceRequest]) -> Iterator[PhotoFaces]:
+        """One answer a request, in order; requests are drawn as answers are taken."""
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="agelens") as pool:
+            ready = ordered_map(pool, self._cut, requests, window=_WINDOW * self.workers)
+            for block in blocks(ready, weight=lambda one: max(1, len(one[1])), limit=BATCH):
+                yield from self._embedded(block)
+
+    def _cut(self, request: FaceRequest) -> tuple[PhotoFaces, list[RGB]]:
+        none = np.empty((0, self.extractor.model.dimension), dtype=np.float32)
+        try:
+            if isinstance(request.photo, PhotoError):
+                raise request.photo
+            photo = read_photo(request.photo, max_pixels=self.max_pixels)
+        except PhotoError as error:
+            name = error.source or source_name(request.photo)
+            return PhotoFaces(name, error.status, str(error), 0, (), none), []
+        found = self.detector.detect(photo.rgb)
+        faces = tuple(request.choose(found, (photo.rgb.shape[0], photo.rgb.shape[1])))
+        chips = [self._aligner.align(photo.rgb, face).rgb for face in faces if face is not None]
+        status: PhotoStatus = "ok" if found else "no_face"
+        why = "" if found else f"{photo.source}: no face found"
+        return PhotoFaces(photo.source, status, why, len(found), faces, none), chips
+
+    def _embedded(self, block: Sequence[tuple[PhotoFaces, list[RGB]]]) -> Iterator[PhotoFaces]:
+        chips = [chip for _, cut in block for chip in cut]
+        size = self.extractor.input.size
+        stacked = np.stack(chips) if chips else np.empty((0, size, size, 3), dtype=np.uint8)
+        vectors = iter(self.extractor.embed(stacked))
+        for photo, _ in block:
+            rows = np.full((len(photo.faces), self.extractor.model.dimension), np.nan, np.float32)
+            for row, face in enumerate(photo.faces):
+                if face is not None:
+                    rows[row] = next(vectors)
+            yield replace(photo, vectors=rows)

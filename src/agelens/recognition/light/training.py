@@ -1,0 +1,194 @@
+"""Training the identity branch against its purifier, one in turn with the other."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from agelens.errors import TrainingError
+from agelens.recognition.age_groups import age_groups
+from agelens.recognition.light.across_age import AcrossAge
+from agelens.recognition.light.branches import AgeBranch, IdentityBranch
+from agelens.recognition.light.chance import batches, generator, seed_torch
+from agelens.recognition.light.faces import IdentityFaces
+from agelens.recognition.light.purifiers import SeenBatch, purifier_class
+from agelens.recognition.light.settings import LightSettings
+from agelens.recognition.margins import ClassWeights, CosFace, MarginLoss
+
+State: TypeAlias = dict[str, Any]
+"""Tensors and plain types only, so that it is read without running what a pickle may hold."""
+
+_IDENTITY_BRANCH: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRow:
+    """Means over one epoch's batches, and `across_age` on validation people after it."""
+
+    epoch: int
+    margin_loss: float
+    penalty: float
+    adversary_loss: float
+    across_age: float
+
+
+class LightTraining:
+    """One run, an epoch at a time; it may be stopped between any two.
+
+    Chance is a function of seed and epoch, so a run that was restored ends as an unbroken one.
+
+    Args:
+        train: faces of the people to learn.
+        valid: of others.
+        age: the frozen age branch.
+        pairs: of `valid`, by which epochs are compared.
+        settings: all else but the weight.
+        weight: of the penalty beside the margin loss.
+    """
+
+    def __init__(
+        self,
+        train: IdentityFaces,
+        valid: IdentityFaces,
+        age: AgeBranch,
+        pairs: AcrossAge,
+        *,
+        settings: LightSettings,
+        weight: float,
+    ) -> None:
+        seed_torch(settings.seed, _IDENTITY_BRANCH)
+        self.settings, self.weight, self.pairs, self.age = settings, weight, pairs, age
+        features = train.vectors.shape[1]
+        self._vectors = torch.from_numpy(train.vectors)
+        self._people = torch.from_numpy(train.people)
+        self._groups = torch.from_numpy(age_groups(train.ages))
+        self._valid = torch.from_numpy(valid.vectors)
+        self.branch = IdentityBranch(features, settings.blocks)
+        self.loss = MarginLoss(
+            _centres(self._vectors, self._people), CosFace(settings.scale, settings.margin)
+        )
+        self.purifier = purifier_class(settings.purifier)(features, age.groups)
+        learners = (nn.ModuleList([self.branch, self.loss]), self.purifier)
+        self._optimizers = [_adamw(learner, settings) for learner in learners]
+        self.rows: list[EpochRow] = []
+        self.best_epoch = 0
+        self.raw_score = self.best_score = self._score()
+        self.best_weights = copy.deepcopy(self.branch.state_dict())
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all epochs are over."""
+        return len(self.rows) == self.settings.epochs
+
+    def epochs(self) -> Iterator[EpochRow]:
+        """Train what epochs are left, one for each row that is asked for."""
+        while not self.is_done:
+            self._epoch()
+            yield self.rows[-1]
+
+    def best_branch(self) -> IdentityBranch:
+        """The branch as it validated best."""
+        branch = copy.deepcopy(self.branch)
+        branch.load_state_dict(self.best_weights)
+        return branch.eval()
+
+    def state(self) -> State:
+        """All that `restore` needs."""
+        return {
+            "modules": [module.state_dict() for module in self._modules],
+            "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
+            "rows": [[getattr(row, name) for name in _FIELDS] for row in self.rows],
+            "best": [self.best_epoch, self.best_score, self.best_weights],
+        }
+
+    def restore(self, state: State) -> None:
+        """Go on where `state` was taken, of a run of the same faces and settings."""
+        for module, kept in zip(self._modules, state["modules"], strict=True):
+            module.load_state_dict(kept)
+        for optimizer, kept in zip(self._optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
+        self.rows = [EpochRow(*row) for row in state["rows"]]
+        self.best_epoch, self.best_score, self.best_weights = state["best"]
+
+    @property
+    def _modules(self) -> tuple[nn.Module, ...]:
+        return self.branch, self.loss, self.purifier
+
+    def _epoch(self) -> None:
+        epoch, seed = len(self.rows), self.settings.seed
+        self._fall_to(epoch)
+        for module in self._modules:
+            module.train()
+        order = batches(len(self._vectors), self.settings.batch, seed, _IDENTITY_BRANCH, epoch)
+        drawn = generator(seed, _IDENTITY_BRANCH, epoch)
+        sums = torch.stack([self._step(rows, drawn) for rows in order]).mean(0)
+        if not bool(torch.isfinite(sums).all()):
+            raise TrainingError(
+                f"the losses of epoch {epoch + 1} are no numbers; a smaller weight "
+                f"(now {self.weight:g}) or rate ({self.settings.rate:g}) may do"
+            )
+        score = self._score()
+        self.rows.append(EpochRow(epoch + 1, *sums.tolist(), score))
+        if score > self.best_score:
+            self.best_epoch, self.best_score = epoch + 1, score
+            self.best_weights = copy.deepcopy(self.branch.state_dict())
+
+    def _step(self, rows: Tensor, drawn: torch.Generator) -> Tensor:
+        """One batch; margin loss, penalty and adversary's loss [3]."""
+        vectors = self._vectors[rows]
+        with torch.no_grad():
+            age = self.age(vectors)
+        raw, purified = vectors * self.branch.scale, self.branch(vectors)
+        batch = SeenBatch(raw, purified, age, self._groups[rows])
+        of_branch, of_adversary = self._optimizers
+        adversary_loss = self.purifier.adversary_loss(batch.detached())
+        self._update(of_adversary, adversary_loss)
+        margin_loss = self.loss(purified, self._people[rows])
+        penalty = self.purifier.penalty(batch, drawn)
+        held = self.settings.hold * batch.removed.square().mean()
+        self._update(of_branch, margin_loss + self.weight * penalty + held)
+        return torch.stack([margin_loss.detach(), penalty.detach(), adversary_loss.detach()])
+
+    def _update(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+        if not loss.requires_grad:  # no adversary
+            return
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        nn.utils.clip_grad_norm_(parameters, self.settings.clip)
+        optimizer.step()
+
+    def _fall_to(self, epoch: int) -> None:
+        rate = self.settings.rate * (1 + math.cos(math.pi * epoch / self.settings.epochs)) / 2
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+
+    @torch.no_grad()
+    def _score(self) -> float:
+        self.branch.eval()
+        purified = nn.functional.normalize(self.branch(self._valid))
+        return self.pairs.true_match_rate(purified.numpy())
+
+
+_FIELDS: Final = ("epoch", "margin_loss", "penalty", "adversary_loss", "across_age")
+
+
+def _adamw(learner: nn.Module, settings: LightSettings) -> torch.optim.Optimizer:
+    parameters = list(learner.parameters()) or [torch.zeros(1, requires_grad=True)]
+    return torch.optim.AdamW(parameters, settings.rate, weight_decay=settings.decay)
+
+
+def _centres(vectors: Tensor, people: Tensor) -> ClassWeights:
+    """Centres of identities that start where each person's embeddings lie on average."""
+    classes = ClassWeights(int(people.max()) + 1, vectors.shape[1])
+    with torch.no_grad():
+        sums = torch.zeros_like(classes.weight).index_add_(0, people, vectors)
+        classes.weight.copy_(nn.functional.normalize(sums))
+    return classes

@@ -1,0 +1,1 @@
+"""What protocols found, as figures, tables and a page."""

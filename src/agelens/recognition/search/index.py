@@ -1,0 +1,204 @@
+"""The index of a folder: its faces' embeddings as files, read again only where a photo changed.
+
+    faces.parquet   a table of embeddings, one row a face, see `folder_photos.embed_faces`
+    index.json      format, folder, model and detector
+    faces.faiss     an inverted file, where there are 100,000 faces or more
+
+It holds what tells people apart: keep it as you would keep the photos.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from agelens.errors import TableError, UsageError
+from agelens.recognition.embeddings import EmbeddingTable, read_embeddings, write_embeddings
+from agelens.recognition.extractors.photo_faces import FaceEmbedder
+from agelens.recognition.search.faiss_lists import FaissSearch
+from agelens.recognition.search.folder_photos import PhotoFile, embed_faces, photo_files
+from agelens.recognition.search.nearest import EXACT_BELOW, ExactSearch, NearestFaces
+from agelens.version import __version__
+from agelens.whole_file import write_json
+
+FORMAT: Final = "agelens face index 1"
+TABLE: Final = "faces.parquet"
+FACTS: Final = "index.json"
+LISTS: Final = "faces.faiss"
+_AT_A_TIME: Final = 2_000  # photos between two writings, so that a stopped run is gone on with
+
+
+@dataclass(frozen=True, slots=True)
+class IndexChanges:
+    """Photos that were read, that are gone, and that stood in the index as they are."""
+
+    read: int
+    gone: int
+    kept: int
+
+
+class FaceIndex:
+    """The faces of a folder.
+
+    Args:
+        folder: whose photos it holds, at any depth.
+        embedder: finds and embeds the faces.
+        kept_in: where its files are or will be; None keeps nothing.
+
+    Raises:
+        UsageError: `kept_in` holds an index of another folder, or one that another model, another
+            version of it, or another detector made; or other files.
+        TableError: its files are damaged.
+    """
+
+    def __init__(self, folder: Path, embedder: FaceEmbedder, kept_in: Path | None = None) -> None:
+        self.folder = folder
+        self.embedder = embedder
+        self.kept_in = kept_in
+        self.table = embed_faces(embedder, ())
+        if kept_in is not None and kept_in.exists():
+            self._open(kept_in)
+
+    def refresh(self, on_progress: Callable[[int, int], None] | None = None) -> IndexChanges:
+        """Read the photos that are new or changed, and forget those that are gone.
+
+        A photo counts as unchanged where its size and its time of change are.
+
+        Raises:
+            UsageError: the folder is none, or holds no photos.
+            OutputError: the index cannot be written; what was there before is kept.
+        """
+        files = photo_files(self.folder)
+        known = _known(self.table.frame)
+        facts = {file.name: (file.size_bytes, file.modified_ns) for file in files}
+        current = np.array(
+            [facts.get(path) == known[path] for path in self.table.frame["path"]], dtype=bool
+        )
+        new = [file for file in files if known.get(file.name) != facts[file.name]]
+        changes = IndexChanges(len(new), len(known.keys() - facts.keys()), len(files) - len(new))
+        self.table = self.table.take(current)
+        self._read(new, on_progress)
+        if changes.read or changes.gone or not self._has(FACTS):
+            self._write()
+        return changes
+
+    def searcher(self) -> NearestFaces:
+        """What searches the rows of `faces`, which have an embedding.
+
+        Of `EXACT_BELOW` faces and more an inverted file is made and kept. Without a folder to
+        keep it in, comparing with all of them is the shorter way.
+        """
+        faces = self.faces
+        if self.kept_in is None or len(faces) < EXACT_BELOW:
+            return ExactSearch(faces.vectors)
+        path = self.kept_in / LISTS
+        if self._facts().get("lists_of") == self._table_hash() and path.is_file():
+            return FaissSearch.read(path)
+        lists = FaissSearch.build(faces.vectors)
+        lists.write(path)
+        self._write_facts(lists_of=self._table_hash())
+        return lists
+
+    @property
+    def faces(self) -> EmbeddingTable:
+        """The rows with an embedding."""
+        return self.table.with_embedding()
+
+    def _read(self, files: list[PhotoFile], on_progress: Callable[[int, int], None] | None) -> None:
+        for start in range(0, len(files), _AT_A_TIME):
+            part = embed_faces(self.embedder, files[start : start + _AT_A_TIME])
+            self.table = _joined(self.table, part)
+            done = min(start + _AT_A_TIME, len(files))
+            if on_progress:
+                on_progress(done, len(files))
+            if done < len(files):
+                self._write()
+
+    def _open(self, kept_in: Path) -> None:
+        if not kept_in.is_dir() or not self._has(FACTS):
+            if kept_in.is_dir() and not any(kept_in.iterdir()):
+                return
+            raise UsageError(f"{kept_in} is no index of agelens search; name a new folder")
+        made, now = self._facts(), self._made_by()
+        for name, what in (("model", "model"), ("detector", "detector"), ("folder", "folder")):
+            if made.get(name) != now[name]:
+                raise UsageError(
+                    f"{kept_in} was built with the {what} {_said(made.get(name))}, this search "
+                    f"has {_said(now[name])}: faces of two cannot be compared. Name another "
+                    "folder for the index, or delete this one to build it anew"
+                )
+        if not self._has(TABLE):  # stopped before the first faces were written
+            return
+        self.table = read_embeddings(kept_in / TABLE)
+        if self.table.model != self.embedder.extractor.model:
+            raise TableError(f"{kept_in}: {TABLE} is not of the model that {FACTS} states")
+
+    def _write(self) -> None:
+        if self.kept_in is None:
+            return
+        self.kept_in.mkdir(parents=True, exist_ok=True)
+        # Nobody who was taken out of the folder is to stay behind in the lists.
+        (self.kept_in / LISTS).unlink(missing_ok=True)
+        self._write_facts()
+        write_embeddings(self.table, self.kept_in / TABLE, overwrite=True)
+
+    def _made_by(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "folder": str(self.folder.resolve()),
+            "model": self.embedder.extractor.model.to_json(),
+            "detector": self.embedder.detector.name,
+            "agelens_version": __version__,
+        }
+
+    def _write_facts(self, **more: str) -> None:
+        assert self.kept_in is not None  # noqa: S101 - asked for by callers
+        write_json(self.kept_in / FACTS, self._made_by() | more)
+
+    def _facts(self) -> dict[str, Any]:
+        assert self.kept_in is not None  # noqa: S101 - asked for by callers
+        path = self.kept_in / FACTS
+        try:
+            facts = json.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise TableError(f"{path} cannot be read: {error}; delete the index") from error
+        if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+            raise UsageError(
+                f"{path} is no index that this agelens reads; delete it, or name another folder"
+            )
+        return facts
+
+    def _has(self, name: str) -> bool:
+        return self.kept_in is not None and (self.kept_in / name).is_file()
+
+    def _table_hash(self) -> str:
+        assert self.kept_in is not None  # noqa: S101 - asked for by callers
+        with (self.kept_in / TABLE).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _known(frame: pd.DataFrame) -> dict[str, tuple[int, int]]:
+    """Size and time of change of each photo in the table."""
+    columns = zip(frame["path"], frame["size_bytes"], frame["modified_ns"], strict=True)
+    return {str(path): (int(size), int(modified)) for path, size, modified in columns}
+
+
+def _joined(first: EmbeddingTable, second: EmbeddingTable) -> EmbeddingTable:
+    frames = [table.frame.astype({"status": "str"}) for table in (first, second) if len(table)]
+    if len(frames) < 2:
+        return second if len(second) else first
+    joined = pd.concat(frames, ignore_index=True)
+    return EmbeddingTable(joined, np.concatenate([first.vectors, second.vectors]), first.model)
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{value.get('name')} {value.get('version')} ({str(value.get('sha256'))[:12]})"
+    return repr(value)

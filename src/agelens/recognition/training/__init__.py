@@ -1,0 +1,1 @@
+"""Training the two branches of age-invariant recognition on chip stores with identities."""

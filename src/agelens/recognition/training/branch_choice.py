@@ -1,0 +1,125 @@
+"""A branch as a configuration names it, and the weights that it starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
+
+from torch import Tensor
+
+from agelens.errors import CardError, UnknownNameError, UsageError
+from agelens.models.backbones import build_backbone
+from agelens.models.backbones.weights import STARTS
+from agelens.models.backbones.weights.files import read_tensors
+from agelens.models.backbones.weights.matching import unwrapped
+from agelens.recognition.purification.branch import PurifiedBranch
+from agelens.recognition.purification.self_purification import Blocks
+
+Purification: TypeAlias = Literal["none", "one", "two"]
+
+_BLOCKS: Final[dict[str, Blocks]] = {"none": 0, "one": 1, "two": 2}
+_UNIT: Final = "purification."
+
+
+class BuiltBranch(NamedTuple):
+    """A branch, and in words what became of each key of the weights that it starts from."""
+
+    branch: PurifiedBranch
+    report: str
+
+
+class BranchChoice:
+    """A backbone with a self-purification unit, and the weights that both start from.
+
+    Args:
+        name: of the backbone.
+        weights: ``random``, ``packaged``, ``timm``, or a file: a backbone's, or a run's
+            `weights.safetensors`, which holds the unit as well.
+        size: side of the network's input in pixels; the backbone's own by default.
+        purification: blocks of the unit: ``none``, ``one``, ``two``.
+        options: further arguments of the backbone.
+
+    Raises:
+        UnknownNameError: another word for the unit.
+    """
+
+    def __init__(
+        self,
+        name: str = "iresnet50",
+        *,
+        weights: str = "random",
+        size: int | None = None,
+        purification: Purification = "one",
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        if purification not in _BLOCKS:
+            raise UnknownNameError("self-purification unit", purification, get_args(Purification))
+        self.name = name
+        self.weights = weights
+        self.size = size
+        self.purification = purification
+        self.options = dict(options or {})
+
+    def build(self) -> BuiltBranch:
+        """The branch to be trained; a unit that the weights lack starts at random.
+
+        Raises:
+            CardError: the weights are absent, unsafe to read, or do not fit.
+            AgelensError: what else `build_backbone` raises.
+        """
+        branch, report = self._built(self.weights)
+        tensors = self._unit_tensors()
+        if tensors:
+            self._fill(branch, tensors)
+        start = self.weights if tensors else "random numbers"
+        return BuiltBranch(branch, f"{report}\npurification ({self.purification}): {start}")
+
+    def build_empty(self) -> PurifiedBranch:
+        """The branch alone, for weights that come from a run."""
+        return self._built("random").branch
+
+    def build_trained(self) -> BuiltBranch:
+        """The branch to be used as it is; its weights must be all there.
+
+        Raises:
+            UsageError: no file is named.
+            CardError: as `build`; also where the file lacks the unit.
+        """
+        if self.weights in STARTS:
+            raise UsageError(
+                "the frozen age branch needs the weights of one that was trained: "
+                "age_branch.weights is a file, such as the weights.safetensors of a run with "
+                f"stage: age; got {self.weights!r}. Without any, club.bound_weight 0 trains the "
+                "identity branch alone"
+            )
+        built = self.build()
+        if built.branch.purification.blocks and not self._unit_tensors():
+            raise CardError(
+                f"{self.weights}: no weights of a self-purification unit ({_UNIT}...) in it; take "
+                "those of a run, or say age_branch.purification none"
+            )
+        return built
+
+    def _built(self, weights: str | Path) -> BuiltBranch:
+        built = build_backbone(self.name, weights=weights, size=self.size, **self.options)
+        branch = PurifiedBranch(built.backbone, _BLOCKS[self.purification])
+        return BuiltBranch(branch, str(built.report))
+
+    def _unit_tensors(self) -> dict[str, Tensor]:
+        if self.weights in STARTS:
+            return {}
+        return {
+            unwrapped(name).removeprefix(_UNIT): tensor
+            for name, tensor in read_tensors(Path(self.weights)).items()
+            if unwrapped(name).startswith(_UNIT)
+        }
+
+    def _fill(self, branch: PurifiedBranch, tensors: Mapping[str, Tensor]) -> None:
+        try:
+            branch.purification.load_state_dict(dict(tensors))
+        except RuntimeError as error:
+            raise CardError(
+                f"{self.weights}: its self-purification unit is not of {self.purification!r} "
+                f"blocks over {branch.features} features: {error}"
+            ) from error

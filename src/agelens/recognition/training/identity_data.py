@@ -1,0 +1,190 @@
+"""The data of a run: stores whose chips have identities, or ages, in batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final, Literal, TypeAlias
+
+import numpy as np
+import pytorch_lightning as pl
+from numpy.typing import NDArray
+
+from agelens.data.store import ChipStore
+from agelens.data.training_input import ChipDataset, preset_named
+from agelens.errors import UnknownNameError
+from agelens.imaging.templates import template_named
+from agelens.recognition.training.identities import (
+    LoneIdentities,
+    lone_rows,
+    refuse_lone,
+    refuse_none,
+    with_identities,
+)
+from agelens.tables import SampleTable
+from agelens.training.batch_loader import TrainingLoader
+from agelens.training.batch_order import TrainingOrder
+from agelens.training.labelled_stores import labels_of, open_store, rows_by_store
+from agelens.training.network_input import Numbers3
+from agelens.training.part_chips import PartChips
+
+Stage: TypeAlias = Literal["age", "identity"]
+STAGES: Final[dict[Stage, str]] = {"age": "age_years", "identity": "subject"}
+"""Each stage with the label that it learns from."""
+
+_LONE: Final = ("refuse", "drop", "keep")
+
+
+@dataclass(frozen=True, slots=True)
+class BranchInput:
+    """What a branch asks of its data: side in pixels, mean and deviation of pixels of 0 to 1."""
+
+    size: int
+    mean: Numbers3
+    std: Numbers3
+
+
+class IdentityData(pl.LightningDataModule):
+    """All chips of the stores, with their people or their ages.
+
+    The identity stage needs `subject`, the age stage `age_years`, whether real or model-made.
+    Rows without are left out and counted in `left_out`.
+
+    Args:
+        stores: a folder that `agelens data prepare` made, or several. People of two datasets
+            are two people, whatever they are called.
+        table: labels to use in place of the stores' own, such as ages that a model made;
+            samples that it lacks are left out.
+        lone_identities: what becomes of people with one picture: ``refuse`` them with an
+            error, ``drop`` and count them, or ``keep`` them.
+        aligned_by: the template by which owners aligned pictures that were prepared as they were
+            shipped, for the card: MS1MV3's are ``arcface-112``. Without it, the network that is
+            trained takes chips of such stores only, since nobody can cut photos alike.
+        preset: recipe of augmentation, of `PRESETS`; mean and deviation are the backbone's.
+        batch_size: samples a step, over all processes together.
+        workers: threads that make batches ahead; 0 makes each when it is needed.
+        flagged: also take samples whose label has an issue.
+        verify: read every shard of every store and check its hash before training.
+
+    Raises:
+        UnknownNameError: no such preset or template, or another word for `lone_identities`.
+    """
+
+    def __init__(
+        self,
+        stores: str | list[str],
+        *,
+        table: str | None = None,
+        lone_identities: LoneIdentities = "refuse",
+        aligned_by: str | None = None,
+        preset: str = "iefp",
+        batch_size: int = 512,
+        workers: int = 1,
+        flagged: bool = False,
+        verify: bool = True,
+    ) -> None:
+        super().__init__()
+        if lone_identities not in _LONE:
+            raise UnknownNameError("way with lone identities", lone_identities, _LONE)
+        self.folders = [stores] if isinstance(stores, str) else list(stores)
+        self.labels_file = table
+        self.lone_identities = lone_identities
+        self.aligned_by = template_named(aligned_by).name if aligned_by else None
+        self.preset = preset_named(preset)
+        self.batch_size = batch_size
+        self.workers = workers
+        self.flagged = flagged
+        self.verify = verify
+        self.seed = 0
+        self.left_out: dict[str, int] = {}
+
+    def open(self, stage: Stage, wanted: BranchInput, *, seed: int = 0) -> None:
+        """Open stores and labels: `stores`, `chips`, `people`, `transform`, `left_out`.
+
+        Raises:
+            UsageError: no sample has the stage's label, or people have one picture only.
+            DatasetError: a store is damaged, or has no chips.
+            TableError: the labels are of other samples, or nothing is left to learn from.
+        """
+        self.stage, self.seed, self.left_out = stage, seed, {}
+        preset = replace(self.preset, mean=wanted.mean, std=wanted.std)
+        self.transform = preset.for_evaluation(wanted.size)
+        self._augmented = preset.for_training(wanted.size)
+        self.stores = [open_store(folder, verify=self.verify) for folder in self.folders]
+        table = labels_of(self.stores, self.labels_file)
+        if stage == "age":
+            self.people: tuple[str, ...] = ()
+            self.chips = self._chips(table)
+            self._leave_out(self.chips.left_out)
+            return
+        table = with_identities(table)
+        known = table.frame["subject"].notna().to_numpy()
+        refuse_none(table, known)
+        table = self._kept(table, known, "no subject")
+        self.chips = self._chips(table)
+        self._leave_out(self.chips.left_out)
+        self._see_to_lone_people()
+
+    @property
+    def identities(self) -> int:
+        """How many people there are."""
+        return len(self.people)
+
+    def train_dataloader(self) -> TrainingLoader:
+        """Batches in an order of `seed` and epoch alone."""
+        trainer = self.trainer
+        place = (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
+        order = TrainingOrder(
+            len(self.chips),
+            self.batch_size,
+            seed=self.seed,
+            process=place[0],
+            processes=place[1],
+        )
+        return TrainingLoader(self.chips, order, workers=self.workers)
+
+    def _see_to_lone_people(self) -> None:
+        """Of those whose chips can be learned from: a person's others may have no chip."""
+        taken = self.chips.table
+        lone = lone_rows(taken)
+        if self.lone_identities == "refuse":
+            refuse_lone(taken, lone)
+        if self.lone_identities == "drop" and lone.any():
+            self.chips = self._chips(self._kept(taken, ~lone, "only picture of its identity"))
+
+    def _chips(self, table: SampleTable) -> PartChips:
+        label = STAGES[self.stage]
+        pieces = rows_by_store(table, self.stores)
+        datasets = [self._dataset(store, piece, label) for store, piece in pieces]
+        words = {}
+        if self.stage == "identity":
+            self.people = _people(datasets)
+            words[label] = self.people
+        return PartChips(datasets, [piece for _, piece in pieces], words)
+
+    def _dataset(self, store: ChipStore, table: SampleTable, label: str) -> ChipDataset:
+        return ChipDataset(
+            store,
+            table=table,
+            labels=(label,),
+            transform=self._augmented,
+            seed=self.seed,
+            flagged=self.flagged,
+        )
+
+    def _kept(self, table: SampleTable, kept: NDArray[np.bool_], why: str) -> SampleTable:
+        self._leave_out({why: int((~kept).sum())})
+        return table if kept.all() else SampleTable(table.frame[kept], table.extra)
+
+    def _leave_out(self, counts: dict[str, int]) -> None:
+        for why, count in counts.items():
+            if count:
+                self.left_out[why] = self.left_out.get(why, 0) + count
+
+
+def _people(datasets: list[ChipDataset]) -> tuple[str, ...]:
+    """Everyone with a chip to learn from, sorted: in a vocabulary there may be others."""
+    seen: set[str] = set()
+    for data in datasets:
+        codes = np.unique(data.labels["subject"].numpy())
+        seen.update(data.classes["subject"][code] for code in codes.tolist())
+    return tuple(sorted(seen))
