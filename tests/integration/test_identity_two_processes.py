@@ -1,0 +1,75 @@
+"""Two processes that share the centres of identities leave what one process can go on with."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+PEOPLE, SECONDS = 9, 900
+CENTRES = "model.margin.classes.weight"
+
+
+def _train(*words: str | Path) -> None:
+    """The command in processes of its own, none of which is left behind."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "agelens", "identity", "train", *map(str, words), "--quiet"],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(timeout=SECONDS)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 0, output
+
+
+def test_centres_in_shards_are_left_whole(
+    bright_store: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Nine people make shards of four and five; the run ends in two processes, then in one."""
+    store = bright_store(tmp_path / "people", samples=2 * PEOPLE)
+    document: dict[str, Any] = {
+        "branch": {
+            "name": "iresnet18",
+            "size": 32,
+            "options": {"widths": [4, 8, 8, 16], "embedding": 16},
+        },
+        "club": {"bound_weight": 0},
+        "classes": {"sharded": True},
+        "data": {"stores": str(store), "batch_size": 8, "workers": 0},
+        "optimizer": {"lr": 0.05},
+        "checkpoints": {"every_steps": 1},
+        "trainer": {
+            "max_epochs": 2,
+            "accelerator": "cpu",
+            "devices": 2,
+            "strategy": "ddp",
+        },
+    }
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+    run = tmp_path / "run"
+    _train("--config", tmp_path / "run.yaml", "-o", run, "--no-export")
+    two = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    assert two["state_dict"][CENTRES].shape == (PEOPLE, 16)
+    first = two["optimizer_states"][0]
+    momentum = first["state"][first["param_groups"][-1]["params"][-1]]["momentum_buffer"]
+    assert momentum.shape == (PEOPLE, 16)
+    assert momentum.abs().sum(1).gt(0).all()  # of both shards
+
+    for name in ("summary.json", "weights.safetensors"):
+        (run / name).unlink()
+    _train("--resume", run, "--trainer.devices", "1", "--trainer.strategy", "auto", "--no-export")
+    assert (run / "weights.safetensors").is_file()

@@ -1,0 +1,169 @@
+"""From labelled photos to a store, to predictions, to a calibrated card, to an estimate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from agelens.records import RGB
+from agelens.tables import SampleTable, read_predictions, write_table
+
+Agelens = Callable[..., Any]
+PHOTOS = 16
+
+
+@pytest.fixture(scope="module")
+def photos(head: RGB, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same face in different light, one photo of which is damaged."""
+    root = tmp_path_factory.mktemp("photos")
+    names = [f"{n}.png" for n in range(PHOTOS)]
+    for number, name in enumerate(names):
+        tinted = head * np.array([1, 0.6 + number / 40, 1.2 - number / 40])
+        Image.fromarray(np.clip(tinted, 0, 255).astype(np.uint8)).save(root / name)
+    (root / names[-1]).write_bytes(b"no photo")
+    table = SampleTable.from_columns(
+        {
+            "sample_id": names,
+            "dataset": "toys",
+            "path": names,
+            "age_years": [20.0 + n for n in range(PHOTOS)],
+            "age_kind": "real",
+            "split": ["train", "valid"] * (PHOTOS // 2),
+        }
+    )
+    write_table(table, root / "table.parquet")
+    return root
+
+
+@pytest.fixture(scope="module")
+def store(photos: Path, agelens: Agelens) -> Path:
+    folder = photos / "store"
+    run = agelens(
+        *("data", "prepare", photos / "table.parquet", "--root", photos, "-o", folder),
+        *("--template", "arcface-112", "--size", "16"),
+    )
+    assert run.status == 3, run.err  # one photo is damaged
+    return folder
+
+
+@pytest.fixture
+def model(write_card: Callable[..., Path], tmp_path: Path) -> Path:
+    return write_card(tmp_path / "model").parent
+
+
+def test_a_store_is_predicted(store: Path, model: Path, agelens: Agelens, tmp_path: Path) -> None:
+    run = agelens("predict", "--model", model, "--store", store, "-o", tmp_path / "p.csv")
+    assert run.status == 3, run.err
+    assert "15 ok, 1 unreadable" in run.out
+    frame = read_predictions(tmp_path / "p.csv").frame
+    assert len(frame) == PHOTOS
+    assert frame["status"].tolist()[-1] == "unreadable"
+    assert frame["sharpness"].notna().sum() == 15
+
+
+def test_photos_go_through_the_whole_pipeline(
+    photos: Path, model: Path, agelens: Agelens, tmp_path: Path
+) -> None:
+    run = agelens(
+        *("predict", "--model", model, "--table", photos / "table.parquet", "--root", photos),
+        *("-o", tmp_path / "p.parquet", "--gender", "--split", "column", "--part", "valid"),
+    )
+    assert run.status == 3, run.err
+    frame = read_predictions(tmp_path / "p.parquet").frame
+    assert len(frame) == PHOTOS // 2
+    assert set(frame["split"]) == {"valid"}
+    assert frame["gender_estimate"].notna().sum() == PHOTOS // 2 - 1
+
+
+def test_from_a_store_to_an_estimate_with_coverage(
+    store: Path, model: Path, agelens: Agelens, astronaut_png: Path
+) -> None:
+    run = agelens("calibrate", "--model", model, "--data", store, "--levels", "0.5,0.8")
+    assert run.status == 0, run.err
+    run = agelens("estimate", astronaut_png, "--model", model)
+    (row,) = run.rows
+    assert row["faces"][0]["coverage"] is None  # 0.9 was not calibrated: too few photos
+    run = agelens("calibrate", "--model", model, "--data", store, "--levels", "0.9")
+    assert run.status == 0, run.err
+    run = agelens("estimate", astronaut_png, "--model", model)
+    (row,) = run.rows
+    section = json.loads((model / "card.json").read_text())["calibration"]
+    assert row["faces"][0]["coverage"] == section["intervals"][0]["coverage"]
+
+
+def test_predictions_of_a_calibrated_model_have_its_intervals_or_the_networks_own(
+    store: Path, model: Path, agelens: Agelens, tmp_path: Path
+) -> None:
+    agelens("calibrate", "--model", model, "--data", store, "--levels", "0.9", "--seed", "1")
+    asked = ("predict", "--model", model, "--store", store)
+    agelens(*asked, "-o", tmp_path / "stated.parquet")
+    agelens(*asked, "--own-intervals", "-o", tmp_path / "own.parquet")
+    stated, own = (read_predictions(tmp_path / f"{n}.parquet") for n in ("stated", "own"))
+    assert not stated.frame["low_years"].equals(own.frame["low_years"])
+    np.testing.assert_array_equal(stated.distribution, own.distribution)
+    # Calibrating again, on what was calibrated, finds the same.
+    before = json.loads((model / "card.json").read_text())["calibration"]["intervals"]
+    run = agelens(
+        *("calibrate", "--model", model, "--data", tmp_path / "stated.parquet"),
+        *("--levels", "0.9", "--seed", "1"),
+    )
+    assert run.status == 0, run.err
+    after = json.loads((model / "card.json").read_text())["calibration"]["intervals"]
+    assert after[0]["corrections"][""] == pytest.approx(before[0]["corrections"][""], abs=1e-4)
+
+
+def test_pictures_of_the_worst_errors(
+    store: Path, model: Path, agelens: Agelens, tmp_path: Path
+) -> None:
+    agelens("predict", "--model", model, "--store", store, "-o", tmp_path / "p.parquet")
+    run = agelens(
+        *("evaluate", tmp_path / "p.parquet", "-o", tmp_path / "out", "--store", store),
+        *("--draws", "5"),
+    )
+    assert run.status == 0, run.err
+    assert "pictures of people, for this machine only" in run.out
+    assert "own eyes" in (tmp_path / "out" / "local-only" / "worst.html").read_text()
+    assert "worst_1.png" not in (tmp_path / "out" / "index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ((), "--store STORE, or --table TABLE with --root ROOT"),
+        (("--store", "s", "--table", "t"), "--store STORE, or --table"),
+        (("--table", "t"), "--table and --root go together"),
+        (("--store", "s", "--gender"), "--gender needs photos"),
+        (("--store", "nowhere"), "expected a chip store"),
+        (("--store", "nowhere", "-o", "p.json"), "ends in .parquet or .csv"),
+        (("--table", "nowhere.csv", "--root", "."), "no table at nowhere.csv"),
+    ],
+)
+def test_wrong_usage(
+    options: tuple[str, ...], complaint: str, model: Path, agelens: Agelens
+) -> None:
+    run = agelens("predict", "--model", model, *options)
+    assert run.status == 2
+    assert complaint in run.err
+
+
+def test_chips_and_parts_that_do_not_fit_are_refused(
+    store: Path, model: Path, agelens: Agelens, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = agelens("predict", "--model", "cc0-resnet10", "--store", store)
+    assert run.status == 2
+    assert "size 16 instead of 64" in run.err
+    run = agelens("predict", "--model", model, "--store", store, "--part", "holdout")
+    assert run.status == 2
+    assert "parts: train, valid" in run.err
+    (tmp_path / "predictions.parquet").write_bytes(b"mine")
+    run = agelens("predict", "--model", model, "--store", store)
+    assert run.status == 2
+    assert "name another table with -o" in run.err
+    assert (tmp_path / "predictions.parquet").read_bytes() == b"mine"
