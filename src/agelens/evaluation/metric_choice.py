@@ -33,7 +33,8 @@ def choose_metrics(
     genders = {"gender", "gender_estimate"} <= filled
     if not genders and not filled & {"age_years", "age_class"}:
         raise TableError(
-            "the predictions have no labels to be measured by: no row has an age, or a gender beside an estimated one. "
+            "the predictions have no labels to be measured by: no row has an age, or a gender "
+            "beside an estimated one. "
             "Take them from the sample table: --labels TABLE, or "
             "predictions.with_labels(samples). Age classes count where age_classes are given"
         )
