@@ -118,7 +118,7 @@ def _share_of_ages(years: NDArray[np.int64], weights: Floats, last: int, sigma: 
     counts = np.bincount(years, weights, minlength=last + 1)
     smooth = np.asarray(gaussian_filter1d(counts, sigma, mode="nearest"))
     # Ages that a group does not have are drawn from nobody; this keeps their quotient finite.
-    return smooth / smooth.sum() + 1e-4 / len(smooth)
+    return np.asarray(smooth / smooth.sum() + 1e-4 / len(smooth))
 
 
 def _mean_one(weights: Floats) -> Floats:

@@ -86,4 +86,4 @@ def _others(faces: IdentityFaces, chance: np.random.Generator) -> NDArray[np.int
     first, second = drawn.T
     near = np.abs(faces.ages[first] - faces.ages[second]) <= _NEAR_YEARS
     kept = drawn[near & (faces.people[first] != faces.people[second])]
-    return kept[:_MOST_IMPOSTORS]
+    return np.asarray(kept[:_MOST_IMPOSTORS])

@@ -134,7 +134,8 @@ class LightTraining:
                 f"(now {self.weight:g}) or rate ({self.settings.rate:g}) may do"
             )
         score = self._score()
-        self.rows.append(EpochRow(epoch + 1, *sums.tolist(), score))
+        margin_loss, penalty, adversary_loss = sums.tolist()
+        self.rows.append(EpochRow(epoch + 1, margin_loss, penalty, adversary_loss, score))
         if score > self.best_score:
             self.best_epoch, self.best_score = epoch + 1, score
             self.best_weights = copy.deepcopy(self.branch.state_dict())
@@ -181,7 +182,8 @@ _FIELDS: Final = ("epoch", "margin_loss", "penalty", "adversary_loss", "across_a
 
 
 def _adamw(learner: nn.Module, settings: LightSettings) -> torch.optim.Optimizer:
-    parameters = list(learner.parameters()) or [torch.zeros(1, requires_grad=True)]
+    # An optimiser of nothing is refused; most purifiers have no adversary.
+    parameters = list(learner.parameters()) or [nn.Parameter(torch.zeros(1))]
     return torch.optim.AdamW(parameters, settings.rate, weight_decay=settings.decay)
 
 

@@ -58,7 +58,7 @@ class TrainingFolder:
         """Forget the progress."""
         (self.path / _PROGRESS).unlink(missing_ok=True)
 
-    def _read(self) -> dict[str, Any]:
+    def _read(self) -> list[dict[str, Any]]:
         path = self.path / _PROGRESS
         try:
             kept = torch.load(path, map_location="cpu", weights_only=True)

@@ -24,7 +24,7 @@ def reverse_gradient(values: Tensor, factor: float = 1.0) -> Tensor:
 
     From Ganin and Lempitsky (ICML 2015).
     """
-    reversed_: Tensor = _Reversed.apply(values, factor)  # type: ignore[no-untyped-call]
+    reversed_: Tensor = _Reversed.apply(values, factor)
     return reversed_
 
 

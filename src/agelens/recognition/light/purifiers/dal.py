@@ -30,11 +30,15 @@ class DAL(AgeAdversary):
 
     def adversary_loss(self, batch: SeenBatch) -> Tensor:
         """The correlation, to be made large, and the groups' cross-entropy."""
-        return self._groups(batch) - self.correlation(batch.removed, batch.purified)
+        return self._groups(batch) - self._correlated(batch)
 
     def penalty(self, batch: SeenBatch, generator: torch.Generator) -> Tensor:  # noqa: ARG002
         """The correlation, to be made small, and the groups' cross-entropy."""
-        return self._groups(batch) + self.correlation(batch.removed, batch.purified)
+        return self._groups(batch) + self._correlated(batch)
+
+    def _correlated(self, batch: SeenBatch) -> Tensor:
+        correlation: Tensor = self.correlation(batch.removed, batch.purified)
+        return correlation
 
     def _groups(self, batch: SeenBatch) -> Tensor:
         return nn.functional.cross_entropy(self.to_groups(batch.removed), batch.groups)
