@@ -6,14 +6,19 @@ import argparse
 import os
 import platform
 import shlex
-from typing import Any, Final
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from agelens.cli.finished_runs import FinishedRun, finished_run, model_names
 from agelens.errors import UsageError
 from agelens.evaluation.comparison import ComparedTable, compared_tables
 from agelens.evaluation.leaderboard import RunFacts, leaderboard_entries, leaderboard_markdown
 from agelens.evaluation.leaderboard.chip_time import chip_milliseconds
+from agelens.evaluation.own_answers import own_answers
 from agelens.inference.cards import CARD_FILE, Card, load_card
+from agelens.inference.stated_ages import stated_ages
 from agelens.whole_file import write_whole
 
 _LEVEL: Final = 0.9
@@ -67,19 +72,29 @@ def _facts(run: FinishedRun, *, timed: bool) -> RunFacts:
         train_data=run.summary["train_data"],
         split=f"{split['protocol'] or split['name']}{seed}",
         leaks=tuple(split["leaks"]),
-        coverage=_coverage(card),
+        coverage={} if card is None else _coverage(run, card),
         size_mb=weights.stat().st_size / 1e6,
         chip_ms=chip_milliseconds(folder) if timed and card is not None else None,
         command=f"agelens train --config {shlex.quote(str(run.folder.config))}",
     )
 
 
-def _coverage(card: Card | None) -> float | None:
-    if card is None or card.calibration is None:
-        return None
-    intervals: list[dict[str, Any]] = card.calibration.document["intervals"]
-    held = [one["coverage"] for one in intervals if one["level"] == _LEVEL]
-    return float(held[0]) if held else None
+def _coverage(run: FinishedRun, card: Card) -> dict[str, float]:
+    """Measured on each test set, since what held on the calibrating people may not hold there."""
+    if card.calibration is None or card.calibration.at(_LEVEL) is None:
+        return {}
+    inside: dict[str, list[NDArray[np.bool_]]] = {}
+    for table in run.test_predictions():
+        rows, answers = own_answers(table, card)
+        stated = stated_ages(answers, _LEVEL, card.calibration)
+        frame = table.frame.iloc[rows]
+        ages = frame["age_years"].to_numpy(np.float64)
+        known = ~np.isnan(ages)
+        held = (stated.low_years <= ages) & (ages <= stated.high_years)
+        for dataset in frame["dataset"][known].astype(str).unique():
+            own = known & (frame["dataset"].astype(str) == dataset).to_numpy()
+            inside.setdefault(dataset, []).append(held[own])
+    return {dataset: float(np.concatenate(parts).mean()) for dataset, parts in inside.items()}
 
 
 def _command(options: argparse.Namespace) -> str:

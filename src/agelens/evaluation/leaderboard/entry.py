@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +31,8 @@ class RunFacts:
         train_data: names of the datasets.
         split: protocol and seed.
         leaks: sentences on people or pictures that its parts share.
-        coverage: share of ages that calibrated 90 % intervals held, None where the card has none.
+        coverage: by test set, the share of its ages that calibrated 90 % intervals hold; empty
+            where the card has none.
         size_mb: of the weights, in millions of bytes.
         chip_ms: measured time of one chip; None where it was not measured.
         command: that trains it.
@@ -42,7 +43,7 @@ class RunFacts:
     train_data: str
     split: str
     leaks: tuple[str, ...]
-    coverage: float | None
+    coverage: Mapping[str, float]
     size_mb: float
     chip_ms: float | None
     command: str
@@ -138,7 +139,7 @@ def _entry(
         samples=len(common.age_years),
         left_out=len(first.frame) - len(common.age_years),
         age_kinds=tuple(tally(aged["age_kind"])),
-        coverage=_mean([one.coverage for one in runs]),
+        coverage=_mean([one.coverage.get(first.dataset) for one in runs]),
         size_mb=float(np.mean([one.size_mb for one in runs])),
         chip_ms=_mean([one.chip_ms for one in runs]),
         commands=tuple(one.command for one in runs),

@@ -96,7 +96,8 @@ def _legend(entries: Sequence[LeaderboardEntry], machine: str, level: float) -> 
     lines = [
         f"MAE in years, mean over seeds, with {100 * level:g} % bootstrap interval by person. "
         "CS@5: share of errors of at most 5 years. People: whether anybody may be in training and "
-        "in test. Coverage: share of ages that the card's calibrated 90 % intervals held.",
+        "in test. Coverage: share of the test set's ages that the card's calibrated 90 % "
+        "intervals hold.",
     ]
     if any(entry.chip_ms is not None for entry in entries):
         lines.append(

@@ -18,7 +18,7 @@ from agelens.tables import PredictionsTable
 FACTS = RunFacts(
     *("dldl", "dlib-resnet10", "people", "hash, seed 0"),
     leaks=(),
-    coverage=0.897,
+    coverage={"people": 0.897},
     size_mb=10.5,
     chip_ms=4.0,
     command="agelens train --config runs/a/config.yaml",
@@ -44,7 +44,9 @@ def table(model: str = "a", seed: int = 0, count: int = 40, **columns: Any) -> C
 
 
 def test_seeds_are_one_line() -> None:
-    second = replace(FACTS, coverage=0.903, chip_ms=6.0, command="agelens train --config b")
+    second = replace(
+        FACTS, coverage={"people": 0.903}, chip_ms=6.0, command="agelens train --config b"
+    )
     (line,) = leaderboard_entries([(FACTS, [table()]), (second, [table(seed=1)])], **FAST)
     assert line.mae.value == pytest.approx(1.5)
     assert line.mae_of_seeds == pytest.approx((1, 2))
@@ -58,7 +60,7 @@ def test_seeds_are_one_line() -> None:
 
 
 def test_a_mean_over_runs_is_of_all_of_them_or_of_none() -> None:
-    second = replace(FACTS, coverage=None, chip_ms=None)
+    second = replace(FACTS, coverage={}, chip_ms=None)
     (line,) = leaderboard_entries([(FACTS, [table()]), (second, [table(seed=1)])], **FAST)
     assert line.coverage is None
     assert line.chip_ms is None
@@ -97,7 +99,7 @@ def test_the_page_is_one_table_whatever_names_hold() -> None:
     estimates = np.r_[np.arange(39) + 12.0, np.nan]
     runs = [
         (FACTS, [table("better | worse\nmodel")]),
-        (replace(FACTS, coverage=None), [table("b", estimate_years=estimates)]),
+        (replace(FACTS, coverage={}), [table("b", estimate_years=estimates)]),
     ]
     entries = leaderboard_entries(runs, **FAST)
     page = leaderboard_markdown(entries, made_by="agelens leaderboard a b", machine="a machine")
