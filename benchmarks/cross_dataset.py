@@ -118,7 +118,7 @@ def _posterior(table: PredictionsTable) -> np.ndarray:
 
 def _show(step: str, part: str, figures: dict[str, float]) -> None:
     bands = "  ".join(f"{band} {value:.2f}" for band, value in figures.items() if band[0].isdigit())
-    print(f"{step:10}{part:7}MAE {figures['mae']:.2f}  bias {figures['bias']:+.2f}  {bands}")
+    print(f"{step:12}{part:7}MAE {figures['mae']:.2f}  bias {figures['bias']:+.2f}  {bands}")
 
 
 def _options() -> argparse.Namespace:
