@@ -41,7 +41,7 @@ def test_list_names_datasets_formats_and_protocols(agelens: Agelens) -> None:
     assert run.status == 0
     assert {row["dataset"] for row in listed["datasets"]} >= {"agedb", "utkface", "ms1mv3"}
     assert {row["format"] for row in listed["formats"]} == {
-        *("rapl", "ldl", "coral", "unified", "mapped")
+        *("rapl", "ldl", "coral", "unified", "mapped", "iefp")
     }
     assert {row["protocol"] for row in listed["protocols"]} >= {"lopo", "subject-k-fold", "hash"}
 
