@@ -61,7 +61,12 @@ def _table(rows: list[tuple], options: argparse.Namespace) -> str:
         f"`{_command(options)}`: UTKFace, split by hash 70/10/20, dlib-resnet10 from the packaged "
         f"CC0 weights (last stage trained), 64 pixels, {options.epochs} epochs of "
         f"{options.draws:,} samples, {options.seeds} seeds. Mean and standard deviation over "
-        "seeds, years. A short budget: see the benchmark's docstring for what it can tell.",
+        "seeds, years.",
+        "",
+        f"**A short budget, of {options.epochs * (options.draws // 64)} steps.** It tells how fast a "
+        "head learns from a good start at one learning rate, and not which method is best: CORAL "
+        "and the unimodal loss have hardly begun. After long training nearly all tie (Paplham and "
+        "Franc, CVPR 2024; their figures stand in `agelens compare`).",
         "",
         "| method | test MAE | sd | test CS@5 | valid MAE |",
         "| --- | --- | --- | --- | --- |",
