@@ -63,8 +63,8 @@ def _table(rows: list[tuple], options: argparse.Namespace) -> str:
         f"{options.draws:,} samples, {options.seeds} seeds. Mean and standard deviation over "
         "seeds, years.",
         "",
-        f"**A short budget, of {options.epochs * (options.draws // 64)} steps.** It tells how fast a "
-        "head learns from a good start at one learning rate, and not which method is best: CORAL "
+        f"**A short budget, of {options.epochs * (options.draws // 64)} steps.** It tells how "
+        "fast a head learns from a good start at one learning rate, and not which method is best: CORAL "
         "and the unimodal loss have hardly begun. After long training nearly all tie (Paplham and "
         "Franc, CVPR 2024; their figures stand in `agelens compare`).",
         "",
