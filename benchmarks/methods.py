@@ -64,9 +64,9 @@ def _table(rows: list[tuple], options: argparse.Namespace) -> str:
         "seeds, years.",
         "",
         f"**A short budget, of {options.epochs * (options.draws // 64)} steps.** It tells how "
-        "fast a head learns from a good start at one learning rate, and not which method is best: CORAL "
-        "and the unimodal loss have hardly begun. After long training nearly all tie (Paplham and "
-        "Franc, CVPR 2024; their figures stand in `agelens compare`).",
+        "fast a head learns from a good start at one learning rate, and not which method is best: "
+        "CORAL and the unimodal loss have hardly begun. After long training nearly all tie "
+        "(Paplham and Franc, CVPR 2024; their figures stand in `agelens compare`).",
         "",
         "| method | test MAE | sd | test CS@5 | valid MAE |",
         "| --- | --- | --- | --- | --- |",
