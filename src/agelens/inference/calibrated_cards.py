@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from agelens.errors import OutputError, UsageError
+from agelens.errors import UsageError
 from agelens.inference.calibration import Calibration
 from agelens.inference.cards import CARD_FILE, MODELS, Card, card_path, read_card
+from agelens.whole_file import whole_file
 from agelens.whole_folder import whole_folder
 
 _NOTE: Final = (
@@ -69,16 +68,9 @@ def _copy(card: Card, document: Mapping[str, Any], folder: Path) -> None:
 
 
 def _replace(path: Path, document: Mapping[str, Any]) -> None:
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial.json")
-    try:
+    with whole_file(path, "the card") as partial:
         partial.write_bytes(_encoded(document))
         read_card(partial)
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot write the card {path}: {error}") from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
 
 
 def _encoded(document: Mapping[str, Any]) -> bytes:

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from agelens.errors import OutputError
 from agelens.records import RGB, AgeEstimate, PhotoResult
+from agelens.whole_file import whole_file
 
 _SURE: Final = (40, 200, 90)
 _REFER: Final = (255, 150, 30)
@@ -51,15 +51,10 @@ def save_jpeg(rgb: RGB, path: Path) -> None:
     Raises:
         OutputError: the picture cannot be written.
     """
-    partial = path.with_name(path.name + ".partial")
     encoded = BytesIO()  # Pillow, writing to a file, overlooks that a full disk took only a part
-    try:
-        Image.fromarray(rgb).save(encoded, format="JPEG", quality=_JPEG_QUALITY)
+    Image.fromarray(rgb).save(encoded, format="JPEG", quality=_JPEG_QUALITY)
+    with whole_file(path) as partial:
         partial.write_bytes(encoded.getvalue())
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _mark(canvas: RGB, face: AgeEstimate, weight: int) -> None:
