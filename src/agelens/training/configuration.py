@@ -109,13 +109,23 @@ def make_run(parser: ArgumentParser, config: Namespace) -> RunOptions:
         AgelensError: a constructor refuses what it is given.
         UsageError: a value that a constructor does not take.
     """
+    return RunOptions(**made_groups(parser, config), config=plain_config(config))
+
+
+def made_groups(
+    parser: ArgumentParser, config: Namespace, groups: Sequence[str] = _GROUPS
+) -> dict[str, Any]:
+    """The objects of `groups` that `config` describes; the trainer's stay plain arguments.
+
+    Raises:
+        AgelensError: a constructor refuses what it is given.
+        UsageError: a value that a constructor does not take.
+    """
     try:
         objects = parser.instantiate(config)
     except ValueError as error:
         raise UsageError(f"the configuration is refused: {error}") from error
-    groups = {name: objects[name] for name in _GROUPS}
-    groups["trainer"] = config.trainer.as_dict()
-    return RunOptions(**groups, config=plain_config(config))
+    return {**{name: objects[name] for name in groups}, "trainer": config.trainer.as_dict()}
 
 
 def make_parts(config: Namespace) -> tuple[AgeMethod, BackboneChoice, AuxiliaryChoice]:

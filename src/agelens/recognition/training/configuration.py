@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any, Final
+from typing import Final
 
 from jsonargparse import (  # type: ignore[attr-defined] # it has no __all__
     ActionConfigFile,
@@ -12,13 +12,12 @@ from jsonargparse import (  # type: ignore[attr-defined] # it has no __all__
 )
 from pytorch_lightning import Trainer
 
-from agelens.errors import UsageError
 from agelens.recognition.margins import Margin
 from agelens.recognition.training.branch_choice import BranchChoice
 from agelens.recognition.training.identity_data import IdentityData, Stage
 from agelens.recognition.training.options import ClassOptions, CLUBOptions, SGDOptions
 from agelens.recognition.training.run_options import IdentityRun
-from agelens.training.configuration import LIGHTNING_OURS, plain_config
+from agelens.training.configuration import LIGHTNING_OURS, made_groups, plain_config
 from agelens.training.run_options import CheckpointTimes
 from agelens.training.schedules import Schedule
 
@@ -78,10 +77,5 @@ def make_identity_run(parser: ArgumentParser, config: Namespace) -> IdentityRun:
         AgelensError: a constructor refuses what it is given.
         UsageError: a value that a constructor does not take.
     """
-    try:
-        objects = parser.instantiate(config)
-    except ValueError as error:
-        raise UsageError(f"the configuration is refused: {error}") from error
-    groups: dict[str, Any] = {name: objects[name] for name in GROUPS}
-    groups["trainer"] = config.trainer.as_dict()
+    groups = made_groups(parser, config, GROUPS)
     return IdentityRun(**groups, config=plain_config(config, GROUPS))
