@@ -14,12 +14,7 @@ from agelens.evaluation.reports.gate_report import (
     gate_sentences,
     write_gate,
 )
-from agelens.evaluation.table_checks import (
-    refuse_impossible_ages,
-    refuse_mixed_kinds,
-    refuse_repeats,
-    refuse_unlabelled,
-)
+from agelens.evaluation.table_checks import refuse_unlabelled, refuse_unmeasurable
 from agelens.whole_folder import whole_folder
 
 
@@ -27,11 +22,8 @@ def run(options: argparse.Namespace) -> int:
     """Find the challenge age, and print or write what it costs."""
     predictions = read_predictions_as_asked(options.predictions, options)
     frame = predictions.frame
-    refuse_repeats(frame)
     refuse_unlabelled(frame)
-    refuse_impossible_ages(frame)
-    if not options.allow_mixed_age_kinds:
-        refuse_mixed_kinds(frame)
+    refuse_unmeasurable(frame, mix_age_kinds=options.allow_mixed_age_kinds)
     found = find_challenge_age(
         predictions,
         legal_years=options.legal,

@@ -23,11 +23,7 @@ from agelens.evaluation.groups.group_rows import GROUPS_COLUMNS, Measured, Row, 
 from agelens.evaluation.groups.passes import Crossed, passes
 from agelens.evaluation.metric_columns import DISTRIBUTIONS, metric_columns
 from agelens.evaluation.metrics import Metric, named_metric
-from agelens.evaluation.table_checks import (
-    refuse_impossible_ages,
-    refuse_mixed_kinds,
-    refuse_repeats,
-)
+from agelens.evaluation.table_checks import refuse_unmeasurable
 from agelens.tables import PredictionsTable
 
 GROUP_METRICS: Final = ("mae", "rmse", "bias", "cs@5", "coverage", "mean_width")
@@ -86,10 +82,7 @@ def evaluate_groups(
     if draws < 0 or not 0 < level < 1:
         raise UsageError(f"draws are 0 or more, a level is between 0 and 1; got {draws}, {level}")
     frame = predictions.frame
-    refuse_repeats(frame)
-    refuse_impossible_ages(frame)
-    if not mix_age_kinds:
-        refuse_mixed_kinds(frame)
+    refuse_unmeasurable(frame, mix_age_kinds=mix_age_kinds)
     needs = {need for name in metrics or GROUP_METRICS for need in named_metric(name).needs}
     values = metric_columns(predictions, distributions=[n for n in DISTRIBUTIONS if n in needs])
     chosen = _metrics(values, metrics)

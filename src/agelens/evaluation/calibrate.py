@@ -22,12 +22,7 @@ from agelens.evaluation.conformal import (
 from agelens.evaluation.groups.columns import age_bands
 from agelens.evaluation.own_answers import own_answers
 from agelens.evaluation.row_counts import tally
-from agelens.evaluation.table_checks import (
-    refuse_impossible_ages,
-    refuse_mixed_kinds,
-    refuse_repeats,
-    refuse_unlabelled,
-)
+from agelens.evaluation.table_checks import refuse_unlabelled, refuse_unmeasurable
 from agelens.inference.answers import Answers
 from agelens.inference.calibration import Calibration
 from agelens.inference.cards import Card
@@ -82,11 +77,8 @@ def calibrate(
     """
     _check_levels(levels)
     frame = predictions.frame
-    refuse_repeats(frame)
     refuse_unlabelled(frame)
-    refuse_impossible_ages(frame)
-    if not mix_age_kinds:
-        refuse_mixed_kinds(frame)
+    refuse_unmeasurable(frame, mix_age_kinds=mix_age_kinds)
     rows, answers = own_answers(predictions, card)
     known = frame["age_years"].notna().to_numpy()[rows]
     used = frame.iloc[rows[known]]

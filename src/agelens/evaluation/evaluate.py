@@ -23,11 +23,7 @@ from agelens.evaluation.metric_choice import choose_metrics, claimed_level
 from agelens.evaluation.metric_columns import metric_columns
 from agelens.evaluation.metrics import AgeClasses, Metric
 from agelens.evaluation.row_counts import count_rows, words_in_use
-from agelens.evaluation.table_checks import (
-    refuse_impossible_ages,
-    refuse_mixed_kinds,
-    refuse_repeats,
-)
+from agelens.evaluation.table_checks import refuse_unmeasurable
 from agelens.records import Floats
 from agelens.tables import PredictionsTable
 
@@ -67,10 +63,7 @@ def evaluate(
     if draws < 0 or not 0 < level < 1:
         raise UsageError(f"draws are 0 or more, a level is between 0 and 1; got {draws}, {level}")
     frame = predictions.frame
-    refuse_repeats(frame)
-    refuse_impossible_ages(frame)
-    if not mix_age_kinds:
-        refuse_mixed_kinds(frame)
+    refuse_unmeasurable(frame, mix_age_kinds=mix_age_kinds)
     columns = metric_columns(predictions, age_classes)
     chosen = choose_metrics(columns, metrics)
     interval_level = claimed_level(frame, chosen)

@@ -62,6 +62,19 @@ def refuse_mixed_kinds(frame: pd.DataFrame) -> None:
         )
 
 
+def refuse_unmeasurable(frame: pd.DataFrame, *, mix_age_kinds: bool) -> None:
+    """Raise where rows cannot be measured together: the checks above, in turn.
+
+    Raises:
+        TableError: an age that nobody has.
+        UsageError: a sample has several estimates; kinds of age are mixed without `mix_age_kinds`.
+    """
+    refuse_repeats(frame)
+    refuse_impossible_ages(frame)
+    if not mix_age_kinds:
+        refuse_mixed_kinds(frame)
+
+
 def refuse_unlabelled(frame: pd.DataFrame) -> None:
     """Raise where no row has an age in years.
 
