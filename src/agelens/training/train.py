@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.loggers import TensorBoardLogger
 
-from agelens.errors import TrainingError, UsageError
+from agelens.errors import TrainingError
 from agelens.models.age_model import AgeModel
 from agelens.models.starting_head import start_head
 from agelens.training.age_module import AgeModule
 from agelens.training.callbacks import LearningCurves, NaNGuard
 from agelens.training.checkpoints import (
-    RunCheckpoints,
-    WholeCheckpoints,
     model_weights,
     read_checkpoint,
 )
@@ -31,6 +27,7 @@ from agelens.training.resumable import is_begun, same_run
 from agelens.training.run_folder import RunFolder
 from agelens.training.run_options import RunOptions
 from agelens.training.run_results import origin, weights_file, write_predictions_of
+from agelens.training.run_trainer import check_epochs, run_trainer
 from agelens.training.seeding import SeededSteps, reseed
 from agelens.training.time_share import TimeShare
 from agelens.whole_file import write_json, write_whole
@@ -61,9 +58,7 @@ class Training:
         self.run = run
         self.folder = folder
         self.quiet = quiet
-        epochs = run.trainer.get("max_epochs")
-        if not isinstance(epochs, int) or epochs < 1:
-            raise UsageError(f"trainer.max_epochs is 1 or more, got {epochs}")
+        check_epochs(run.trainer)
         reseed(run.seed)
         self.built = run.backbone.build()
         backbone = self.built.backbone
@@ -125,7 +120,6 @@ class Training:
         return summary
 
     def _trainer(self) -> pl.Trainer:
-        every = self.run.checkpoints
         own = [
             SeededSteps(self.run.seed),
             NaNGuard(),
@@ -134,21 +128,10 @@ class Training:
             LearningCurves(),
             *progress_of(self.quiet),
         ]
-        saved = RunCheckpoints(
-            self.folder, every_epochs=every.every_epochs, every_steps=every.every_steps
+        callbacks = [*own, *self.run.callbacks]
+        return run_trainer(
+            self.folder, self.run.trainer, callbacks, self.run.checkpoints, quiet=self.quiet
         )
-        with quiet_lightning():
-            return pl.Trainer(
-                **self.run.trainer,
-                callbacks=[*own, *self.run.callbacks, saved],
-                logger=TensorBoardLogger(self.folder.path, name="", version=self.folder.logs.name),
-                plugins=[WholeCheckpoints()],
-                default_root_dir=self.folder.path,
-                num_sanity_val_steps=0,
-                use_distributed_sampler=False,
-                enable_model_summary=False,
-                enable_progress_bar=not self.quiet and sys.stderr.isatty(),
-            )
 
     def _describe(self) -> None:
         described = {**origin(self.run), "departures": list(self.run.method.departures)}

@@ -6,23 +6,23 @@ import sys
 from typing import Any, Final
 
 import pytorch_lightning as pl
-from pytorch_lightning.loggers import TensorBoardLogger
 from safetensors.torch import save
 
-from agelens.errors import TrainingError, UsageError
+from agelens.errors import TrainingError
 from agelens.recognition.training.data_facts import data_facts
 from agelens.recognition.training.epoch_lines import EpochLossLines
 from agelens.recognition.training.epoch_losses import ClosedEpochs
 from agelens.recognition.training.made_run import made
 from agelens.recognition.training.run_options import IdentityRun
 from agelens.training.callbacks import NaNGuard
-from agelens.training.checkpoints import RunCheckpoints, WholeCheckpoints, read_checkpoint
+from agelens.training.checkpoints import read_checkpoint
 from agelens.training.environment import environment
 from agelens.training.epoch_history import EpochHistory
 from agelens.training.lightning_noise import quiet_lightning
 from agelens.training.progress import RunProgressBar
 from agelens.training.resumable import is_begun
 from agelens.training.run_folder import RunFolder
+from agelens.training.run_trainer import check_epochs, run_trainer
 from agelens.training.seeding import SeededSteps, reseed
 from agelens.training.time_share import TimeShare
 from agelens.whole_file import write_json, write_whole
@@ -56,9 +56,7 @@ class IdentityTraining:
     """
 
     def __init__(self, run: IdentityRun, folder: RunFolder, *, quiet: bool = False) -> None:
-        epochs = run.trainer.get("max_epochs")
-        if not isinstance(epochs, int) or epochs < 1:
-            raise UsageError(f"trainer.max_epochs is 1 or more, got {epochs}")
+        check_epochs(run.trainer)
         self.run = run
         self.folder = folder
         self.quiet = quiet
@@ -85,23 +83,11 @@ class IdentityTraining:
         return self._leave() if trainer.is_global_zero else {}
 
     def _trainer(self) -> pl.Trainer:
-        every = self.run.checkpoints
         own = [ClosedEpochs(), SeededSteps(self.run.seed), NaNGuard(), self.time, self.history]
-        saved = RunCheckpoints(
-            self.folder, every_epochs=every.every_epochs, every_steps=every.every_steps
+        callbacks = [*own, *self._progress()]
+        return run_trainer(
+            self.folder, self._options(), callbacks, self.run.checkpoints, quiet=self.quiet
         )
-        with quiet_lightning():
-            return pl.Trainer(
-                **self._options(),
-                callbacks=[*own, *self._progress(), saved],
-                logger=TensorBoardLogger(self.folder.path, name="", version=self.folder.logs.name),
-                plugins=[WholeCheckpoints()],
-                default_root_dir=self.folder.path,
-                num_sanity_val_steps=0,
-                use_distributed_sampler=False,
-                enable_model_summary=False,
-                enable_progress_bar=not self.quiet and sys.stderr.isatty(),
-            )
 
     def _options(self) -> dict[str, Any]:
         options = dict(self.run.trainer)
