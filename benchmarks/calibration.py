@@ -24,14 +24,13 @@ import pandas as pd
 
 from agelens.data.predictions import predict_store
 from agelens.data.store import ChipStore
-from agelens.evaluation.calibrate import calibrate
+from agelens.evaluation.calibrate import calibrate, own_answers
 from agelens.evaluation.conformal import Way
-from agelens.evaluation.groups.columns import age_bands
-from agelens.evaluation.own_answers import own_answers
+from agelens.evaluation.groups import age_bands
+from agelens.inference.answers import stated_ages
 from agelens.inference.calibrated_cards import write_calibration
 from agelens.inference.cards import load_card
 from agelens.inference.estimator import AgeEstimator
-from agelens.inference.stated_ages import stated_ages
 from agelens.tables import PredictionsTable, read_predictions
 
 LEVEL = 0.9

@@ -23,8 +23,7 @@ import pandas as pd
 
 from agelens.ages import AgeScale
 from agelens.evaluation.bootstrap import GroupedMetrics, Grouping, bootstrap, person_codes
-from agelens.evaluation.evaluate import evaluate
-from agelens.evaluation.metric_choice import choose_metrics
+from agelens.evaluation.evaluate import choose_metrics, evaluate
 from agelens.evaluation.metric_columns import metric_columns
 from agelens.tables import PredictionsTable, read_predictions, write_predictions
 

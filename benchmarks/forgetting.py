@@ -13,7 +13,7 @@ import argparse
 import json
 from pathlib import Path
 
-from agelens.evaluation.reports.canvas import COLOURS, panels, save
+from agelens.evaluation.reports.plotting import COLOURS, panels, save
 from stores_and_runs import errors, predictions, run, store
 
 CONFIG = Path(__file__).parents[1] / "configs/experiments/utkface-dlib-resnet10.yaml"

@@ -31,8 +31,8 @@ from agelens.recognition.embeddings import EmbeddingTable, read_embeddings
 from agelens.recognition.embeddings.purifier import CARD, Purifier
 from agelens.recognition.light.purifiers import PURIFIERS
 from agelens.recognition.protocols import Resampling, Trials, leave_one_out, megaface_style
-from agelens.recognition.protocols.age_gaps import GAP_NAMES, by_gap
 from agelens.recognition.protocols.age_probe import AgeProbe, age_probe
+from agelens.recognition.protocols.identification import GAP_NAMES, by_gap
 
 DRAWS = 2000
 FAR_YEARS = 10

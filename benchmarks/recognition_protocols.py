@@ -24,9 +24,9 @@ import pandas as pd
 
 from agelens.recognition.embeddings import EmbeddingModel, EmbeddingTable
 from agelens.recognition.protocols import Resampling, megaface_style, probe_gallery
-from agelens.recognition.protocols.mates import Mates
+from agelens.recognition.protocols.identification import pair_ranks
 from agelens.recognition.protocols.megaface import MOST
-from agelens.recognition.protocols.ranking import pair_ranks
+from agelens.recognition.protocols.rates import Mates
 
 DIMENSION = 512
 NO_INTERVALS = Resampling(draws=0)

@@ -82,11 +82,11 @@ def _worker_store(job: dict[str, Any]) -> Run:
 def _worker_agelens(job: dict[str, Any]) -> Run:
     from agelens.models.methods.dex import DEX
     from agelens.training.age_data import AgeData
+    from agelens.training.lr_scheduler import Constant
     from agelens.training.model_parts import BackboneChoice
     from agelens.training.optimizers import Adam
     from agelens.training.run_folder import RunFolder
     from agelens.training.run_options import RunOptions
-    from agelens.training.schedules import Constant
     from agelens.training.train import Training
 
     with tempfile.TemporaryDirectory() as folder:

@@ -11,10 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from agelens.data.training_input.chip_transform import ChipTransform
-from agelens.export.answering import AnsweringNetwork
+from agelens.data.training_input.geometry import ChipTransform
+from agelens.export.export_network import AnsweringNetwork, TrainedInput
 from agelens.export.formats import weights_of
-from agelens.export.trained_input import TrainedInput
 from agelens.inference.answers import read_answers
 from agelens.inference.network import normalised
 from agelens.inference.runtimes import open_runtime

@@ -8,14 +8,13 @@ import torch
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from agelens.data.training_input.chip_transform import ChipTransform
-from agelens.export.answering import AnsweringNetwork
+from agelens.data.training_input.geometry import ChipTransform
+from agelens.export.export_network import AnsweringNetwork, TrainedInput
 from agelens.export.formats import weights_of
-from agelens.export.trained_input import TrainedInput
 from agelens.models.age_model import AgeModel
 from agelens.models.backbones import Backbone
 from agelens.models.methods import METHODS, AgeTargets, LearningHead, method_class
-from agelens.training.run_results import weights_file
+from agelens.training.train import weights_file
 
 LEAST_RUN = 8
 """So many numbers of a face's feature in a row are no accident."""

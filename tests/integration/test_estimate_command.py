@@ -21,11 +21,10 @@ import pytest
 from PIL import Image
 
 from agelens import __version__
-from agelens.imaging.align import SimilarityAligner
-from agelens.imaging.templates import TEMPLATES
+from agelens.imaging.align import TEMPLATES, SimilarityAligner
 from agelens.imaging.video import read_frames
 from agelens.inference.estimator import AgeEstimator
-from agelens.inference.result_tables import COLUMNS
+from agelens.inference.results import COLUMNS
 from agelens.records import RGB
 
 Run = Callable[..., Any]

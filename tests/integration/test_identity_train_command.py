@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from agelens.data.store import ChipStore
 from agelens.recognition.extractors import open_extractor
 from agelens.recognition.training.branch_choice import BranchChoice
-from agelens.recognition.training.identity_stage import IdentityStageModule
+from agelens.recognition.training.stages import IdentityStageModule
 
 Command = Callable[..., Any]
 TINY: dict[str, Any] = {

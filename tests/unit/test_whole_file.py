@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from agelens.atomic import remove_partials, whole_file, write_json, write_whole
 from agelens.errors import OutputError
-from agelens.whole_file import remove_partials, whole_file, write_json, write_whole
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from agelens.cli.registries import show
 from agelens.errors import UsageError
 from agelens.evaluation.calibrate import CalibrationFinding, calibrate
 from agelens.evaluation.conformal import Way
-from agelens.evaluation.groups.group_rows import FEW
+from agelens.evaluation.groups import FEW
 from agelens.evaluation.training_overlap import refuse_training_data
 from agelens.inference.calibrated_cards import write_calibration
 from agelens.inference.cards import MODELS, Card, card_path, load_card

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from agelens.errors import UsageError
 from agelens.tables import SampleTable
-from agelens.training.chosen_split import SplitOptions, chosen_split
+from agelens.training.resolve_split import SplitOptions, chosen_split
 
 
 def parts_as_asked(table: SampleTable, options: argparse.Namespace) -> pd.Series:

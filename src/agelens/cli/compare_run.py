@@ -8,17 +8,17 @@ from contextlib import nullcontext
 
 import pandas as pd
 
+from agelens.atomic import whole_folder
 from agelens.cli.compared_models import given_models, remarks_on, tables_as_asked
 from agelens.cli.registries import show
 from agelens.evaluation.comparison import Comparison, compare
-from agelens.evaluation.reports.comparison_page import rank_sentences
 from agelens.evaluation.reports.comparison_report import (
     PAGE_NAME,
     comparison_document,
+    rank_sentences,
     write_comparison,
 )
 from agelens.evaluation.reports.comparison_tables import matrix_table, pair_table
-from agelens.whole_folder import whole_folder
 
 
 def run(options: argparse.Namespace) -> int:

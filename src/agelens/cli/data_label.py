@@ -16,7 +16,7 @@ from agelens.data.predictions import (
 )
 from agelens.data.store import ChipStore
 from agelens.errors import UsageError
-from agelens.evaluation.row_counts import tally
+from agelens.evaluation.table_checks import tally
 from agelens.inference.cards import load_card
 from agelens.inference.estimator import AgeEstimator
 from agelens.tables import PredictionsTable, SampleTable, read_table, write_table

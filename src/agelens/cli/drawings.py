@@ -8,8 +8,7 @@ from pathlib import Path
 
 from agelens.errors import OutputError, UsageError
 from agelens.imaging.sources import Source
-from agelens.inference.drawing import annotate, save_jpeg
-from agelens.inference.drawn_video import DrawnVideo
+from agelens.inference.drawing import DrawnVideo, annotate, save_jpeg
 from agelens.records import Photo, PhotoResult
 
 

@@ -22,8 +22,7 @@ from agelens.imaging.sources import Source, expand
 from agelens.imaging.video import camera_frames, read_frames
 from agelens.inference.estimator import AgeEstimator
 from agelens.inference.photo_preparation import PhotoLike
-from agelens.inference.raw_answers import raw_fields
-from agelens.inference.results import IfExists, ResultFile, is_whole
+from agelens.inference.results import IfExists, ResultFile, is_whole, raw_fields
 from agelens.records import Photo, PhotoResult
 
 _SOME_FAILED: Final = 3

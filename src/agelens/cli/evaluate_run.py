@@ -8,21 +8,20 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from agelens.atomic import whole_folder
 from agelens.cli.read_tables import read_predictions_as_asked
 from agelens.cli.registries import show
 from agelens.errors import UsageError
 from agelens.evaluation.by_group import FIGURE_COLUMN, evaluate_groups
-from agelens.evaluation.evaluate import evaluate
+from agelens.evaluation.evaluate import evaluate, worst_errors
 from agelens.evaluation.metrics import METRICS
-from agelens.evaluation.reports.evaluated import EvaluatedTable
+from agelens.evaluation.reports.evaluation_figures import EvaluatedTable
 from agelens.evaluation.reports.evaluation_report import (
     PAGE_NAME,
     evaluation_document,
     write_evaluation,
 )
-from agelens.evaluation.reports.figures_text import with_interval
-from agelens.evaluation.worst import worst_errors
-from agelens.whole_folder import whole_folder
+from agelens.evaluation.reports.page import with_interval
 
 _FOR_FIGURES = ("mae", "bias")
 

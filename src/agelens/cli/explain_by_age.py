@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from agelens.atomic import whole_folder
 from agelens.cli.chosen_rows import parts_as_asked, rows_as_asked
 from agelens.cli.explain_faces import StoreFaces, TableFaces
 from agelens.cli.explain_methods import explainer_as_asked
@@ -20,17 +21,16 @@ from agelens.data.predictions import refuse_other_chips
 from agelens.data.store import ChipStore
 from agelens.errors import TableError
 from agelens.evaluation.bootstrap import person_codes
-from agelens.evaluation.groups.columns import age_bands
+from agelens.evaluation.groups import age_bands
 from agelens.evaluation.heat_maps.by_age import BandMap, LabelledChip, mean_maps
-from agelens.evaluation.heat_maps.explained import NOT_TOLD
+from agelens.evaluation.heat_maps.sanity_check import NOT_TOLD
 from agelens.evaluation.reports.heat_maps import by_age_document, write_by_age
-from agelens.evaluation.row_counts import tally
-from agelens.imaging.templates import template_named
+from agelens.evaluation.table_checks import tally
+from agelens.imaging.align import template_named
 from agelens.inference.cards import ChipInput
 from agelens.inference.estimator import AgeEstimator
 from agelens.records import Floats
 from agelens.tables import read_table
-from agelens.whole_folder import whole_folder
 
 
 def run(options: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agelens.data.store import ChipStore, choose_face
-from agelens.data.store.outcomes import labelled_photos, picture_source
+from agelens.data.store.cutting import labelled_photos, picture_source
 from agelens.errors import PhotoError
 from agelens.imaging.photos import read_photo
 from agelens.inference.estimator import AgeEstimator

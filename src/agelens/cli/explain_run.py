@@ -9,18 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from agelens.atomic import whole_folder
 from agelens.cli.explain_methods import explainer_as_asked
 from agelens.cli.registries import show
 from agelens.errors import PhotoError, UsageError
 from agelens.evaluation.heat_maps import Explainer, HeatMap
-from agelens.evaluation.heat_maps.alikeness import ENOUGH, Alikeness, verdict
-from agelens.evaluation.heat_maps.explained import NOT_TOLD, ExplainedFaces
+from agelens.evaluation.heat_maps.sanity_check import (
+    ENOUGH,
+    NOT_TOLD,
+    Alikeness,
+    ExplainedFaces,
+    verdict,
+)
 from agelens.imaging.align import apply
 from agelens.imaging.photos import read_photo
 from agelens.imaging.sources import Source, expand
 from agelens.inference.estimator import AgeEstimator
 from agelens.records import RGB, Chip, Photo
-from agelens.whole_folder import whole_folder
 
 _SOME_FAILED: Final = 3
 _MOST_CHECKED: Final = ENOUGH
@@ -135,8 +140,8 @@ def _no_face(faces: int, index: int) -> str:
 
 
 def _draw(photo: Photo, chip: Chip, found: HeatMap, path: Path) -> None:
-    from agelens.evaluation.reports.canvas import save  # noqa: PLC0415 - loads matplotlib
-    from agelens.evaluation.reports.heat_map_figures import face_figure  # noqa: PLC0415
+    from agelens.evaluation.reports.heat_maps import face_figure  # noqa: PLC0415
+    from agelens.evaluation.reports.plotting import save  # noqa: PLC0415 - loads matplotlib
 
     name = Path(photo.source).name
     save(face_figure(photo.rgb, chip.rgb, chip.matrix, found, name), path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
+from agelens.atomic import whole_folder
 from agelens.cli.read_tables import read_predictions_as_asked
 from agelens.cli.registries import show
 from agelens.evaluation.age_gates import find_challenge_age
@@ -15,7 +16,6 @@ from agelens.evaluation.reports.gate_report import (
     write_gate,
 )
 from agelens.evaluation.table_checks import refuse_unlabelled, refuse_unmeasurable
-from agelens.whole_folder import whole_folder
 
 
 def run(options: argparse.Namespace) -> int:

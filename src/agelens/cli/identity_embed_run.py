@@ -9,14 +9,13 @@ from typing import Final
 
 from agelens.data.store import ChipStore
 from agelens.errors import PhotoError, UsageError
-from agelens.evaluation.row_counts import tally
+from agelens.evaluation.table_checks import tally
 from agelens.imaging.detectors import detector_class
 from agelens.imaging.sources import Source, expand
 from agelens.recognition.embeddings import EmbeddingTable, write_embeddings
-from agelens.recognition.embeddings.files import check_output
+from agelens.recognition.embeddings.table import check_output
 from agelens.recognition.extractors import open_extractor
-from agelens.recognition.extractors.face_choice import FACE_CHOICES
-from agelens.recognition.extractors.photo_faces import FaceEmbedder
+from agelens.recognition.extractors.photo_faces import FACE_CHOICES, FaceEmbedder
 from agelens.recognition.extractors.tables import embed_photos, embed_samples, embed_store
 from agelens.tables import read_table
 

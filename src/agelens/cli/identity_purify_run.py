@@ -12,9 +12,8 @@ from agelens.recognition.embeddings.purifier import CARD
 from agelens.recognition.light.bundle import write_bundle
 from agelens.recognition.light.faces import IdentityFaces, identity_faces
 from agelens.recognition.light.settings import LightSettings
-from agelens.recognition.light.train import Purification, asked_of, train_purifier
+from agelens.recognition.light.train import Purification, TrainingFolder, asked_of, train_purifier
 from agelens.recognition.light.training import EpochRow
-from agelens.recognition.light.training_folder import TrainingFolder
 
 
 def run(options: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
+from agelens.atomic import whole_folder
 from agelens.cli.registries import show
 from agelens.data.datasets.cacd_vs import cacd_vs_pairs
 from agelens.data.datasets.pair_files import read_pair_file
@@ -23,13 +24,15 @@ from agelens.recognition.protocols import (
     probe_gallery,
     verification,
 )
-from agelens.recognition.protocols.reports.report import (
+from agelens.recognition.protocols.report import (
     PAGE_NAME,
+    counts,
+    gap_rows,
+    in_words,
     protocol_document,
+    rate_rows,
     write_protocol,
 )
-from agelens.recognition.protocols.reports.tables import counts, gap_rows, in_words, rate_rows
-from agelens.whole_folder import whole_folder
 
 _Found = Identification | Verification
 

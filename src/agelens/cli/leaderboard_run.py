@@ -11,15 +11,19 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from agelens.atomic import write_whole
 from agelens.cli.finished_runs import FinishedRun, finished_run, model_names
 from agelens.errors import UsageError
+from agelens.evaluation.calibrate import own_answers
 from agelens.evaluation.comparison import ComparedTable, compared_tables
-from agelens.evaluation.leaderboard import RunFacts, leaderboard_entries, leaderboard_markdown
-from agelens.evaluation.leaderboard.chip_time import chip_milliseconds
-from agelens.evaluation.own_answers import own_answers
+from agelens.evaluation.leaderboard import (
+    RunFacts,
+    chip_milliseconds,
+    leaderboard_entries,
+    leaderboard_markdown,
+)
+from agelens.inference.answers import stated_ages
 from agelens.inference.cards import CARD_FILE, Card, load_card
-from agelens.inference.stated_ages import stated_ages
-from agelens.whole_file import write_whole
 
 _LEVEL: Final = 0.9
 """Of the intervals whose coverage is shown."""

@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 
+from agelens.atomic import whole_folder
 from agelens.cli.read_tables import read_predictions_as_asked
 from agelens.evaluation.nist.errors import Resampling
-from agelens.evaluation.nist.quantities import nist_quantities
-from agelens.evaluation.nist.rates import YearRange
-from agelens.evaluation.reports.nist_page import LIMITS, nist_sentences
-from agelens.evaluation.reports.nist_report import PAGE_NAME, nist_document, write_nist
-from agelens.whole_folder import whole_folder
+from agelens.evaluation.nist.quantities import YearRange, nist_quantities
+from agelens.evaluation.reports.nist_report import (
+    LIMITS,
+    PAGE_NAME,
+    nist_document,
+    nist_sentences,
+    write_nist,
+)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ from agelens.cli.chosen_rows import parts_as_asked, rows_as_asked
 from agelens.data.predictions import predict_photos, predict_store, refuse_other_chips
 from agelens.data.store import ChipStore
 from agelens.errors import UsageError
-from agelens.evaluation.row_counts import tally
+from agelens.evaluation.table_checks import tally
 from agelens.inference.cards import load_card
 from agelens.inference.estimator import AgeEstimator
 from agelens.tables import PredictionsTable, SampleTable, read_table, write_predictions

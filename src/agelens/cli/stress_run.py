@@ -14,14 +14,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from agelens.atomic import whole_folder
 from agelens.cli.chosen_rows import parts_as_asked, rows_as_asked
 from agelens.cli.registries import show
-from agelens.data.predictions.from_store import refuse_other_chips
-from agelens.data.predictions.stress_photos import stress_photos
-from agelens.data.predictions.stress_store import stress_store
+from agelens.data.predictions.predict import refuse_other_chips
+from agelens.data.predictions.stress import stress_photos, stress_store
 from agelens.data.store import ChipStore
 from agelens.errors import UsageError
-from agelens.evaluation.reports.stress_page import (
+from agelens.evaluation.reports.stress_report import (
     ESTIMATES_NAME,
     PAGE_NAME,
     corruption_table,
@@ -44,7 +44,6 @@ from agelens.imaging.detectors import DETECTORS
 from agelens.inference.cards import load_card
 from agelens.inference.estimator import AgeEstimator
 from agelens.tables import SampleTable, read_table
-from agelens.whole_folder import whole_folder
 
 Progress: TypeAlias = Callable[[int, int], None] | None
 Measure: TypeAlias = Callable[[str, Progress], StressEstimates]

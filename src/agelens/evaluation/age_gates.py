@@ -15,8 +15,7 @@ import pandas as pd
 
 from agelens.errors import UsageError
 from agelens.evaluation.bootstrap import person_codes
-from agelens.evaluation.groups.columns import group_words
-from agelens.evaluation.groups.group_rows import FEW
+from agelens.evaluation.groups import FEW, group_words
 from agelens.evaluation.rates import Rate, rate, samples_needed
 from agelens.inference.age_gates import AgeGate
 from agelens.tables import PredictionsTable
@@ -89,7 +88,7 @@ def find_challenge_age(
         confidence: of the promise.
         youngest_years: people younger than this are not counted: small children are never
             mistaken for adults, and hide the rate of those of 16 and 17.
-        groups: columns to show both rates by, see `agelens.evaluation.groups.columns`.
+        groups: columns to show both rates by, see `agelens.evaluation.groups`.
 
     Raises:
         UnknownNameError: there is no such column.

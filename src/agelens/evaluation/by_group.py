@@ -7,24 +7,161 @@ apart; nothing here says why groups differ.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
+from fairlearn.metrics import MetricFrame
 from numpy.typing import NDArray
 
 from agelens.errors import TableError, UsageError
 from agelens.evaluation.bootstrap import GroupedMetrics, Grouping, bootstrap, person_codes
-from agelens.evaluation.groups.columns import BINS, DEFAULT_COLUMNS, group_words
-from agelens.evaluation.groups.crossings import column_grouping, crossed_grouping, crossings
-from agelens.evaluation.groups.gap_rows import GAPS_COLUMNS, gap_rows
-from agelens.evaluation.groups.group_rows import GROUPS_COLUMNS, Measured, Row, group_rows
-from agelens.evaluation.groups.passes import Crossed, passes
+from agelens.evaluation.groups import (
+    BINS,
+    DEFAULT_COLUMNS,
+    GROUPS_COLUMNS,
+    Crossed,
+    Measured,
+    Row,
+    column_grouping,
+    crossed_grouping,
+    crossings,
+    ends,
+    group_rows,
+    group_words,
+    passes,
+)
 from agelens.evaluation.metric_columns import DISTRIBUTIONS, metric_columns
 from agelens.evaluation.metrics import Metric, named_metric
+from agelens.evaluation.metrics.base import ratio
 from agelens.evaluation.table_checks import refuse_unmeasurable
+from agelens.records import Floats
 from agelens.tables import PredictionsTable
+
+
+def gaps_and_ratios(
+    groups: Sequence[str], values: Mapping[str, Floats]
+) -> tuple[pd.Series, pd.Series]:
+    """Highest less lowest of the values [G] of two or more groups, and lowest over highest.
+
+    As fairlearn's `MetricFrame` defines them, of each metric by name. It would also measure the
+    groups, but makes a Python object of every sample, several times: 40 seconds a grouping at
+    a million. So it gets one row a group, and what was measured of it.
+    """
+    places = np.arange(len(groups))
+    frame = MetricFrame(
+        metrics={name: partial(_value_of, one) for name, one in values.items()},
+        y_true=places,
+        y_pred=places,
+        sensitive_features=pd.Series(groups, name="group"),
+    )
+    return frame.difference(), frame.ratio()
+
+
+def gap_of_draws(draws: Floats) -> Floats:
+    """The gap [D] between the groups [G, D] in each draw; groups of which nobody came are out."""
+    return np.asarray(np.fmax.reduce(draws, axis=0) - np.fmin.reduce(draws, axis=0))
+
+
+def ratio_of_draws(draws: Floats) -> Floats:
+    """Lowest over highest [D] of the groups [G, D] in each draw."""
+    return ratio(np.fmin.reduce(draws, axis=0), np.fmax.reduce(draws, axis=0))
+
+
+def gini(values: Floats) -> Floats:
+    """Gini coefficient [...] of groups' errors [G, ...]: 0 all alike, towards 1 one has it all.
+
+    Mean absolute difference of all pairs over twice the mean (Gini, 1912); NaN with an
+    undefined group or a mean of 0. Of the errors 1 and 3 it is 0.25.
+    """
+    count = len(values)
+    ascending = np.sort(values, axis=0)
+    place = np.arange(1, count + 1).reshape(-1, *[1] * (ascending.ndim - 1))
+    spread = ((2 * place - count - 1) * ascending).sum(axis=0)
+    return ratio(np.asarray(spread), np.asarray(count * ascending.sum(axis=0)))
+
+
+def _value_of(values: Floats, places: Sequence[int], _: object) -> float:
+    """The value of the one group at `places`; what all have together is of no use here."""
+    return float(values[places[0]]) if len(places) == 1 else float("nan")
+
+
+GAPS_COLUMNS: Final = (
+    *("grouping", "metric", "compared", "few", "lowest_group", "highest_group"),
+    *("gap", "gap_low", "gap_high", "ratio", "ratio_low", "ratio_high"),
+    *("gini", "gini_low", "gini_high"),
+)
+
+
+def gap_rows(
+    measured: Measured,
+    grouping: str,
+    groups: Sequence[Row],
+    drawn: Mapping[str, Floats] | None,
+) -> list[Row]:
+    """A row (`GAPS_COLUMNS`) for each metric, over the groups that are not few.
+
+    Args:
+        measured: the samples.
+        grouping: its name.
+        groups: its rows, as `group_rows` gives them.
+        drawn: each metric [G, D] under resampling; None leaves the intervals out.
+    """
+    of_metric = {
+        name: [row for row in groups if row["metric"] == name] for name in measured.metrics
+    }
+    alike: dict[tuple[int, ...], list[str]] = {}
+    for name, rows in of_metric.items():
+        many = tuple(place for place, row in enumerate(rows) if not row["few"])
+        alike.setdefault(many, []).append(name)
+    found = {}
+    for many, names in alike.items():
+        few = len(of_metric[names[0]]) - len(many)
+        counts = {"grouping": grouping, "compared": len(many), "few": few}
+        values = {n: np.array([of_metric[n][place]["value"] for place in many]) for n in names}
+        words = [str(of_metric[names[0]][place]["group"]) for place in many]
+        kept = None if drawn is None else {name: drawn[name][[*many]] for name in names}
+        for name, row in _distances(measured, words, values, kept).items():
+            found[name] = counts | {"metric": name} | row
+    return [found[name] for name in measured.metrics]
+
+
+def _distances(
+    measured: Measured,
+    words: Sequence[str],
+    values: Mapping[str, Floats],
+    drawn: Mapping[str, Floats] | None,
+) -> dict[str, Row]:
+    """How far apart the groups [G] are in each metric; nothing where there is one at most."""
+    if len(words) < 2:
+        return {name: {} for name in values}
+    gaps, ratios = gaps_and_ratios(words, values)
+    rows = {}
+    for name, one in values.items():
+        metric, draws = measured.metrics[name], None if drawn is None else drawn[name]
+        ends_at = int(one.argmin()), int(one.argmax())
+        row: Row = {"lowest_group": words[ends_at[0]], "highest_group": words[ends_at[1]]}
+        row |= _with_ends("gap", float(gaps[name]), draws, gap_of_draws, measured.level)
+        if metric.better != "nearer 0":  # of a bias, two groups' signs may differ
+            row |= _with_ends("ratio", float(ratios[name]), draws, ratio_of_draws, measured.level)
+        if metric.better == "lower":  # of errors
+            row |= _with_ends("gini", float(gini(one)), draws, gini, measured.level)
+        rows[name] = row
+    return rows
+
+
+def _with_ends(
+    name: str,
+    value: float,
+    draws: Floats | None,
+    of_draws: Callable[[Floats], Floats],
+    level: float,
+) -> Row:
+    return {name: value} | ends(None if draws is None else of_draws(draws), level, f"{name}_")
+
 
 GROUP_METRICS: Final = ("mae", "rmse", "bias", "cs@5", "coverage", "mean_width")
 FIGURE_COLUMN: Final = "age_five_years"
@@ -63,7 +200,7 @@ def evaluate_groups(
 
     Args:
         predictions: with one estimate a sample.
-        by: columns of words, or names out of `agelens.evaluation.groups.columns.BINS`; None takes
+        by: columns of words, or names out of `agelens.evaluation.groups.BINS`; None takes
             those of `DEFAULT_COLUMNS` that say anything, and five-year bins for figures.
         metrics: names out of `METRICS`; None takes those of `GROUP_METRICS` that the table has
             the columns for.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from agelens.errors import UsageError
+from agelens.errors import TableError, UsageError
 from agelens.evaluation.bootstrap import (
     GroupedMetrics,
     Grouping,
@@ -16,16 +19,156 @@ from agelens.evaluation.bootstrap import (
     percentile_interval,
     person_codes,
 )
-from agelens.evaluation.bootstrap.groupings import Codes
-from agelens.evaluation.bootstrap.measured import complete_rows
-from agelens.evaluation.evaluation import Evaluation, MetricResult
-from agelens.evaluation.metric_choice import choose_metrics, claimed_level
+from agelens.evaluation.bootstrap.groupings import Codes, complete_rows
 from agelens.evaluation.metric_columns import metric_columns
-from agelens.evaluation.metrics import AgeClasses, Metric
-from agelens.evaluation.row_counts import count_rows, words_in_use
-from agelens.evaluation.table_checks import refuse_unmeasurable
+from agelens.evaluation.metrics import METRICS, AgeClasses, Metric, named_metric
+from agelens.evaluation.metrics.base import Better, Unit
+from agelens.evaluation.table_checks import RowCounts, count_rows, refuse_unmeasurable, words_in_use
 from agelens.records import Floats
-from agelens.tables import PredictionsTable
+from agelens.tables import QUALITY, PredictionsTable
+
+MOST: Final = 500
+_SHOWN: Final = (
+    *("sample_id", "dataset", "path", "age_years", "age_kind", "estimate_years", "error_years"),
+    *("low_years", "high_years", "gender", "ethnicity", "subject", "model"),
+)
+
+
+def worst_errors(predictions: PredictionsTable, count: int = MOST) -> pd.DataFrame:
+    """The `count` rows furthest from their label, furthest first; `error_years` is signed.
+
+    The label may be as wrong as the estimate: of the worst errors on scraped data, many are.
+    Rows without age or estimate are in none.
+    """
+    frame = predictions.frame
+    error = frame["estimate_years"] - frame["age_years"]
+    worst = error.abs().dropna().sort_values(ascending=False, kind="stable").index[:count]
+    columns = [name for name in (*_SHOWN, *QUALITY) if name in frame or name == "error_years"]
+    return frame.assign(error_years=error).loc[worst, columns].reset_index(drop=True)
+
+
+_LABELS: Final = ("age_years", "age_std", "age_class", "gender", "subject")
+
+
+def choose_metrics(
+    columns: Mapping[str, NDArray[Any]], names: Sequence[str] | None
+) -> dict[str, Metric]:
+    """The metrics of those `names`, or None for all that the columns allow.
+
+    Raises:
+        TableError: there is no label, or none that a named metric needs.
+        UnknownNameError: there is no such metric.
+        UsageError: a named metric needs a column that is not there.
+    """
+    filled = {name for name, values in columns.items() if not pd.isna(values).all()}
+    if names is not None:
+        chosen = {name: named_metric(name) for name in names}
+        for name, metric in chosen.items():
+            _refuse_unmeasurable(name, metric, columns, filled)
+        return chosen
+    genders = {"gender", "gender_estimate"} <= filled
+    if not genders and not filled & {"age_years", "age_class"}:
+        raise TableError(
+            "the predictions have no labels to be measured by: no row has an age, or a gender "
+            "beside an estimated one. "
+            "Take them from the sample table: --labels TABLE, or "
+            "predictions.with_labels(samples). Age classes count where age_classes are given"
+        )
+    # Where every estimate failed, that is a finding, and the metrics say so.
+    return {
+        name: metric
+        for name, metric in METRICS.items()
+        if {*metric.needs} <= filled | {"estimate_years"}
+    }
+
+
+def _refuse_unmeasurable(
+    name: str, metric: Metric, columns: Mapping[str, object], filled: set[str]
+) -> None:
+    absent = [need for need in metric.needs if need not in columns]
+    if absent:
+        way_out = "age_classes" if "age_class" in absent else "a distribution in the table"
+        raise UsageError(f"{name} needs {way_out}")
+    empty = [need for need in metric.needs if need in _LABELS and need not in filled]
+    if empty:
+        raise TableError(
+            f"{name} needs {', '.join(empty)}, which no row has. Labels are taken from a sample "
+            "table by --labels TABLE, or by predictions.with_labels(samples)"
+        )
+
+
+def claimed_level(frame: pd.DataFrame, chosen: Mapping[str, Metric]) -> float | None:
+    """The one level that the intervals in a predictions table claim, or None.
+
+    Raises:
+        UsageError: they claim several, and a chosen metric measures them.
+    """
+    levels = frame["interval_level"][frame["low_years"].notna()].dropna().unique()
+    if len(levels) > 1 and any("low_years" in metric.needs for metric in chosen.values()):
+        raise UsageError(
+            f"intervals of several levels cannot be measured together: "
+            f"{', '.join(f'{one:g}' for one in sorted(levels))}. Select the rows of one of them"
+        )
+    return float(levels[0]) if len(levels) == 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class MetricResult:
+    """One metric of one set of rows.
+
+    `value` is NaN where no row has all that the metric needs. `low` and `high` bound its
+    bootstrap interval; they are NaN without draws, and where fewer than two people are
+    behind the value, since one person says nothing of others. `left_out` rows lack an estimate
+    or a label that the metric needs; `undefined_draws` draws did not have a value.
+    """
+
+    value: float
+    low: float
+    high: float
+    unit: Unit
+    better: Better
+    samples: int
+    people: int
+    left_out: int
+    undefined_draws: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types; null for NaN."""
+        return {name: _plain(value) for name, value in asdict(self).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The metrics of a predictions table, by name, and how they came about.
+
+    `level` is that of the bootstrap intervals, `interval_level` what the intervals in the
+    table claim (None where they claim nothing). `datasets` and `models` are those in the
+    table.
+    """
+
+    metrics: dict[str, MetricResult]
+    counts: RowCounts
+    datasets: tuple[str, ...]
+    models: tuple[str, ...]
+    interval_level: float | None
+    level: float
+    draws: int
+    seed: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types; null for NaN."""
+        return {
+            "metrics": {name: found.to_json() for name, found in self.metrics.items()},
+            "counts": asdict(self.counts),
+            "datasets": list(self.datasets),
+            "models": list(self.models),
+            "interval_level": self.interval_level,
+            "bootstrap": {"level": self.level, "draws": self.draws, "seed": self.seed},
+        }
+
+
+def _plain(value: object) -> object:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def evaluate(

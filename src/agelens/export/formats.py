@@ -2,15 +2,142 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Final, Literal, TypeAlias, get_args
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
-from agelens.errors import UsageError
-from agelens.export.answering import AnsweringNetwork
-from agelens.export.int8 import to_int8
-from agelens.export.onnx_file import to_onnx, with_half_weights
-from agelens.export.torchscript_file import to_torchscript
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from agelens.errors import ExportError, UsageError
+from agelens.export.export_network import FITTING, AnsweringNetwork
+from agelens.export.torchscript import to_torchscript
 from agelens.inference.runtimes import Pixels
+from agelens.sessions import flush_subnormals
+
+# Sums, norms and the head's probabilities stay in floating point: they are cheap and count.
+_QUANTISED: Final = ("Conv", "Gemm", "MatMul")
+
+
+def to_int8(model: onnx.ModelProto, calibration: Iterable[Pixels]) -> onnx.ModelProto:
+    """`model` quantised.
+
+    Args:
+        model: of `agelens.export.formats.to_onnx`, in single precision.
+        calibration: batches of normalised chips [N, 3, S, S], of the training part.
+    """
+    with tempfile.TemporaryDirectory(prefix="agelens-int8-") as folder:
+        plain, prepared, quantised = (
+            Path(folder) / f"{n}.onnx" for n in ("plain", "ready", "int8")
+        )
+        plain.write_bytes(model.SerializeToString())
+        quant_pre_process(str(plain), str(prepared), skip_symbolic_shape=True)
+        quantize_static(
+            str(prepared),
+            str(quantised),
+            _Calibration(model.graph.input[0].name, calibration),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=list(_QUANTISED),
+            nodes_to_exclude=_resizing(prepared),
+            per_channel=True,
+            reduce_range=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+        return onnx.load(str(quantised))
+
+
+def _resizing(path: Path) -> list[str]:
+    """The nodes that resize chips, with weights of 15 bits."""
+    graph = onnx.load(str(path)).graph
+    return [node.name for node in graph.node if any(n.startswith(FITTING) for n in node.input)]
+
+
+class _Calibration(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime is untyped
+    def __init__(self, name: str, batches: Iterable[Pixels]) -> None:
+        self._name = name
+        self._batches: Iterator[Pixels] = iter(batches)
+
+    def get_next(self) -> dict[str, Any] | None:
+        """The next batch by name of the input, or None at the end."""
+        batch = next(self._batches, None)
+        return None if batch is None else {self._name: batch}
+
+
+def to_onnx(network: AnsweringNetwork) -> onnx.ModelProto:
+    """`network` with one input, ``chips`` [N, 3, S, S], and one output, ``answer`` [N, width].
+
+    Raises:
+        ExportError: torch's exporter cannot write it.
+    """
+    try:
+        program = torch.onnx.export(
+            network,
+            (network.example(),),
+            input_names=["chips"],
+            output_names=["answer"],
+            dynamic_shapes=({0: "N"},),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    except torch.onnx.OnnxExporterError as error:
+        reason = str(error.__cause__ or error).strip().partition("\n")[0]
+        raise ExportError(f"torch cannot write this network as ONNX: {reason}") from error
+    model: onnx.ModelProto = cast(Any, program).model_proto
+    _forget_origins(model)
+    flush_subnormals(model)
+    return model
+
+
+def with_half_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """`model` with its matrices and filters in half precision; all else stays as it is.
+
+    The runtime widens them once, when it opens the file, and reckons in single precision: a
+    processor without half arithmetic would be slower with it, and an age less certain.
+    Vectors (biases, norms) are few and stay single.
+    """
+    half = onnx.ModelProto()
+    half.CopyFrom(model)
+    casts = []
+    for tensor in half.graph.initializer:
+        matrix = tensor.data_type == TensorProto.FLOAT and len(tensor.dims) >= 2
+        if not matrix or tensor.name.startswith(FITTING):
+            continue
+        stored = f"{tensor.name}.half"
+        casts.append(helper.make_node("Cast", [stored], [tensor.name], to=TensorProto.FLOAT))
+        with np.errstate(over="ignore"):  # a weight beyond half's range fails the parity check
+            narrow = numpy_helper.to_array(tensor).astype(np.float16)
+        tensor.CopyFrom(numpy_helper.from_array(narrow, stored))
+    nodes = list(half.graph.node)
+    del half.graph.node[:]
+    half.graph.node.extend([*casts, *nodes])
+    return half
+
+
+def _forget_origins(model: onnx.ModelProto) -> None:
+    """Drop what the exporter notes for debugging: it doubles small files, and holds paths."""
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    for tensor in graph.initializer:
+        del tensor.metadata_props[:]
+        tensor.doc_string = ""
+    graph.name = "agelens"
+
 
 Format: TypeAlias = Literal["onnx", "torchscript"]
 Precision: TypeAlias = Literal["single", "half", "int8"]

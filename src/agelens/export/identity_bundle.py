@@ -12,18 +12,16 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 
-from agelens.data.training_input.chip_transform import ChipTransform
+from agelens.data.training_input.geometry import ChipTransform
 from agelens.errors import ExportError, TrainingError
-from agelens.export.answering import AnsweringNetwork
 from agelens.export.bundle import put_in_place, trial_folder
-from agelens.export.formats import WEIGHTS_FILE
-from agelens.export.onnx_file import to_onnx
-from agelens.export.run_facts import UNKNOWN_TERMS, one_way
-from agelens.export.trained_input import TrainedInput
+from agelens.export.export_network import AnsweringNetwork, TrainedInput
+from agelens.export.formats import WEIGHTS_FILE, to_onnx
+from agelens.export.run_export import UNKNOWN_TERMS, one_way
 from agelens.inference.cards import CARD_FILE
 from agelens.inference.runtimes import open_runtime
-from agelens.recognition.extractors.card import TASK
-from agelens.recognition.purification.branch import PurifiedBranch
+from agelens.recognition.extractors.network import TASK
+from agelens.recognition.purification import PurifiedBranch
 from agelens.recognition.training.branch_choice import BranchChoice
 from agelens.recognition.training.configuration import identity_parser
 from agelens.training.configuration import parse_run

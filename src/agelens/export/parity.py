@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import torch
 
-from agelens.data.training_input.chip_transform import ChipTransform
+from agelens.data.training_input.geometry import ChipTransform
 from agelens.errors import ExportError
 from agelens.inference.answers import Answers, read_answers
 from agelens.inference.network import ChipNetwork

@@ -2,20 +2,143 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from agelens.errors import TrainingError
-from agelens.export.bundle import export_model
+import numpy as np
+
+from agelens.errors import TrainingError, UsageError
+from agelens.export.bundle import CardFacts, export_model
+from agelens.export.export_network import TrainedInput
 from agelens.export.formats import Format, Precision, check_choice
 from agelens.export.parity import Parity
-from agelens.export.part_sample import PartSample
-from agelens.export.run_facts import facts_of, trained_input_of
+from agelens.records import RGB, Floats
 from agelens.training.age_data import AgeData
-from agelens.training.chosen_split import TRAIN, VALID
-from agelens.training.data_identity import data_identity, differences
-from agelens.training.network_input import NetworkInput
+from agelens.training.batches import PartChips
+from agelens.training.model_parts import NetworkInput
+from agelens.training.resolve_split import TRAIN, VALID
+from agelens.training.resume_identity import data_identity, differences
+from agelens.training.run_folder import RunFolder
 from agelens.training.trained_run import TrainedRun, load_run
+
+_CUT_BY = ("alignment", "template", "size", "margin")
+UNKNOWN_TERMS = "not stated"
+
+
+def trained_input_of(run: TrainedRun) -> TrainedInput:
+    """How the run's network saw chips; raises as `one_way` does."""
+    settings = [store["settings"] for store in run.data["stores"]]
+    return TrainedInput(one_way(settings, run.folder), run.transform)
+
+
+def one_way(settings: Sequence[Mapping[str, Any]], folder: RunFolder) -> Mapping[str, Any]:
+    """The settings of a run's stores, which all have to cut chips alike.
+
+    Raises:
+        UsageError: they were cut in different ways, so that no single way is the model's.
+    """
+    ways = {tuple(one[key] for key in _CUT_BY) for one in settings}
+    if len(ways) > 1:
+        raise UsageError(
+            f"{folder.path} was trained on stores with chips cut in {len(ways)} ways "
+            f"({', '.join(_CUT_BY)}: {sorted(ways, key=str)}), so nobody can say how to cut a "
+            "photo for it; prepare the stores alike and train again"
+        )
+    return settings[0]
+
+
+def facts_of(run: TrainedRun) -> CardFacts:
+    """What the run's folder says of its model."""
+    train = run.data["parts"][TRAIN]
+    method, backbone = run.model.method, run.config["backbone"]
+    return CardFacts(
+        name=run.folder.path.resolve().name,
+        summary=f"{method.name} on {backbone['name']}, trained on {', '.join(train['datasets'])}",
+        method=method.name,
+        backbone=backbone["name"],
+        paper=method.paper,
+        departures=method.departures,
+        age_kind=_counted(train["age_kinds"]),
+        trained_on=_trained_on(run),
+        metrics=_metrics(run),
+        licences={
+            "code": "MIT (agelens)",
+            "weights": "for whoever trained them to say, within the terms of the data and of the "
+            f"starting weights ({backbone['weights']})",
+            "data": "; ".join(f"{name}: {terms}" for name, terms in _terms(run).items()),
+        },
+        notes=[*run.data["split"]["notes"], *run.data["notes"]],
+    )
+
+
+def _trained_on(run: TrainedRun) -> list[dict[str, Any]]:
+    split = run.data["split"]
+    terms = _terms(run)
+    return [
+        {
+            "dataset": name,
+            "samples": samples,
+            "split": f"{split['protocol'] or split['name']}, part {TRAIN}",
+            "split_seed": split["seed"],
+            "licence": terms[name],
+        }
+        for name, samples in run.data["parts"][TRAIN]["datasets"].items()
+    ]
+
+
+def _metrics(run: TrainedRun) -> list[dict[str, Any]]:
+    """Each part's figures, with the table that they come from, in the run's folder."""
+    folder = run.folder.path.resolve().name
+    return [
+        {"part": part, **figures, "table": f"{folder}/{run.folder.predictions(part).name}"}
+        for part, figures in run.summary["metrics"].items()
+    ]
+
+
+def _terms(run: TrainedRun) -> dict[str, str]:
+    """What the owner of each training dataset allows, as its store has it."""
+    stated: dict[str, str] = {}
+    for store in run.data["stores"]:
+        stated |= store["settings"]["licences"]
+    return {name: stated.get(name, UNKNOWN_TERMS) for name in run.data["parts"][TRAIN]["datasets"]}
+
+
+def _counted(kinds: dict[str, int]) -> str:
+    return " and ".join(f"{kind} ({samples} samples)" for kind, samples in kinds.items())
+
+
+_BATCH = 32
+
+
+class PartSample:
+    """Batches of chips uint8 [N, S, S, 3] and ages in years [N]; may be drawn repeatedly.
+
+    Args:
+        part: what the chips are of.
+        at_most: how many, spread evenly over the part; None for all.
+    """
+
+    def __init__(self, part: PartChips, at_most: int | None = None) -> None:
+        self.part = part
+        count = len(part) if at_most is None else min(at_most, len(part))
+        self.places = np.linspace(0, len(part) - 1, count).round().astype(np.int64)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __iter__(self) -> Iterator[tuple[RGB, Floats]]:
+        ages = self.part.age_years.numpy().astype(np.float64)
+        for start in range(0, len(self.places), _BATCH):
+            places = self.places[start : start + _BATCH]
+            yield np.stack([self._chip(int(place)) for place in places]), ages[places]
+
+    def _chip(self, place: int) -> RGB:
+        home = int(np.searchsorted(self.part.starts, place, side="right")) - 1
+        data = self.part.datasets[home]
+        return data.store[int(data.rows[place - self.part.starts[home]])]
+
 
 COMPARED = 256
 """So many chips of the validation part prove an export; int8 takes the whole part."""

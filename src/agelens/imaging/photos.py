@@ -10,22 +10,182 @@ import io
 import os
 import re
 import stat
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeAlias
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.ExifTags import Base
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
 
 from agelens.errors import PhotoError
-from agelens.imaging.arrays import array_pixels
 from agelens.imaging.colour import srgb_pixels
-from agelens.imaging.formats import FORMATS, open_encoded
-from agelens.imaging.orientation import upright
 from agelens.records import RGB, Photo
+
+
+def array_pixels(array: NDArray[Any], name: str, *, bgr: bool = False) -> RGB:
+    """`array` as uint8 RGB [H, W, 3], C-contiguous; itself where it is that already.
+
+    Args:
+        array: uint8 [H, W, 3], [H, W, 4] with alpha, which lies over white, or [H, W] grey.
+        name: what errors call it.
+        bgr: the channels come as blue, green, red.
+
+    Raises:
+        PhotoError: another type or shape; the message names it, and no pixel.
+    """
+    channels = 1 if array.ndim == 2 else array.shape[2] if array.ndim == 3 else 0
+    taken = array.ndim == 2 or channels in (3, 4)
+    if array.dtype != np.uint8 or not taken or not array.size:
+        raise PhotoError(f"{name}: {_what_is_wrong(array)}")
+    pixels = np.ascontiguousarray(array)
+    if channels == 1:
+        return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
+    if channels == 4:
+        rgba = cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA) if bgr else pixels
+        return srgb_pixels(Image.fromarray(rgba), name)
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if bgr else pixels, dtype=np.uint8)
+
+
+def _what_is_wrong(array: NDArray[Any]) -> str:
+    """What was expected, what came, and the usual way from one to the other."""
+    got = (
+        "expected an array uint8 [H, W, 3], [H, W, 4] or [H, W], got "
+        f"{array.dtype} {list(array.shape)}; "
+    )
+    if not array.size:
+        return f"{got}it has no pixels"
+    if array.dtype != np.uint8:
+        return f"{got}scale it to 0..255, round, and convert it with .astype(numpy.uint8)"
+    if array.ndim == 3 and array.shape[0] in (1, 3, 4):
+        return f"{got}put the channels last with .transpose(1, 2, 0)"
+    return f"{got}pass one picture at a time, with 1, 3 or 4 channels"
+
+
+_TURNS: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_BYTE_ORDERS: Final = {b"II": "<", b"MM": ">"}
+_INTEGER_TYPES: Final = {1: "B", 3: "H", 4: "I"}
+_ENTRY_BYTES: Final = 12
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """A loaded `image` turned upright; itself where it is upright already."""
+    turn = _TURNS.get(exif_orientation(_exif_block(image.info)))
+    return image if turn is None else image.transpose(turn)
+
+
+def exif_orientation(exif: bytes) -> int:
+    """The Orientation in an EXIF block; 1, upright, where it is absent or damaged."""
+    body = exif.removeprefix(b"Exif\x00\x00")
+    order = _BYTE_ORDERS.get(body[:2])
+    if order is None:
+        return 1
+    try:
+        (start,) = struct.unpack_from(f"{order}I", body, 4)
+        (entries,) = struct.unpack_from(f"{order}H", body, start)
+        for offset in range(start + 2, start + 2 + entries * _ENTRY_BYTES, _ENTRY_BYTES):
+            tag, kind = struct.unpack_from(f"{order}HH", body, offset)
+            if tag == Base.Orientation and kind in _INTEGER_TYPES:
+                return int(struct.unpack_from(order + _INTEGER_TYPES[kind], body, offset + 8)[0])
+    except struct.error:  # the block ends early
+        return 1
+    return 1
+
+
+def _exif_block(info: dict[str | tuple[int, int], Any]) -> bytes:
+    block = info.get("exif")
+    if isinstance(block, bytes):
+        return block
+    text = info.get("Raw profile type exif")  # how ImageMagick long wrote EXIF into PNG
+    if not isinstance(text, str):
+        return b""
+    try:
+        return bytes.fromhex("".join(text.split("\n")[3:]))
+    except ValueError:
+        return b""
+
+
+FORMATS: Final = ("JPEG", "PNG", "WebP", "BMP", "TIFF", "GIF", "HEIC", "AVIF")
+_HEAD_BYTES: Final = 64
+_SIGNATURES: Final[tuple[tuple[bytes, str], ...]] = (
+    (b"\x89PNG\r\n\x1a\n", "PIL.PngImagePlugin:PngImageFile"),
+    (b"GIF87a", "PIL.GifImagePlugin:GifImageFile"),
+    (b"GIF89a", "PIL.GifImagePlugin:GifImageFile"),
+    (b"BM", "PIL.BmpImagePlugin:BmpImageFile"),
+    (b"II*\x00", "PIL.TiffImagePlugin:TiffImageFile"),
+    (b"MM\x00*", "PIL.TiffImagePlugin:TiffImageFile"),
+    (b"II+\x00", "PIL.TiffImagePlugin:TiffImageFile"),  # BigTIFF
+    (b"MM\x00+", "PIL.TiffImagePlugin:TiffImageFile"),
+)
+_WEBP: Final = "PIL.WebPImagePlugin:WebPImageFile"
+_AVIF: Final = "PIL.AvifImagePlugin:AvifImageFile"
+_HEIC: Final = "pillow_heif:HeifImageFile"
+_AVIF_BRANDS: Final = {b"avif", b"avis"}
+_HEIC_BRANDS: Final = {
+    b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1",
+}  # fmt: skip
+
+
+class _Jpeg(JpegImageFile):
+    """Pillow's JPEG reader, which else parses all EXIF on opening, for a resolution not used here.
+
+    It costs as much as decoding a thumbnail, and warns about damage that hurts nobody.
+    """
+
+    def getexif(self) -> Image.Exif:
+        return Image.Exif()
+
+
+def open_encoded(file: BinaryIO) -> ImageFile | None:
+    """Open the picture in `file`: size and mode are known, pixels not yet decoded.
+
+    None where the first bytes are those of none of `FORMATS`. A damaged file raises
+    whatever Pillow's reader for it does.
+    """
+    head = file.read(_HEAD_BYTES)
+    file.seek(0)
+    if head.startswith(b"\xff\xd8\xff"):
+        return _Jpeg(file)
+    reader = _reader_of(head)
+    if reader is None:
+        return None
+    module, _, attribute = reader.partition(":")
+    opened: ImageFile = getattr(import_module(module), attribute)(file)
+    return opened
+
+
+def _reader_of(head: bytes) -> str | None:
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return _WEBP
+    if head[4:8] == b"ftyp":
+        return _reader_of_brands(head)
+    return next((reader for signature, reader in _SIGNATURES if head.startswith(signature)), None)
+
+
+def _reader_of_brands(head: bytes) -> str | None:
+    """Which of the two relatives wrote it: `mif1` may open either, the brands behind it tell."""
+    box = head[: int.from_bytes(head[:4])]
+    brands = {box[8:12], *(box[at : at + 4] for at in range(16, len(box), 4))}
+    if brands & _AVIF_BRANDS:
+        return _AVIF
+    return _HEIC if brands & _HEIC_BRANDS else None
+
 
 DEFAULT_MAX_PIXELS: Final = 100_000_000
 PhotoSource: TypeAlias = (

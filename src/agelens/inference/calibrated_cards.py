@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from agelens.atomic import whole_file, whole_folder
 from agelens.errors import UsageError
 from agelens.inference.calibration import Calibration
 from agelens.inference.cards import CARD_FILE, MODELS, Card, card_path, read_card
-from agelens.whole_file import whole_file
-from agelens.whole_folder import whole_folder
 
 _NOTE: Final = (
     "Calibrated afterwards, see calibration: what other notes say of intervals is of those before."

@@ -7,34 +7,162 @@ point into the packages that carry the weights.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
 from math import isfinite
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from agelens.ages import AgeScale
 from agelens.errors import CardError, UnknownNameError
+from agelens.imaging.align import TIGHTEST_MARGIN, WIDEST_MARGIN
 from agelens.imaging.quality import QualityLimits
-from agelens.imaging.templates import TIGHTEST_MARGIN, WIDEST_MARGIN
-from agelens.inference.answers import LINKS, OUTPUT_KINDS, POINTS, AnswerSpec
+from agelens.inference.answers import LINKS, OUTPUT_KINDS, POINTS, AnswerSpec, OutputKind
 from agelens.inference.calibration import Calibration
-from agelens.inference.card import Card, ChipInput
 from agelens.inference.runtimes import RUNTIMES, runtime_suffix
-from agelens.inference.weights_file import locate_weights
 
-__all__ = [
-    "CARD_FILE",
-    "DEFAULT_GENDER_MODEL",
-    "DEFAULT_MODEL",
-    "MODELS",
-    "Card",
-    "ChipInput",
-    "card_path",
-    "chip_input",
-    "load_card",
-    "read_card",
-]
+LARGEST_WEIGHTS: Final = 2**31
+"""Bytes. The formats themselves hold no more (ONNX), or have no reason to (TorchScript)."""
+
+
+def checked_weights(name: str, path: Path, sha256: str) -> bytes:
+    """The bytes of the file at `path`, whose hash must be `sha256`.
+
+    Args:
+        name: of the network, for errors.
+        path: of its weights.
+        sha256: as its card states it, in lower case.
+
+    Raises:
+        CardError: see `Card.read_weights`.
+    """
+    try:
+        size = path.stat().st_size
+        if size > LARGEST_WEIGHTS:
+            raise CardError(
+                f"{name}: {path} has {size:,} bytes; agelens opens weights of at most "
+                f"{LARGEST_WEIGHTS:,}"
+            )
+        content = path.read_bytes()
+    except OSError as error:
+        raise CardError(f"{name}: cannot read weights {path}: {error}") from error
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != sha256:
+        raise CardError(
+            f"{name}: {path.name} is not the file its card describes: SHA-256 {digest}, expected "
+            f"{sha256}. Get the weights that belong to the card, or the card that belongs to the "
+            "weights."
+        )
+    return content
+
+
+def locate_weights(section: Mapping[str, Any], path: Path) -> Path:
+    """Where the weights lie: in an installed package, or beside the card and nowhere else.
+
+    Args:
+        section: `weights` of the card.
+        path: of the card.
+
+    Raises:
+        CardError: the package is not installed.
+        KeyError, ValueError: the section is malformed.
+    """
+    folder = path.parent
+    if "package" in section:
+        name = str(section["package"])
+        if not name.isidentifier():  # of a dotted name, Python would import the first part
+            raise ValueError(f"weights.package must be a top-level package, got {name!r}")
+        spec = find_spec(name)
+        if spec is None or not spec.submodule_search_locations:
+            raise CardError(f"{path}: needs the package {section['package']!r}; install it")
+        folder = Path(next(iter(spec.submodule_search_locations)))
+    weights = (folder / str(section["path"])).resolve()
+    if not weights.is_relative_to(folder.resolve()):
+        raise ValueError(f"weights.path {section['path']!r} leads out of the card's folder")
+    return weights
+
+
+@dataclass(frozen=True, slots=True)
+class ChipInput:
+    """The chip a network expects: pixels, colours, and how the face is aligned in it.
+
+    `mean` and `std` are of pixels from 0 to 255, of red, green and blue in this order.
+    """
+
+    size: int
+    color_order: Literal["RGB", "BGR"]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    alignment: Literal["similarity", "rotate-crop", "as-shipped"]
+    template: str
+    margin: float
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One network, described.
+
+    `answer` says what an age network's numbers are, `labels` which words a gender network's
+    probabilities belong to. `document` is the whole JSON, with what only people read.
+    """
+
+    name: str
+    version: str
+    task: Literal["age", "gender"]
+    weights: Path
+    sha256: str
+    input: ChipInput
+    labels: tuple[str, ...]
+    answer: AnswerSpec | None
+    limits: QualityLimits
+    calibration: Calibration | None
+    document: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def age_scale(self) -> AgeScale | None:
+        """The ages of an age network."""
+        return self.answer.scale if self.answer else None
+
+    @property
+    def output_kind(self) -> OutputKind:
+        """What an answer's numbers are."""
+        return self.answer.kind if self.answer else "posterior"
+
+    @property
+    def width(self) -> int:
+        """How many numbers an answer has."""
+        return self.answer.width if self.answer else len(self.labels)
+
+    @property
+    def weights_suffix(self) -> str:
+        """The key in `RUNTIMES` of what runs the weights."""
+        suffix = runtime_suffix(self.weights)
+        assert suffix is not None  # noqa: S101 - a card with other weights was not read
+        return suffix
+
+    @property
+    def summary(self) -> str:
+        """One line for lists."""
+        return str(self.document["summary"])
+
+    @property
+    def licences(self) -> Mapping[str, str]:
+        """Licences of `code`, `weights` and `data`, apart."""
+        licences: Mapping[str, str] = self.document["licences"]
+        return licences
+
+    def read_weights(self) -> bytes:
+        """The bytes of the weights file, once they are known to be the card's.
+
+        Raises:
+            CardError: the file is absent or larger than `LARGEST_WEIGHTS`, or its SHA-256 is
+                not the card's.
+        """
+        return checked_weights(self.name, self.weights, self.sha256)
+
 
 CARD_FILE: Final = "card.json"
 

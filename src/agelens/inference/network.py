@@ -7,15 +7,49 @@ from typing import Final
 import numpy as np
 
 from agelens.errors import CardError, UsageError
-from agelens.imaging.align import Aligner, SimilarityAligner
+from agelens.imaging.align import Aligner, SimilarityAligner, template_named
 from agelens.imaging.detectors.base import Detector
 from agelens.imaging.rotate_crop import RotateCropAligner
-from agelens.imaging.templates import template_named
-from agelens.inference.answers import Answers, read_answers
-from agelens.inference.averaging import answer_of, averageable
+from agelens.inference.answers import Answers, AnswerSpec, older_probabilities, read_answers
 from agelens.inference.cards import Card, ChipInput
 from agelens.inference.runtimes import Pixels, open_runtime
 from agelens.records import RGB, Floats
+
+_SUREST: Final = 1e-12  # probabilities this near to 0 or 1 keep a finite logit
+
+
+def averageable(answer: Floats, spec: AnswerSpec) -> Floats:
+    """`answer` [N, width] in a form [N, width] whose mean over faces means something.
+
+    Posteriors are in it already. An age and its spread become the first two moments, so
+    that their mean is that of a mixture; ordinal logits become P(older than age k).
+    """
+    if spec.kind == "mean-spread":
+        mean, spread = answer[:, 0], answer[:, 1]
+        return np.column_stack([mean, spread**2 + mean**2])
+    if spec.kind == "ordinal-logits":
+        return older_probabilities(answer, spec.link)
+    return answer
+
+
+def answer_of(average: Floats, spec: AnswerSpec) -> Floats:
+    """The answer [N, width] that an average [N, width] of `averageable` forms stands for."""
+    if spec.kind == "mean-spread":
+        mean, square = average[:, 0], average[:, 1]
+        return np.column_stack([mean, np.sqrt(np.maximum(square - mean**2, 0))])
+    if spec.kind == "ordinal-logits":
+        if spec.link == "conditional":
+            before = np.pad(average[:, :-1], ((0, 0), (1, 0)), constant_values=1)
+            average = np.divide(average, before, out=np.zeros_like(average), where=before > 0)
+        return logits(average)
+    return average
+
+
+def logits(probabilities: Floats) -> Floats:
+    """The logit of each probability; 0 and 1 count as 1e-12 from it."""
+    inside = np.clip(probabilities, _SUREST, 1 - _SUREST)
+    return np.asarray(np.log(inside) - np.log1p(-inside))
+
 
 # Larger batches are no faster on a CPU and their activations cost memory.
 BATCH: Final = 32
@@ -62,7 +96,7 @@ class ChipNetwork:
         """What the network answers [N, width] for aligned uint8 chips [N, S, S, 3].
 
         The card's `answer` says what the numbers are. Where the face is averaged with its
-        mirror image, they are those of the mean; see `agelens.inference.averaging`.
+        mirror image, they are those of the mean; see `agelens.inference.network`.
 
         Raises:
             CardError: the answers are not what the card says.

@@ -14,7 +14,8 @@ from typing import Any, Final, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from agelens.errors import MissingDependencyError
+from agelens.errors import CardError, MissingDependencyError
+from agelens.sessions import open_session
 
 Pixels: TypeAlias = NDArray[np.float32]
 """Normalised chips [N, 3, S, S] in the card's colour order."""
@@ -28,9 +29,9 @@ class Runtime(Protocol):
 
 
 RUNTIMES: Final[dict[str, str]] = {
-    ".onnx": "agelens.inference.onnx_runtime:OnnxRuntime",
-    ".ts.pt": "agelens.export.torchscript_runtime:TorchScriptRuntime",
-    ".torchscript": "agelens.export.torchscript_runtime:TorchScriptRuntime",
+    ".onnx": "agelens.inference.runtimes:OnnxRuntime",
+    ".ts.pt": "agelens.export.torchscript:TorchScriptRuntime",
+    ".torchscript": "agelens.export.torchscript:TorchScriptRuntime",
 }
 
 
@@ -67,3 +68,39 @@ def open_runtime(
             f"{name} has TorchScript weights, which torch runs: pip install 'agelens[train]'"
         ) from error
     return runtime(content, name=name, size=size, width=width, device=device)
+
+
+class OnnxRuntime:
+    """See `agelens.inference.runtimes.Runtime` and `open_runtime`."""
+
+    def __init__(
+        self, content: bytes, *, name: str, size: int, width: int, device: str = "cpu"
+    ) -> None:
+        self._name = name
+        self._session = open_session(content, name=name, device=device)
+        self._input, self._output = self._check_signature(size, width)
+
+    def __call__(self, pixels: Pixels) -> NDArray[np.floating[Any]]:
+        """Answers [N, width]."""
+        try:
+            return np.asarray(self._session.run([self._output], {self._input: pixels})[0])
+        except Exception as error:  # onnxruntime raises its own classes, straight under Exception
+            raise CardError(
+                f"{self._name}: fails on {len(pixels)} chips, so the network in its file is "
+                f"damaged ({error})"
+            ) from error
+
+    def _check_signature(self, size: int, width: int) -> tuple[str, str]:
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        fits = (
+            len(inputs) == len(outputs) == 1
+            and inputs[0].type == "tensor(float)"
+            and not isinstance(inputs[0].shape[0], int)  # N is free
+            and list(inputs[0].shape[1:]) == [3, size, size]
+            and list(outputs[0].shape[1:]) == [width]
+        )
+        if not fits:
+            expected = f"one float input [N, 3, {size}, {size}] and one output [N, {width}]"
+            got = ", ".join(f"{port.name} {port.type} {port.shape}" for port in (*inputs, *outputs))
+            raise CardError(f"{self._name}: the card states {expected}; the file has {got}")
+        return inputs[0].name, outputs[0].name

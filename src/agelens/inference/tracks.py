@@ -13,10 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from agelens.inference.answers import AnswerSpec, read_answers
-from agelens.inference.averaging import answer_of, averageable
+from agelens.inference.answers import AnswerSpec, read_answers, stated_ages
 from agelens.inference.calibration import Calibration
-from agelens.inference.stated_ages import stated_ages
+from agelens.inference.network import answer_of, averageable
 from agelens.records import AgeEstimate, Floats, TrackAge
 
 _VELOCITY_MEMORY = 0.5

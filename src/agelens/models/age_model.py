@@ -2,13 +2,71 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
-from agelens.models.auxiliary.base import AuxiliaryHeads
+from agelens.ages import AgeScale
+from agelens.errors import UsageError
+from agelens.models.auxiliary import AuxiliaryHeads
 from agelens.models.backbones.base import Backbone
 from agelens.models.methods.base import AgeMethod, LearningHead
+
+
+def start_head(head: nn.Module, scale: AgeScale, backbone: Backbone) -> None:
+    """Fill `head`, a linear layer over `scale`, from the packaged head of `backbone`.
+
+    Each age takes the weights of the packaged age nearest to it. Where several take the same
+    ones, they share its probability: the bias falls by the logarithm of how many they are, so
+    that on the packaged scale itself the answers are those of the packaged network.
+
+    Raises:
+        UsageError: the backbone has no packaged head, or `head` is no single linear layer
+            with one output for each age.
+    """
+    if backbone.packaged_head is None:
+        raise UsageError(
+            f"backbone {backbone.name!r} has no packaged age head: start it from packaged "
+            "weights that have one, or the head from random numbers"
+        )
+    if not isinstance(head, nn.Linear) or head.out_features != len(scale):
+        raise UsageError(
+            "a packaged head is one linear layer with an output for each age, which the head of "
+            f"this method ({type(head).__name__}) is not; start it from random numbers"
+        )
+    weight, bias = backbone.packaged_head
+    ages = np.asarray(AgeScale.parse(backbone.packaged_ages).years)
+    taken = np.abs(np.asarray(scale.years)[:, None] - ages).argmin(axis=1)
+    shared = np.log(np.bincount(taken, minlength=len(ages)))[taken]
+    rows = torch.from_numpy(taken)
+    with torch.no_grad():
+        head.weight.copy_(weight[rows])
+        head.bias.copy_(bias[rows] - torch.from_numpy(shared).to(bias.dtype))
+
+
+_DEVIATION: Final = 0.5
+"""About what photos have under the usual normalisation, mean and deviation 0.5: layers that
+stay as they were pre-trained get what they know."""
+
+_LEAST_VARIANCE: Final = 1e-4
+"""Below that a chip is one colour, and dividing would only enlarge its noise."""
+
+
+class StandardisedChips(nn.Module):
+    """Chips [B, 3, H, W], each minus its mean and with a deviation of 0.5, over pixels and colours.
+
+    Part of the network, so that an exported one does the same. Prints that faded and photos
+    that were exposed differently look alike behind it; colour casts stay.
+    """
+
+    def forward(self, chips: Tensor) -> Tensor:
+        """The chips standardised, in their shape."""
+        centred = chips - chips.mean(dim=(1, 2, 3), keepdim=True)
+        variance = centred.square().mean(dim=(1, 2, 3), keepdim=True)
+        standard: Tensor = centred * (_DEVIATION * (variance + _LEAST_VARIANCE).rsqrt())
+        return standard
 
 
 class ModelOutputs(NamedTuple):

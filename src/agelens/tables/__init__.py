@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agelens.tables.columns import refuse
 from agelens.tables.prediction_columns import (
     ESTIMATES,
     LABELS,
@@ -11,14 +12,13 @@ from agelens.tables.prediction_columns import (
     PREDICTION_COLUMNS,
     QUALITY,
 )
-from agelens.tables.prediction_files import (
+from agelens.tables.predictions import (
+    Distribution,
     PredictionMapping,
+    PredictionsTable,
     read_predictions,
     write_predictions,
 )
-from agelens.tables.predictions import PredictionsTable
-from agelens.tables.probabilities import Distribution
-from agelens.tables.refusal import refuse
 from agelens.tables.samples import (
     AGE_KINDS,
     BOX,

@@ -11,7 +11,7 @@ its photo took, and any further columns as they are. All else is as in a sample 
 values are missing, never a code.
 
 A distribution over ages is an array [N, K] beside the frame; on disk it is columns, see
-`agelens.tables.probabilities`.
+`agelens.tables.predictions`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ import numpy as np
 import pandas as pd
 
 from agelens.errors import TableError
-from agelens.tables.dtypes import as_categories, as_floats, as_integers, as_plain
-from agelens.tables.refusal import refuse
+from agelens.tables.columns import as_categories, as_floats, as_integers, as_plain, refuse
 from agelens.tables.samples import GENDERS, YEARS, cast_sample_column, check_labels, may_repeat
 
 LABELS: Final = (

@@ -1,36 +1,138 @@
 """The predictions table: one row an estimate, with the labels it is measured by.
 
 Its columns are those of `agelens.tables.prediction_columns`. A distribution over ages is an
-array [N, K] beside the frame; on disk it is columns, see `agelens.tables.probabilities`.
+array [N, K] beside the frame; on disk it is columns, see `agelens.tables.predictions`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from agelens.ages import AgeScale
-from agelens.errors import TableError
-from agelens.tables.dtypes import as_plain
+from agelens.errors import TableError, UnknownNameError, UsageError
+from agelens.tables.columns import as_categories, as_floats, as_plain, as_text, refuse
 from agelens.tables.prediction_columns import (
     LABELS,
+    OPTIONAL_COLUMNS,
     PREDICTION_COLUMNS,
     check_predictions,
     conformed,
 )
-from agelens.tables.probabilities import (
-    Distribution,
-    check_distribution,
-    distribution_columns,
-    take_distribution,
-)
-from agelens.tables.refusal import refuse
-from agelens.tables.samples import SampleTable
+from agelens.tables.samples import SampleTable, read_frame, write_frame
+
+Distribution: TypeAlias = NDArray[np.float32]
+SCALE_COLUMN: Final = "age_scale"
+_NAME: Final = re.compile(r"p_\d{3,}")
+_ROWS_AT_A_TIME: Final = 16_384
+
+
+def is_probability(name: str) -> bool:
+    """Whether a column of this name is one of a distribution."""
+    return _NAME.fullmatch(name) is not None
+
+
+def probability_names(count: int) -> list[str]:
+    """The names of the columns of `count` ages."""
+    return [f"p_{number:03d}" for number in range(count)]
+
+
+def take_distribution(
+    frame: pd.DataFrame, scale: AgeScale | None
+) -> tuple[pd.DataFrame, Distribution | None, AgeScale | None]:
+    """`frame` without the columns of its distribution, the distribution [N, K], and its scale.
+
+    Args:
+        frame: with or without such columns; it is left as it is.
+        scale: where the frame does not state it.
+
+    Raises:
+        TableError: the columns are not numbered from 0 without a gap, the scale is another
+            one or has another count, or a value is not a number.
+    """
+    found = [str(name) for name in frame.columns if is_probability(str(name))]
+    stated = _stated_scale(frame)
+    if stated and scale and stated != scale:
+        raise TableError(f"the table's age_scale is {stated}, but it is to be read as {scale}")
+    rest = frame.drop(columns=[*found, SCALE_COLUMN], errors="ignore")
+    if not found:
+        return rest, None, scale or stated
+    names = probability_names(len(found))
+    if sorted(found) != sorted(names):
+        raise TableError(
+            f"the probabilities' columns must be {names[0]} to {names[-1]} for {len(names)} ages, "
+            f"whatever the first age is; found {min(found)} to {max(found)}"
+        )
+    scale = scale or stated or _whole_years(len(names))
+    columns = [as_floats(frame[name], np.dtype(np.float32)).to_numpy() for name in names]
+    return rest, _rows(columns, len(frame)), scale
+
+
+def check_distribution(distribution: Distribution, scale: AgeScale, rows: int) -> None:
+    """Whether each row [rows, K] is a distribution over `scale`, or NaN throughout.
+
+    Raises:
+        TableError: another shape, or a row that is neither; see `AgeScale.normalise`.
+    """
+    if distribution.shape != (rows, len(scale)):
+        raise TableError(
+            f"the distribution of {rows} rows over the {len(scale)} ages {scale} has shape "
+            f"[{rows}, {len(scale)}], got {list(distribution.shape)}"
+        )
+    for start in range(0, rows, _ROWS_AT_A_TIME):
+        part = distribution[start : start + _ROWS_AT_A_TIME]
+        there = np.flatnonzero(~np.isnan(part).all(axis=1))
+        try:
+            scale.normalise(part[there])
+        except ValueError as bad:
+            raise TableError(
+                f"p_000 to p_{len(scale) - 1:03d}: {bad}, counting rows that have one from row "
+                f"{start + int(there[0])}"
+            ) from bad
+
+
+def distribution_columns(distribution: Distribution, scale: AgeScale) -> pd.DataFrame:
+    """The columns that hold `distribution` [N, K] in a table, `age_scale` first."""
+    columns = pd.DataFrame(distribution, columns=probability_names(len(scale)), copy=False)
+    words = pd.CategoricalDtype(pd.Index([str(scale)], dtype=object))
+    code = np.zeros(len(columns), dtype=np.int8)
+    columns.insert(0, SCALE_COLUMN, pd.Series(pd.Categorical.from_codes(code, dtype=words)))
+    return columns
+
+
+def _rows(columns: list[Distribution], count: int) -> Distribution:
+    """Columns [K] of [N] as rows [N, K], as whoever reads a distribution reads it."""
+    rows = np.empty((count, len(columns)), dtype=np.float32)
+    for start in range(0, count, _ROWS_AT_A_TIME):  # a part at a time stays in the cache
+        part = slice(start, start + _ROWS_AT_A_TIME)
+        np.stack([column[part] for column in columns], axis=1, out=rows[part])
+    return rows
+
+
+def _stated_scale(frame: pd.DataFrame) -> AgeScale | None:
+    if SCALE_COLUMN not in frame:
+        return None
+    values = as_categories(frame[SCALE_COLUMN])
+    words = values.cat.categories.tolist()
+    if len(words) > 1:
+        raise TableError(f"one table has one age_scale, this one has {' and '.join(words)}")
+    try:
+        return AgeScale.parse(words[0]) if words else None
+    except ValueError as bad:
+        raise TableError(f"column 'age_scale': {bad}") from bad
+
+
+def _whole_years(count: int) -> AgeScale:
+    if count < 2:
+        raise TableError("a distribution has at least 2 ages, p_000 and p_001")
+    return AgeScale.yearly(0, count - 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -161,3 +263,104 @@ def _rows_over(table: PredictionsTable, scale: AgeScale) -> Distribution:
     if table.distribution is not None:
         return table.distribution
     return np.full((len(table), len(scale)), np.nan, dtype=np.float32)
+
+
+PredictionMapping: TypeAlias = Mapping[str, str | tuple[str, Mapping[str, str]]]
+_KNOWN: Final = (*PREDICTION_COLUMNS, *OPTIONAL_COLUMNS, SCALE_COLUMN)
+
+
+def read_predictions(
+    path: str | Path,
+    columns: PredictionMapping | None = None,
+    *,
+    constants: Mapping[str, Any] | None = None,
+    extra: Sequence[str] = (),
+    scale: AgeScale | None = None,
+) -> PredictionsTable:
+    """The predictions at `path`, a `.parquet` or `.csv` file, checked.
+
+    Another tool's file is read by a mapping from this table's columns to the file's; where
+    the file has codes, a column is a pair of its name and the codes' meaning:
+
+        {"sample_id": "file", "estimate_years": "pred", "gender": ("sex", {"0": "male"})}
+
+    Args:
+        path: of the file.
+        columns: that mapping; columns that it does not name are left behind. None takes the
+            file's names as they are, and every column.
+        constants: what a column of this table holds in all rows, such as an `age_kind` that
+            the file does not state.
+        extra: further columns of the file to keep beside those of the mapping.
+        scale: the ages of the distribution's columns, where the file does not state them.
+
+    Raises:
+        TableError: there is no such file, it is damaged or of another kind; it lacks a column
+            (those found are named); a value has no meaning; or what it holds are no
+            predictions, see `PredictionsTable`.
+        UnknownNameError: the mapping or `constants` name a column that the table does not have.
+        UsageError: a column is given both ways.
+    """
+    path, columns, constants = Path(path), dict(columns or {}), dict(constants or {})
+    _check_names([*columns, *constants])
+    small = {_source(given) for name, given in columns.items() if is_probability(name)}
+    frame = read_frame(path, small_floats=lambda name: is_probability(name) or name in small)
+    found = ", ".join(map(str, frame.columns))
+    if columns:
+        frame = _mapped(frame, columns, extra, path)
+    for name, value in constants.items():
+        if name in frame and frame[name].notna().any():
+            raise UsageError(f"{name} is given both as a column of {path} and as a constant")
+        frame = frame.assign(**{name: value})
+    for name in ("sample_id", "estimate_years"):
+        if name not in frame:
+            raise TableError(
+                f"no column of {path} is {name}; found: {found}. Say which one it is by a mapping "
+                "of columns"
+            )
+    return PredictionsTable.from_columns(frame, scale)
+
+
+def write_predictions(table: PredictionsTable, path: str | Path) -> None:
+    """Write `table` as `.parquet` or `.csv`; the file appears whole or not at all.
+
+    `read_predictions` gives it back with the same values and dtypes; of further columns a CSV
+    keeps the values only.
+
+    Raises:
+        TableError: the suffix is another one.
+        OutputError: the file cannot be written; what was there before is kept.
+    """
+    write_frame(table.to_frame(), Path(path))
+
+
+def _check_names(names: Sequence[str]) -> None:
+    for name in names:
+        if name not in _KNOWN and not is_probability(name):
+            raise UnknownNameError("predictions column", name, _KNOWN)
+
+
+def _source(given: str | tuple[str, Mapping[str, str]]) -> str:
+    return given if isinstance(given, str) else given[0]
+
+
+def _mapped(
+    frame: pd.DataFrame, columns: PredictionMapping, extra: Sequence[str], path: Path
+) -> pd.DataFrame:
+    sources = [*map(_source, columns.values()), *extra]
+    missing = [name for name in sources if name not in frame]
+    if missing:
+        raise TableError(
+            f"{path}: no column {', '.join(missing)}; found: {', '.join(map(str, frame.columns))}"
+        )
+    chosen = {name: frame[_source(given)] for name, given in columns.items()}
+    for name, given in columns.items():
+        if not isinstance(given, str):
+            chosen[name] = _decoded(chosen[name], given[1])
+    return pd.DataFrame(chosen | {name: frame[name] for name in extra}, copy=False)
+
+
+def _decoded(values: pd.Series, meaning: Mapping[str, str]) -> pd.Series:
+    codes = as_text(values)
+    words = codes.map(meaning)
+    refuse(values, codes.notna() & words.isna(), f"is not one of {', '.join(meaning)}")
+    return words

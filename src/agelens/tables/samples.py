@@ -14,20 +14,89 @@ repeated words, float64 years, float32 pixels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, get_args
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from pandas.util import hash_array
 
+from agelens.atomic import whole_file
 from agelens.errors import TableError
 from agelens.records import Gender
-from agelens.tables.dtypes import as_categories, as_floats, as_integers, as_plain, as_text
-from agelens.tables.files import read_frame, write_frame
-from agelens.tables.refusal import refuse
+from agelens.tables.columns import (
+    TEXT,
+    as_categories,
+    as_floats,
+    as_integers,
+    as_plain,
+    as_text,
+    refuse,
+)
+
+
+def read_frame(
+    path: Path, *, small_floats: Callable[[str], bool] = lambda _: False
+) -> pd.DataFrame:
+    """The columns of the `.parquet` or `.csv` file at `path`; those of a CSV are text.
+
+    Args:
+        path: of the file.
+        small_floats: tells by its name which column of a CSV is read as float32 at once,
+            where a hundred columns of text would fill the memory.
+
+    Raises:
+        TableError: there is no such file, it is damaged or of another kind.
+    """
+    kind = _suffix(path)
+    if not path.is_file():
+        raise TableError(f"there is no table at {path}")
+    try:
+        return _read_parquet(path) if kind == ".parquet" else _read_csv(path, small_floats)
+    except (ValueError, OSError) as bad:  # pandas' and Arrow's own errors are children of these
+        raise TableError(f"{path} cannot be read as a {kind[1:]} table: {bad}") from bad
+
+
+def write_frame(frame: pd.DataFrame, path: Path) -> None:
+    """Write `frame` as `.parquet` or `.csv`; the file appears whole or not at all.
+
+    Raises:
+        TableError: the suffix is another one.
+        OutputError: the file cannot be written; what was there before is kept.
+    """
+    kind = _suffix(path)
+    with whole_file(path, "the table") as partial:
+        if kind == ".parquet":
+            frame.to_parquet(partial, engine="pyarrow", index=False)
+        else:
+            # RFC 4180's line end: with another, a carriage return in a text is not quoted.
+            frame.to_csv(partial, index=False, lineterminator="\r\n", encoding="utf-8")
+
+
+def _suffix(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix not in (".parquet", ".csv"):
+        raise TableError(f"{path}: a table's name ends in .parquet or .csv")
+    return suffix
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    # Column by column: a whole Arrow table beside its pandas copy takes twice the memory.
+    with pq.ParquetFile(path, pre_buffer=False) as stored:
+        names = stored.schema_arrow.names
+        columns = {name: stored.read([name]).to_pandas()[name] for name in names}
+    return pd.DataFrame(columns, copy=False)
+
+
+def _read_csv(path: Path, small_floats: Callable[[str], bool]) -> pd.DataFrame:
+    names = pd.read_csv(path, nrows=0).columns
+    # As text, or a subject called 007 and a name spelled "NA" would not survive.
+    dtypes = {name: np.dtype(np.float32) if small_floats(name) else TEXT for name in names}
+    return pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=[""])
+
 
 AgeKind: TypeAlias = Literal["real", "apparent", "estimated"]
 AGE_KINDS: Final[tuple[str, ...]] = get_args(AgeKind)

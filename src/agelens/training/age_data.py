@@ -8,22 +8,93 @@ from typing import Any, Literal
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
 from torch import nn
 
+from agelens.ages import AgeScale
 from agelens.data.splits import describe_leaks
 from agelens.data.store import ChipStore
 from agelens.data.training_input import AGE_WEIGHTS, ChipDataset, preset_named, weights_within
 from agelens.errors import UnknownNameError, UsageError
 from agelens.records import Floats
 from agelens.tables import SampleTable
-from agelens.training.age_range import OutsideAges, inside_ages
-from agelens.training.batch_loader import EvaluationLoader, TrainingLoader
-from agelens.training.batch_order import EvaluationOrder, TrainingOrder
-from agelens.training.chosen_split import TEST, TRAIN, VALID, SplitOptions, chosen_split
-from agelens.training.labelled_stores import labels_of, open_store, rows_by_store
-from agelens.training.learned_words import learned_words, refuse_absent_words
-from agelens.training.network_input import NetworkInput, Numbers3, input_transform
-from agelens.training.part_chips import PartChips
+from agelens.training.batches import (
+    EvaluationLoader,
+    EvaluationOrder,
+    PartChips,
+    TrainingLoader,
+    TrainingOrder,
+)
+from agelens.training.model_parts import NetworkInput, Numbers3, Words, input_transform
+from agelens.training.resolve_split import (
+    TEST,
+    TRAIN,
+    VALID,
+    SplitOptions,
+    chosen_split,
+    labels_of,
+    open_store,
+    rows_by_store,
+)
+
+
+def learned_words(wanted: Words, datasets: Sequence[ChipDataset]) -> Words:
+    """`wanted` with an empty vocabulary filled in by the words of the train part, sorted."""
+    return {
+        column: words or tuple(sorted({one for data in datasets for one in data.classes[column]}))
+        for column, words in wanted.items()
+    }
+
+
+def refuse_absent_words(part: PartChips, words: Words) -> None:
+    """Check that `part` has samples of every word.
+
+    Raises:
+        UsageError: a column has fewer than two words, or one that no sample has.
+    """
+    for column, vocabulary in words.items():
+        counts = torch.bincount(part.labels(column) + 1, minlength=len(vocabulary) + 1)[1:]
+        absent = [word for word, count in zip(vocabulary, counts, strict=True) if not count]
+        if not absent and len(vocabulary) > 1:
+            continue
+        known = ", ".join(word for word in vocabulary if word not in absent) or "none"
+        raise UsageError(
+            f"an auxiliary head on {column!r} needs samples of each of its classes to learn from: "
+            f"the train part has none of {', '.join(absent) or 'a second class'} (it has {known}). "
+            f"Leave {column!r} out of auxiliary.columns, or train on data that have it"
+        )
+
+
+OutsideAges = Literal["refuse", "drop"]
+
+
+def inside_ages(
+    table: SampleTable, scale: AgeScale, part: str, outside: OutsideAges
+) -> tuple[SampleTable, list[str]]:
+    """The rows whose age lies in a cell of `scale`, and a note where others were dropped.
+
+    Raises:
+        UsageError: some do not, and `outside` is ``refuse``; or none does.
+    """
+    ages = table.frame["age_years"]
+    low, high = scale.edges_years[[0, -1]]
+    beyond = ((ages < low) | (ages > high)).to_numpy()  # unknown ages are left out elsewhere
+    if not beyond.any():
+        return table, []
+    what = (
+        f"{beyond.sum()} of {len(table)} samples of the {part} part have ages outside the "
+        f"method's scale, {scale}: theirs reach from {ages[beyond].min():g} to "
+        f"{ages[beyond].max():g}"
+    )
+    if outside == "refuse":
+        raise UsageError(
+            f"{what}. Take a wider scale with --method.ages, such as "
+            f"0-{max(100, int(ages.max()) + 1)}, or leave them out with --data.outside_ages drop"
+        )
+    if beyond.all():
+        raise UsageError(f"{what}; nothing is left to learn from")
+    return SampleTable(table.frame[~beyond], table.extra), [f"{what}; they were left out"]
+
 
 Sampling = Literal["uniform", "class-balanced", "label-distribution-smoothed"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import pytorch_lightning as pl
@@ -11,22 +11,63 @@ import torch
 from lightning_utilities.core.apply_func import apply_to_collection
 from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
-from torch import Tensor
+from torch import Tensor, nn
 
 from agelens.data.training_input import ChipBatch
 from agelens.inference.answers import read_answers
 from agelens.models.age_model import AgeModel, ModelOutputs
 from agelens.models.methods.base import AgeTargets, LearningHead
 from agelens.records import Floats
-from agelens.training.collected_answers import CollectedAnswers
-from agelens.training.head_learning import HeadLearning, learns_by_step
-from agelens.training.loss_sums import LossSums
+from agelens.training.epoch_metrics import CollectedAnswers, LossSums, validation_metrics
+from agelens.training.lr_scheduler import (
+    Plateau,
+    Schedule,
+    refresh_rates,
+    step_rates,
+    steps_per_epoch,
+)
 from agelens.training.optimizers import OptimizerChoice
 from agelens.training.regularisers.base import Regulariser
-from agelens.training.schedules import Plateau, Schedule
 from agelens.training.selection import Selection
-from agelens.training.step_rates import refresh_rates, step_rates, steps_per_epoch
-from agelens.training.validation_metrics import validation_metrics
+
+
+class HeadLearning(pl.Callback):
+    """Calls a head's `after_step` at each batch's end, with the batch of all processes.
+
+    A callback, since at a batch's end those come before the module itself, and the
+    checkpoint of the step is one of them.
+    """
+
+    @torch.no_grad()
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: ChipBatch,
+        batch_idx: int,
+    ) -> None:
+        """See `LearningHead.after_step`."""
+        del outputs, batch, batch_idx
+        module = cast("AgeModule", pl_module)
+        head = module.model.head
+        if module.seen is None or not isinstance(head, LearningHead):
+            return
+        seen, module.seen = module.seen, None
+        if trainer.world_size > 1:
+            seen = apply_to_collection(module.all_gather(seen), Tensor, _of_all)
+        head.after_step(*seen)
+
+
+def learns_by_step(head: nn.Module) -> bool:
+    """Whether `head` has something to do after a batch."""
+    return isinstance(head, LearningHead) and type(head).after_step is not LearningHead.after_step
+
+
+def _of_all(gathered: Tensor) -> Tensor:
+    """[processes, B, ...] to [processes * B, ...]."""
+    return gathered.flatten(0, 1)
+
 
 STATE: Final = "agelens"
 """Key of what this module adds to a checkpoint."""

@@ -15,10 +15,10 @@ from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import CheckpointIO
 from torch import Tensor
 
+from agelens.atomic import write_whole
 from agelens.errors import TrainingError, UsageError
-from agelens.training.epoch_results import EpochResults
+from agelens.training.epoch_history import EpochResults
 from agelens.training.run_folder import RunFolder
-from agelens.whole_file import write_whole
 
 _REASON: Final = re.compile(r"(?:WeightsUnpickler error:\s*|(?=Trying to load ))(\S.*)")
 

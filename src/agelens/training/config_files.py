@@ -7,15 +7,112 @@ options.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from jsonargparse import get_loader
 from yaml import YAMLError
 
-from agelens.errors import UsageError
-from agelens.training.registry_names import spelled_out
+from agelens.data.training_input import AUGMENTATIONS
+from agelens.errors import UnknownNameError, UsageError
+from agelens.models.methods import METHODS
+from agelens.training.callbacks import CALLBACKS
+from agelens.training.lr_scheduler import SCHEDULES
+from agelens.training.optimizers import OPTIMIZERS
+from agelens.training.regularisers import REGULARISERS
+
+REGISTRIES: Final[dict[str, dict[str, str]]] = {
+    "method": METHODS,
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "callbacks": CALLBACKS,
+    "regularisers": REGULARISERS,
+    "data.augmentations": AUGMENTATIONS,
+}
+"""Registry by dotted key."""
+_ONE: Final = {
+    "callbacks": "callback",
+    "regularisers": "regulariser",
+    "data.augmentations": "augmentation",
+}
+
+
+def class_path(key: str, name: str) -> str:
+    """The import path of the class called `name` in the registry of `key`, or `name` if it is one.
+
+    Raises:
+        UnknownNameError: it is neither.
+    """
+    registry = REGISTRIES[key]
+    if name in registry:
+        return registry[name].replace(":", ".")
+    if "." in name:
+        return name
+    hint = " An import path works too, such as package.module.Class."
+    raise UnknownNameError(_ONE.get(key, key), name, registry, hint)
+
+
+def spelled_out(document: Mapping[str, Any]) -> dict[str, Any]:
+    """`document` with import paths in place of names; raises as `class_path` does."""
+    spelled = dict(document)
+    for key in REGISTRIES:
+        group, _, inner = key.partition(".")
+        value = spelled.get(group)
+        if not inner and group in spelled:
+            spelled[group] = _spelled(key, value)
+        elif isinstance(value, Mapping) and inner in value:
+            spelled[group] = {**value, inner: _spelled(key, value[inner])}
+    return spelled
+
+
+def named_arguments(arguments: Sequence[str]) -> list[str]:
+    """`arguments` with import paths in place of names: ``--method dldl-v2``.
+
+    Raises:
+        UnknownNameError: as `class_path` does.
+        UsageError: a value that is no YAML.
+    """
+    spelled = list(arguments)
+    for place, argument in enumerate(arguments):
+        option, equals, value = argument.partition("=")
+        key = option.removeprefix("--").removesuffix("+")
+        if key not in REGISTRIES or not option.startswith("--"):
+            continue
+        if equals:
+            spelled[place] = f"{option}={_spelled_word(key, value)}"
+        elif place + 1 < len(arguments):
+            spelled[place + 1] = _spelled_word(key, arguments[place + 1])
+    return spelled
+
+
+def _spelled(key: str, value: Any) -> Any:
+    if key not in _ONE:
+        return _spelled_class(key, value)
+    if isinstance(value, str | Mapping):
+        return [_spelled_class(key, value)]
+    return [_spelled_class(key, each) for each in value] if isinstance(value, list) else value
+
+
+def _spelled_class(key: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return {"class_path": class_path(key, value)}
+    if isinstance(value, Mapping) and isinstance(value.get("class_path"), str):
+        return {**value, "class_path": class_path(key, value["class_path"])}
+    return value
+
+
+def _spelled_word(key: str, word: str) -> str:
+    try:
+        value = get_loader("yaml")(word)
+    except YAMLError as error:
+        raise UsageError(f"--{key}: {word!r} is no YAML: {error}") from error
+    spelled = _spelled(key, value)
+    if isinstance(value, str) and key not in _ONE:
+        return str(spelled["class_path"])
+    return json.dumps(spelled)
+
 
 BASE: Final = "base"
 

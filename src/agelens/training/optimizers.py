@@ -12,7 +12,15 @@ from torch.optim import Optimizer
 
 from agelens.errors import UsageError
 from agelens.models.age_model import AgeModel
-from agelens.training.weight_names import lies_under
+
+
+def lies_under(name: str, prefix: str) -> bool:
+    """Whether the weight or module `name` is, or lies in, the module `prefix`.
+
+    With or without its closing dot: ``a.1`` and ``a.1.`` hold ``a.1.b``, neither ``a.10.b``.
+    """
+    return f"{name}.".startswith(f"{prefix.removesuffix('.')}.")
+
 
 Group = dict[str, Any]
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from agelens.atomic import remove_partials, write_json, write_whole
 from agelens.errors import OutputError, TrainingError, UsageError
-from agelens.whole_file import remove_partials, write_json, write_whole
 
 RunState = Literal["running", "finished", "interrupted", "failed"]
 

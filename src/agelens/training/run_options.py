@@ -10,10 +10,10 @@ import pytorch_lightning as pl
 
 from agelens.models.methods.base import AgeMethod
 from agelens.training.age_data import AgeData
+from agelens.training.lr_scheduler import Schedule
 from agelens.training.model_parts import AuxiliaryChoice, BackboneChoice
 from agelens.training.optimizers import OptimizerChoice
 from agelens.training.regularisers.base import Regulariser
-from agelens.training.schedules import Schedule
 from agelens.training.selection import Selection
 
 

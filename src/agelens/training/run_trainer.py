@@ -2,18 +2,141 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import platform
+import random
+import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
 
+import numpy as np
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from agelens.errors import UsageError
 from agelens.training.checkpoints import RunCheckpoints, WholeCheckpoints
-from agelens.training.lightning_noise import quiet_lightning
 from agelens.training.run_folder import RunFolder
 from agelens.training.run_options import CheckpointTimes
+from agelens.version import __version__
+
+_PACKAGES: Final = (
+    *("torch", "torchvision", "timm", "pytorch-lightning", "numpy", "opencv-python"),
+    *("jsonargparse", "pandas", "pyarrow", "pillow"),
+)
+
+
+def environment(seed: int) -> dict[str, Any]:
+    """Versions, processor, threads and seed, as plain types."""
+    return {
+        "agelens": __version__,
+        "git": _git_commit(),
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "torch_threads": torch.get_num_threads(),
+        "gpus": [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())],
+        "seed": seed,
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git_commit() -> str | None:
+    """The commit that agelens runs from, with a + where files were changed; None if installed."""
+    here = Path(__file__).parent
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],  # noqa: S607
+            cwd=here,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip()
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+_EPOCHS, _STEPS = 0, 1
+
+
+def reseed(*entropy: int) -> None:
+    """Seed Python, NumPy and torch from the numbers `entropy`, each at least 0."""
+    words = np.random.SeedSequence(entropy).generate_state(3, np.uint64)
+    random.seed(int(words[0]))
+    np.random.seed(int(words[1] >> np.uint64(32)))
+    torch.manual_seed(int(words[2] >> np.uint64(1)))
+
+
+class SeededSteps(pl.Callback):
+    """Seeds every source of chance anew at each epoch and each batch.
+
+    Args:
+        seed: of the run.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """What is drawn before the first batch."""
+        del pl_module
+        reseed(self.seed, _EPOCHS, trainer.current_epoch, trainer.global_rank)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """What is drawn for a batch, such as by dropout."""
+        del pl_module, batch
+        reseed(self.seed, _STEPS, trainer.current_epoch, batch_idx, trainer.global_rank)
+
+
+_LOGGERS: Final = ("pytorch_lightning", "lightning_fabric", "lightning")
+_WORDS: Final = (
+    ".*smaller than the logging interval.*",  # of a small run nothing is lost
+    ".*in eval mode at the start of training.*",  # what is frozen
+    ".*LeafSpec.*is deprecated.*",  # torch's, of Lightning's own code
+)
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Within this context Lightning logs warnings only, and not those that we cause knowingly."""
+    levels = {name: logging.getLogger(name).level for name in _LOGGERS}
+    for name in _LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            for words in _WORDS:
+                warnings.filterwarnings("ignore", words)
+            yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
 
 
 def check_epochs(trainer: Mapping[str, Any]) -> None:

@@ -2,35 +2,165 @@
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+import sys
+from collections.abc import Mapping
+from typing import Any, Final
 
 import pytorch_lightning as pl
+from pytorch_lightning.callbacks import RichProgressBar
+from safetensors.torch import save
 
+from agelens.atomic import write_json, write_whole
 from agelens.errors import TrainingError
-from agelens.models.age_model import AgeModel
-from agelens.models.starting_head import start_head
+from agelens.inference.answers import AnswerSpec, read_answers
+from agelens.models.age_model import AgeModel, start_head
+from agelens.records import Floats
+from agelens.tables import PredictionsTable, SampleTable, write_predictions
 from agelens.training.age_module import AgeModule
 from agelens.training.callbacks import LearningCurves, NaNGuard
 from agelens.training.checkpoints import (
     model_weights,
     read_checkpoint,
 )
-from agelens.training.chosen_split import TRAIN, VALID
-from agelens.training.data_identity import data_description, data_identity
-from agelens.training.environment import environment
-from agelens.training.epoch_history import EpochHistory
-from agelens.training.lightning_noise import quiet_lightning
-from agelens.training.model_parts import age_model
-from agelens.training.network_input import NetworkInput
-from agelens.training.progress import progress_of
-from agelens.training.resumable import is_begun, same_run
+from agelens.training.epoch_history import EpochHistory, TimeShare
+from agelens.training.epoch_metrics import validation_metrics
+from agelens.training.model_parts import NetworkInput, age_model
+from agelens.training.resolve_split import TEST, TRAIN, VALID
+from agelens.training.resume_identity import data_description, data_identity, is_begun, same_run
 from agelens.training.run_folder import RunFolder
 from agelens.training.run_options import RunOptions
-from agelens.training.run_results import origin, weights_file, write_predictions_of
-from agelens.training.run_trainer import check_epochs, run_trainer
-from agelens.training.seeding import SeededSteps, reseed
-from agelens.training.time_share import TimeShare
-from agelens.whole_file import write_json, write_whole
+from agelens.training.run_trainer import (
+    SeededSteps,
+    check_epochs,
+    environment,
+    quiet_lightning,
+    reseed,
+    run_trainer,
+)
+
+
+def progress_of(quiet: bool) -> list[pl.Callback]:
+    """A bar on a terminal, a line an epoch elsewhere, nothing where asked to be quiet."""
+    if quiet:
+        return []
+    return [RunProgressBar()] if sys.stderr.isatty() else [EpochLines()]
+
+
+class RunProgressBar(RichProgressBar):
+    """Lightning's bar without the version of its logger, which a run folder has not."""
+
+    def get_metrics(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """What stands behind the bar."""
+        metrics = super().get_metrics(trainer, pl_module)
+        metrics.pop("v_num", None)
+        return metrics
+
+
+class EpochLines(pl.Callback):
+    """One line an epoch on standard error, for logs."""
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Print the epoch's figures."""
+        if not trainer.is_global_zero or not isinstance(pl_module, AgeModule):
+            return
+        figures = pl_module.metrics
+        best = "  best so far" if pl_module.improved else ""
+        print(
+            f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}: "
+            f"loss {figures['train/loss']:.4f}, valid {figures['valid/loss']:.4f}, "
+            f"MAE {figures['valid/mae']:.3f}, CS@5 {100 * figures['valid/cs5']:.1f} %{best}",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+LEVEL: Final = 0.9
+
+
+def predictions_of(
+    answers: Floats,
+    spec: AnswerSpec,
+    samples: SampleTable,
+    *,
+    split: str,
+    model: str,
+    method: str,
+    backbone: str,
+    seed: int,
+    train_data: str,
+) -> PredictionsTable:
+    """The table of `answers` [N, width] to `samples`, with central 90 % intervals.
+
+    Its `split` is the run's, not the dataset's own: `agelens calibrate` asks for rows that the
+    run was not trained on.
+    """
+    read = read_answers(answers, spec)
+    low, high = read.interval(LEVEL)
+    columns = {
+        "split": split,
+        "estimate_years": read.age_years,
+        "median_years": read.median_years,
+        "low_years": low,
+        "high_years": high,
+        "interval_level": LEVEL,
+        "model": model,
+        "method": method,
+        "backbone": backbone,
+        "seed": seed,
+        "train_data": train_data,
+    }
+    if read.distribution is None:
+        return PredictionsTable.from_samples(samples, columns)
+    return PredictionsTable.from_samples(
+        samples, columns, distribution=read.distribution.astype("float32"), scale=spec.scale
+    )
+
+
+def weights_file(model: AgeModel) -> bytes:
+    """Weights and buffers of `model` as safetensors, without features of training faces."""
+    shared = copy.deepcopy(model)
+    shared.forget_faces()
+    return save({name: value.contiguous() for name, value in shared.state_dict().items()})
+
+
+def origin(run: RunOptions) -> dict[str, Any]:
+    """Method, backbone and training data in words."""
+    datasets = run.data.parts[TRAIN].table.frame["dataset"].unique()
+    return {
+        "method": run.method.name,
+        "backbone": run.backbone.name,
+        "train_data": "+".join(sorted(map(str, datasets))),
+    }
+
+
+def write_predictions_of(
+    answers: Mapping[str, Floats], run: RunOptions, folder: RunFolder
+) -> dict[str, Any]:
+    """Write the predictions of each part; returns what the summary says of them.
+
+    Raises:
+        OutputError: a table cannot be written.
+    """
+    made_by = origin(run)
+    metrics = {}
+    for part, rows in answers.items():
+        samples = run.data.parts[part].table
+        table = predictions_of(
+            rows,
+            run.method.spec,
+            samples,
+            split=VALID if part == VALID else TEST,
+            model=folder.path.name,
+            seed=run.seed,
+            **made_by,
+        )
+        write_predictions(table, folder.predictions(part))
+        estimates, ages = table.frame["estimate_years"], table.frame["age_years"]
+        metrics[part] = {"samples": len(table), **validation_metrics(estimates, ages)}
+    return {**made_by, "metrics": metrics}
 
 
 def train(run: RunOptions, folder: RunFolder, *, quiet: bool = False) -> dict[str, Any]:

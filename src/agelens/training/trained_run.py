@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 
-from agelens.data.training_input.chip_transform import ChipTransform
+from agelens.data.training_input.geometry import ChipTransform
 from agelens.errors import TrainingError
 from agelens.models.age_model import AgeModel
 from agelens.training.configuration import make_parts, parse_run, plain_config, run_parser

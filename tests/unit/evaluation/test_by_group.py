@@ -170,7 +170,7 @@ def test_crossings_are_of_two_columns_and_can_be_left_out(found: GroupEvaluation
 def test_many_cells_are_resampled_apart_with_the_same_draws(
     found: GroupEvaluation, table: PredictionsTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agelens.evaluation.groups.passes.MOST_CELLS", 8)
+    monkeypatch.setattr("agelens.evaluation.groups.MOST_CELLS", 8)
     apart = evaluate_groups(table, ["gender", "ethnicity", "age_band"], draws=100)
     pd.testing.assert_frame_equal(apart.groups, found.groups)
     pd.testing.assert_frame_equal(apart.gaps, found.gaps)

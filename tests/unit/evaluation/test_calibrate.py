@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from agelens.errors import TableError, UsageError
-from agelens.evaluation.calibrate import calibrate
+from agelens.evaluation.calibrate import calibrate, own_answers
 from agelens.evaluation.conformal import Way
-from agelens.evaluation.own_answers import own_answers
 from agelens.inference.answers import AnswerSpec, read_answers
 from agelens.inference.calibration import Calibration
 from agelens.inference.cards import Card, read_card

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from agelens.data.training_input.chip_transform import ChipTransform
-from agelens.export.card_facts import CardFacts
-from agelens.export.trained_input import TrainedInput
+from agelens.data.training_input.geometry import ChipTransform
+from agelens.export.bundle import CardFacts
+from agelens.export.export_network import TrainedInput
 from agelens.models.age_model import AgeModel
 from agelens.models.backbones import Backbone
 from agelens.models.methods import method_class

@@ -7,8 +7,7 @@ from collections.abc import Callable
 
 import torch
 
-from agelens.export.answering import AnsweringNetwork
-from agelens.export.trained_input import TrainedInput
+from agelens.export.export_network import AnsweringNetwork, TrainedInput
 from agelens.models.age_model import AgeModel
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from agelens.ages import AgeScale
-from agelens.export.card_facts import CardFacts, output_section
+from agelens.export.bundle import CardFacts, output_section
 from agelens.inference.answers import AnswerSpec
 from agelens.inference.cards import read_card
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torchvision.transforms.v2 import functional as v2
 
-from agelens.data.training_input.chip_transform import ChipTransform
-from agelens.export.chip_fitting import ByteResize, ChipFitting
+from agelens.data.training_input.geometry import ChipTransform
+from agelens.export.export_network import ByteResize, ChipFitting
 
 # Elsewhere torchvision resizes bytes as floats, and rounds once.
 AVX2 = pytest.mark.skipif(

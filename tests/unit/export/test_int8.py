@@ -9,10 +9,8 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from agelens.export.answering import FITTING, AnsweringNetwork
-from agelens.export.int8 import to_int8
-from agelens.export.onnx_file import to_onnx
-from agelens.export.trained_input import TrainedInput
+from agelens.export.export_network import FITTING, AnsweringNetwork, TrainedInput
+from agelens.export.formats import to_int8, to_onnx
 from agelens.inference.network import normalised
 from agelens.inference.runtimes import open_runtime
 from agelens.models.age_model import AgeModel

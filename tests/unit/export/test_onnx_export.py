@@ -12,9 +12,8 @@ from onnx import TensorProto, numpy_helper
 from torch import Tensor, nn
 
 from agelens.errors import ExportError
-from agelens.export.answering import FITTING, AnsweringNetwork
-from agelens.export.onnx_file import to_onnx, with_half_weights
-from agelens.export.trained_input import TrainedInput
+from agelens.export.export_network import FITTING, AnsweringNetwork, TrainedInput
+from agelens.export.formats import to_onnx, with_half_weights
 from agelens.inference.runtimes import open_runtime
 from agelens.models.age_model import AgeModel
 

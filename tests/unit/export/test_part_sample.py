@@ -10,8 +10,8 @@ import pytest
 
 from agelens.data.store import ChipStore
 from agelens.data.training_input import ChipDataset, preset_named
-from agelens.export.part_sample import PartSample
-from agelens.training.part_chips import PartChips
+from agelens.export.run_export import PartSample
+from agelens.training.batches import PartChips
 
 
 @pytest.fixture(scope="module")

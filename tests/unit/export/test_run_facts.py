@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from agelens.data.training_input.chip_transform import ChipTransform
+from agelens.data.training_input.geometry import ChipTransform
 from agelens.errors import UsageError
-from agelens.export.run_export import default_folder
-from agelens.export.run_facts import facts_of, trained_input_of
+from agelens.export.run_export import default_folder, facts_of, trained_input_of
 from agelens.models.age_model import AgeModel
 from agelens.training.run_folder import RunFolder
 from agelens.training.trained_run import TrainedRun

@@ -13,10 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from agelens.errors import ExportError
-from agelens.export.answering import AnsweringNetwork
-from agelens.export.torchscript_file import to_torchscript
-from agelens.export.torchscript_warnings import quiet_torchscript
-from agelens.export.trained_input import TrainedInput
+from agelens.export.export_network import AnsweringNetwork, TrainedInput
+from agelens.export.torchscript import quiet_torchscript, to_torchscript
 from agelens.inference.runtimes import open_runtime
 from agelens.models.age_model import AgeModel
 

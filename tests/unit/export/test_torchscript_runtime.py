@@ -17,9 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from agelens.errors import CardError, UsageError
-from agelens.export import torchscript_runtime
-from agelens.export.torchscript_runtime import TorchScriptRuntime
-from agelens.export.torchscript_warnings import quiet_torchscript
+from agelens.export import torchscript as torchscript_runtime
+from agelens.export.torchscript import TorchScriptRuntime, quiet_torchscript
 
 
 class Means(nn.Module):

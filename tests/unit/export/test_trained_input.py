@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from agelens.export.trained_input import TrainedInput
+from agelens.export.export_network import TrainedInput
 
 Seen = Callable[..., TrainedInput]
 

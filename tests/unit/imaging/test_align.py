@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from skimage.transform import estimate_transform
 
-from agelens.imaging.align import SimilarityAligner, similarity, warp
-from agelens.imaging.templates import TEMPLATES
+from agelens.imaging.align import TEMPLATES, SimilarityAligner, similarity, warp
 from agelens.records import RGB, Face, Floats
 
 SIZE = 64

@@ -12,8 +12,7 @@ from PIL import Image
 from PIL.ExifTags import Base
 from PIL.PngImagePlugin import PngInfo
 
-from agelens.imaging.orientation import exif_orientation
-from agelens.imaging.photos import read_photo
+from agelens.imaging.photos import exif_orientation, read_photo
 from agelens.records import RGB
 
 # How a camera held so stores an upright picture: the inverse of what each value asks for.

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agelens.errors import UnknownNameError
-from agelens.imaging.templates import TEMPLATES, template_named
+from agelens.imaging.align import TEMPLATES, template_named
 
 
 @pytest.mark.parametrize("name", TEMPLATES)

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from agelens.ages import AgeScale
 from agelens.inference.answers import AnswerSpec, older_probabilities, read_answers
-from agelens.inference.averaging import answer_of, averageable, logits
+from agelens.inference.network import answer_of, averageable, logits
 from agelens.records import Floats
 
 SCALE = AgeScale.yearly(0, 9)

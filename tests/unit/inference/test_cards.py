@@ -13,7 +13,7 @@ import pytest
 
 from agelens.ages import AgeScale
 from agelens.errors import CardError, UnknownNameError
-from agelens.inference import weights_file
+from agelens.inference import cards as weights_file
 from agelens.inference.answers import AnswerSpec
 from agelens.inference.cards import MODELS, Card, load_card, read_card
 

@@ -10,7 +10,7 @@ import pytest
 
 from agelens.errors import OutputError
 from agelens.imaging.video import read_frames
-from agelens.inference.drawn_video import DrawnVideo
+from agelens.inference.drawing import DrawnVideo
 from agelens.records import RGB
 
 

@@ -15,9 +15,8 @@ from PIL import Image
 
 from agelens import __version__
 from agelens.errors import CardError, PhotoError, UnknownNameError, UsageError
-from agelens.imaging.align import SimilarityAligner
+from agelens.imaging.align import TEMPLATES, SimilarityAligner
 from agelens.imaging.detectors.retinaface import RetinaFace
-from agelens.imaging.templates import TEMPLATES
 from agelens.inference.estimator import AgeEstimator
 from agelens.records import RGB, AgeEstimate, Photo, PhotoResult
 

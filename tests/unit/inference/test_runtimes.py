@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 
 from agelens.errors import CardError, MissingDependencyError
-from agelens.inference.onnx_runtime import OnnxRuntime
-from agelens.inference.runtimes import RUNTIMES, open_runtime, runtime_suffix
+from agelens.inference.runtimes import RUNTIMES, OnnxRuntime, open_runtime, runtime_suffix
 
 ToyNetwork = Callable[..., bytes]
-TORCHSCRIPT = "agelens.export.torchscript_runtime"
+TORCHSCRIPT = "agelens.export.torchscript"
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from agelens.ages import AgeScale
-from agelens.inference.answers import Answers, AnswerSpec, read_answers
+from agelens.inference.answers import Answers, AnswerSpec, read_answers, stated_ages
 from agelens.inference.calibration import BiasCorrection, Calibration, IntervalCalibration
-from agelens.inference.stated_ages import stated_ages
 
 LEVEL = 0.9
 

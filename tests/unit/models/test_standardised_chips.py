@@ -4,10 +4,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agelens.models.age_model import AgeModel
+from agelens.models.age_model import AgeModel, StandardisedChips
 from agelens.models.backbones import build_backbone
 from agelens.models.methods import method_class
-from agelens.models.standardised_chips import StandardisedChips
 
 
 def _chips(count: int = 4) -> torch.Tensor:

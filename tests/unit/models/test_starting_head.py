@@ -7,10 +7,9 @@ from agelens.ages import AgeScale
 from agelens.errors import UsageError
 from agelens.inference.cards import load_card
 from agelens.inference.network import ChipNetwork
-from agelens.models.age_model import AgeModel
+from agelens.models.age_model import AgeModel, start_head
 from agelens.models.backbones import build_backbone
 from agelens.models.methods import method_class
-from agelens.models.starting_head import start_head
 
 
 def started(ages: str) -> AgeModel:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from agelens.recognition.embeddings import EmbeddingModel, EmbeddingTable, write_embeddings
-from agelens.recognition.protocols.reports.limits import LIMITS, MODEL_MADE_AGES, SUBJECTS_UNKNOWN
+from agelens.recognition.protocols.report import LIMITS, MODEL_MADE_AGES, SUBJECTS_UNKNOWN
 
 
 @pytest.fixture

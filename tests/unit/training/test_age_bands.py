@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agelens.training.age_bands import BANDS, band_maes
+from agelens.training.epoch_metrics import BANDS, band_maes
 
 
 def test_errors_go_to_the_decade_of_the_true_age() -> None:

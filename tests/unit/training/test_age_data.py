@@ -15,8 +15,8 @@ from agelens.data.training_input import weights_within
 from agelens.errors import DatasetError, TableError, UnknownNameError, UsageError
 from agelens.tables import SampleTable, write_table
 from agelens.training.age_data import AgeData
-from agelens.training.data_identity import data_description, data_identity, differences
-from agelens.training.network_input import NetworkInput
+from agelens.training.model_parts import NetworkInput
+from agelens.training.resume_identity import data_description, data_identity, differences
 
 NETWORK = NetworkInput(32, (0.1, 0.2, 0.3), (0.5, 0.6, 0.7), AgeScale.yearly(0, 100), {})
 

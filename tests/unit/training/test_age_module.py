@@ -16,11 +16,11 @@ from agelens.models.methods.base import AgeTargets, LearningHead
 from agelens.models.methods.regression import L1Regression
 from agelens.training.age_data import AgeData
 from agelens.training.age_module import AgeModule
-from agelens.training.network_input import NetworkInput
+from agelens.training.lr_scheduler import Constant, Plateau, Schedule, Step
+from agelens.training.model_parts import NetworkInput
 from agelens.training.optimizers import SGD, OptimizerChoice
 from agelens.training.regularisers.base import Regulariser
-from agelens.training.schedules import Constant, Plateau, Schedule, Step
-from agelens.training.seeding import reseed
+from agelens.training.run_trainer import reseed
 from agelens.training.selection import Selection
 
 

@@ -5,7 +5,7 @@ import pytest
 from agelens.ages import AgeScale
 from agelens.errors import UsageError
 from agelens.tables import SampleTable
-from agelens.training.age_range import inside_ages
+from agelens.training.age_data import inside_ages
 
 SCALE = AgeScale.yearly(16, 70)
 

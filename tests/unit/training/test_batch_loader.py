@@ -9,9 +9,13 @@ import torch
 
 from agelens.data.store import ChipStore
 from agelens.data.training_input import ChipDataset, preset_named
-from agelens.training.batch_loader import EvaluationLoader, TrainingLoader
-from agelens.training.batch_order import EvaluationOrder, TrainingOrder
-from agelens.training.part_chips import PartChips
+from agelens.training.batches import (
+    EvaluationLoader,
+    EvaluationOrder,
+    PartChips,
+    TrainingLoader,
+    TrainingOrder,
+)
 
 
 @pytest.fixture(scope="module")

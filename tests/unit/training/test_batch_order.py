@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agelens.errors import UsageError
-from agelens.training.batch_order import EvaluationOrder, TrainingOrder
+from agelens.training.batches import EvaluationOrder, TrainingOrder
 
 
 def batches(order: TrainingOrder | EvaluationOrder, start: int = 0) -> list[list[int]]:

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from agelens.data.splits import SubjectKFold, write_split, write_splits
-from agelens.data.splits.hash_split import HashSplit
+from agelens.data.splits.random_split import HashSplit
 from agelens.errors import UnknownNameError, UsageError
 from agelens.tables import SampleTable
-from agelens.training.chosen_split import SplitOptions, chosen_split
+from agelens.training.resolve_split import SplitOptions, chosen_split
 
 
 def table(rows: int = 60, **columns: object) -> SampleTable:

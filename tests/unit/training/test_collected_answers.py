@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from agelens.training.collected_answers import CollectedAnswers
+from agelens.training.epoch_metrics import CollectedAnswers
 
 
 def test_answers_come_into_the_order_of_the_part() -> None:

@@ -18,8 +18,8 @@ from agelens.training.configuration import (
     plain_config,
     run_parser,
 )
+from agelens.training.lr_scheduler import Cosine, MultiStep
 from agelens.training.optimizers import SGD, AdamW
-from agelens.training.schedules import Cosine, MultiStep
 
 PARSER = run_parser()
 LEAST = ["--method", "dldl-v2", "--data.stores", "stores/a"]

@@ -10,7 +10,7 @@ import torch
 from agelens.data.store import ChipStore
 from agelens.data.training_input import ChipDataset, preset_named
 from agelens.tables import SampleTable
-from agelens.training.part_chips import CHANCE_ROWS, PartChips
+from agelens.training.batches import CHANCE_ROWS, PartChips
 
 LABELS = ("age_years", "age_std", "gender", "ethnicity")
 

@@ -9,17 +9,17 @@ from pytorch_lightning import Callback
 from torch import nn
 
 from agelens.data.training_input import colour, geometry, scans
-from agelens.data.training_input.random_choice import RandomBatchTransform
+from agelens.data.training_input.geometry import RandomBatchTransform
 from agelens.errors import UnknownNameError, UsageError
 from agelens.models.methods.base import AgeMethod
 from agelens.training.callbacks import FrozenBatchNorm, StageFreezing, WeightEMA
+from agelens.training.config_files import REGISTRIES, class_path, named_arguments, spelled_out
 from agelens.training.configuration import config_text, make_run, parse_run, run_parser
+from agelens.training.lr_scheduler import Schedule
 from agelens.training.optimizers import OptimizerChoice
-from agelens.training.registry_names import REGISTRIES, class_path, named_arguments, spelled_out
 from agelens.training.regularisers import L2SP, Distillation
 from agelens.training.regularisers.base import Regulariser
 from agelens.training.run_options import RunOptions
-from agelens.training.schedules import Schedule
 
 PARSER = run_parser()
 LEAST = ("--method", "dldl-v2", "--data.stores", "stores/a")

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from agelens.atomic import write_json
 from agelens.errors import OutputError, TrainingError, UsageError
 from agelens.training.run_folder import RunFolder
-from agelens.whole_file import write_json
 
 
 def test_a_run_goes_through_its_states(tmp_path: Path) -> None:

@@ -13,14 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from agelens.training import time_share
-from agelens.training.data_identity import differences
-from agelens.training.environment import environment
-from agelens.training.loss_sums import LossSums
-from agelens.training.resumable import same_run
-from agelens.training.seeding import SeededSteps, reseed
-from agelens.training.time_share import TimeShare
-from agelens.training.validation_metrics import validation_metrics
+from agelens.training import epoch_history as time_share
+from agelens.training.epoch_history import TimeShare
+from agelens.training.epoch_metrics import LossSums, validation_metrics
+from agelens.training.resume_identity import differences, same_run
+from agelens.training.run_trainer import SeededSteps, environment, reseed
 
 
 @pytest.fixture(autouse=True)

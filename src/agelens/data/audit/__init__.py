@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from agelens.data.audit.auditing import audit
-from agelens.data.audit.near_duplicates import (
+from agelens.data.audit.duplicates import (
     near_duplicate_groups,
     near_duplicate_pairs,
     nearest_matches,
 )
-from agelens.data.audit.perceptual_hash import perceptual_hash
+from agelens.data.audit.pictures import perceptual_hash
 from agelens.data.audit.report import AuditReport, Finding, read_duplicates
 
 __all__ = [

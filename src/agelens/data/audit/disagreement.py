@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from agelens.data.audit.pictures import Pictures, Root
-from agelens.data.store.choice import choose_face
-from agelens.data.store.outcomes import picture_source
+from agelens.data.store.cutting import choose_face, picture_source
 from agelens.imaging.photos import read_photo
 from agelens.inference.estimator import AgeEstimator
 from agelens.records import AgeEstimate, Floats, Photo, PhotoResult
@@ -37,7 +36,7 @@ def estimate_labelled(
 ) -> tuple[pd.Series, pd.Series]:
     """What `model` says: faces found in each picture [P], and years for each row [N].
 
-    Of several faces the one that `agelens.data.store.choice` takes for the labelled one.
+    Of several faces the one that `agelens.data.store.cutting` takes for the labelled one.
     Missing where there is no face or no readable picture.
     """
     boxes = table.frame[list(BOX)].to_numpy(dtype=np.float64)

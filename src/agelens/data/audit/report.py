@@ -3,17 +3,51 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from agelens.errors import TableError
+from agelens.data.audit.pictures import Root
+from agelens.data.explore.samples import contact_sheet, tile_of
+from agelens.data.store.cutting import picture_source
+from agelens.errors import PhotoError, TableError
 from agelens.evaluation.reports.page import Page, Section
+from agelens.evaluation.reports.plotting import save
+from agelens.imaging.photos import read_photo
+from agelens.tables import BOX, SampleTable
 from agelens.version import __version__
+
+_SHOWN: Final = 48
+
+
+def save_sheet(
+    table: SampleTable, root: Root, ids: pd.Series, captions: Sequence[Sequence[str]], path: Path
+) -> tuple[str, ...]:
+    """Draw the first pictures of `ids` with their captions; the name of the PNG, if there is any.
+
+    A picture that has gone since is passed over.
+    """
+    first = ids[:_SHOWN]
+    place = pd.Index(table.frame["sample_id"]).get_indexer(pd.Index(first))
+    source = picture_source(root, table)
+    tiles = []
+    for row, lines in zip(place, islice(captions, _SHOWN), strict=False):
+        sample = table.frame.iloc[row]
+        try:
+            rgb = read_photo(source(str(sample["dataset"]), sample["path"])).rgb
+        except PhotoError:
+            continue
+        tiles.append(tile_of(rgb, sample[list(BOX)].to_numpy(dtype=np.float64), lines))
+    if not tiles:
+        return ()
+    save(contact_sheet(tiles), path)
+    return (path.name,)
+
 
 PAGE_NAME: Final = "index.html"
 REPORT_NAME: Final = "audit.json"

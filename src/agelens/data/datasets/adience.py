@@ -9,9 +9,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from agelens.data.datasets.base import sample_table
+from agelens.data.datasets.base import flag, read_labels, sample_table, words
 from agelens.data.datasets.folder import DatasetFolder
-from agelens.data.datasets.labels import flag, read_labels, words
 from agelens.tables import SampleTable
 
 AGE_CLASSES: Final = ((0, 2), (4, 6), (8, 12), (15, 20), (25, 32), (38, 43), (48, 53), (60, 100))

@@ -6,9 +6,8 @@ import re
 from pathlib import Path
 from typing import Final
 
-from agelens.data.datasets.base import named_pictures, sample_table
+from agelens.data.datasets.base import named_pictures, numbers, read_lines, sample_table, words
 from agelens.data.datasets.folder import DatasetFolder
-from agelens.data.datasets.labels import numbers, read_lines, words
 from agelens.tables import SampleTable
 
 _NAME: Final = re.compile(r"(?:^|/)(?P<age>\d+)/(?P<sex>111|112)/(?P<subject>\d+)-\d+\.\w+$")

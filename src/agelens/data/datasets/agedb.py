@@ -8,9 +8,8 @@ import unicodedata
 from pathlib import Path
 from typing import Final
 
-from agelens.data.datasets.base import MALE_FEMALE, named_pictures, sample_table
+from agelens.data.datasets.base import MALE_FEMALE, named_pictures, numbers, sample_table, words
 from agelens.data.datasets.folder import DatasetFolder
-from agelens.data.datasets.labels import numbers, words
 from agelens.tables import SampleTable
 
 _NAME: Final = re.compile(

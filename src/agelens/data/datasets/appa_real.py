@@ -7,9 +7,8 @@ from typing import Final, Literal, TypeAlias
 
 import pandas as pd
 
-from agelens.data.datasets.base import sample_table
+from agelens.data.datasets.base import flag, numbers, read_labels, read_lines, sample_table, words
 from agelens.data.datasets.folder import DatasetFolder, folded
-from agelens.data.datasets.labels import flag, numbers, read_labels, read_lines, words
 from agelens.errors import UnknownNameError
 from agelens.tables import SampleTable
 

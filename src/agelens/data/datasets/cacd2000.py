@@ -9,9 +9,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from agelens.data.datasets.base import named_pictures, sample_table
+from agelens.data.datasets.base import flag, named_pictures, numbers, sample_table
 from agelens.data.datasets.folder import DatasetFolder, folded, readable
-from agelens.data.datasets.labels import flag, numbers
 from agelens.data.datasets.mat import cell_numbers, cell_texts, read_mat_struct
 from agelens.tables import SampleTable
 

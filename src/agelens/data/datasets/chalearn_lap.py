@@ -8,9 +8,8 @@ from typing import Final
 
 import pandas as pd
 
-from agelens.data.datasets.base import sample_table
+from agelens.data.datasets.base import flag, numbers, read_labels, read_lines, sample_table
 from agelens.data.datasets.folder import DatasetFolder, PictureFiles, folded
-from agelens.data.datasets.labels import flag, numbers, read_labels, read_lines
 from agelens.tables import SampleTable
 
 _COLUMNS: Final = ("image", "mean", "stdv")

@@ -8,9 +8,8 @@ from typing import Final, Literal
 import numpy as np
 import pandas as pd
 
-from agelens.data.datasets.base import sample_table
+from agelens.data.datasets.base import flag, read_labels, sample_table, words
 from agelens.data.datasets.folder import DatasetFolder
-from agelens.data.datasets.labels import flag, read_labels, words
 from agelens.tables import SampleTable
 
 AGE_CLASSES: Final = {

@@ -9,9 +9,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from agelens.data.datasets.base import named_pictures, sample_table
+from agelens.data.datasets.base import flag, named_pictures, numbers, read_lines, sample_table
 from agelens.data.datasets.folder import DatasetFolder, PictureFiles, folded
-from agelens.data.datasets.labels import flag, numbers, read_lines
 from agelens.errors import DatasetError
 from agelens.records import Floats
 from agelens.tables import LANDMARKS, SampleTable

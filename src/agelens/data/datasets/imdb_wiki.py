@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from agelens.data.datasets.base import sample_table
+from agelens.data.datasets.base import flag, sample_table, with_issues
 from agelens.data.datasets.folder import DatasetFolder
-from agelens.data.datasets.labels import flag, with_issues
 from agelens.data.datasets.mat import cell_numbers, cell_texts, read_mat_struct
 from agelens.tables import BOX, SampleTable
 

@@ -8,9 +8,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from agelens.data.datasets.base import MALE_FEMALE, sample_table
+from agelens.data.datasets.base import MALE_FEMALE, numbers, read_labels, sample_table, words
 from agelens.data.datasets.folder import DatasetFolder
-from agelens.data.datasets.labels import numbers, read_labels, words
 from agelens.tables import BOX, SampleTable
 
 _PICTURES: Final = "lag_benchmark"

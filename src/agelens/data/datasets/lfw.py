@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from agelens.data.datasets.base import named_pictures, sample_table
+from agelens.data.datasets.base import named_pictures, read_lines, sample_table
 from agelens.data.datasets.folder import DatasetFolder
-from agelens.data.datasets.labels import read_lines
 from agelens.data.datasets.pairs import PairList, PairTable, pair_table
 from agelens.errors import DatasetError
 from agelens.tables import SampleTable

@@ -8,9 +8,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from agelens.data.datasets.base import sample_table
+from agelens.data.datasets.base import flag, numbers, read_lines, sample_table, with_issues
 from agelens.data.datasets.folder import DatasetFolder
-from agelens.data.datasets.labels import flag, numbers, read_lines, with_issues
 from agelens.errors import DatasetError
 from agelens.tables import SampleTable
 

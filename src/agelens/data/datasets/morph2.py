@@ -8,9 +8,16 @@ from typing import Final
 
 import pandas as pd
 
-from agelens.data.datasets.base import MALE_FEMALE, named_pictures, sample_table
+from agelens.data.datasets.base import (
+    MALE_FEMALE,
+    flag,
+    named_pictures,
+    numbers,
+    read_labels,
+    sample_table,
+    words,
+)
 from agelens.data.datasets.folder import DatasetFolder, folded
-from agelens.data.datasets.labels import flag, numbers, read_labels, words
 from agelens.tables import SampleTable
 
 _NAME: Final = re.compile(

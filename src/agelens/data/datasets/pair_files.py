@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from agelens.data.datasets.base import read_lines
 from agelens.data.datasets.calfw import calfw_pairs
-from agelens.data.datasets.labels import read_lines
 from agelens.data.datasets.lfw import lfw_pairs
 from agelens.data.datasets.pairs import PairList, plain_pairs
 from agelens.errors import DatasetError

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from agelens.data.datasets.base import read_lines
 from agelens.data.datasets.folder import PictureFiles
-from agelens.data.datasets.labels import read_lines
 from agelens.errors import DatasetError
 
 _TEXT = pd.StringDtype("pyarrow")

@@ -6,9 +6,8 @@ import re
 from pathlib import Path
 from typing import Final
 
-from agelens.data.datasets.base import named_pictures, sample_table
+from agelens.data.datasets.base import named_pictures, numbers, sample_table, words
 from agelens.data.datasets.folder import DatasetFolder, PictureFiles
-from agelens.data.datasets.labels import numbers, words
 from agelens.tables import SampleTable
 
 _NAME: Final = re.compile(r"(?:^|/)(?P<age>\d{1,3})_(?P<sex>\d)_(?P<race>\d)_(?P<time>\d+)[^/]*$")

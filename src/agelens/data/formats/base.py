@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,11 +12,61 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from agelens.atomic import whole_file
 from agelens.data.datasets import DATASETS
-from agelens.errors import TableError, UsageError
+from agelens.data.datasets.agedb import person_key
+from agelens.errors import DatasetError, TableError, UsageError
 from agelens.tables import AGE_KINDS, AgeKind, SampleTable, refuse
-from agelens.whole_file import whole_file
+
+LETTERS: Final = {
+    "A": "Asian",
+    "B": "Black",
+    "H": "Hispanic",
+    "O": "Other",
+    "W": "White",
+}
+"""Words as the MORPH reader writes them."""
+
+
+_AFAD: Final = r"(?:(?P<age>\d+)/11[12]/)?(?P<subject>\d+)-\d+\.\w+$"
+_NAMES: Final[dict[str, str]] = {
+    "agedb": r"\d+_(?P<subject>[^/]*)_(?P<age>\d+)\s*_[mf]\s*\.\w+$",
+    "afad-full": _AFAD,
+    "afad-lite": _AFAD,
+    "cacd2000": r"(?P<age>\d+)_(?P<subject>[^/]+)_\d+\.\w+$",
+    "morph2": r"(?P<subject>\d+)_\d{1,2}[mf](?P<age>\d\d)\.\w+$",
+    "fgnet": r"(?P<subject>\d{3})a(?P<age>\d\d)[a-z]?\.\w+$",
+    "utkface": r"(?P<age>\d+)_\d_+\d*[^/]*\.\w+$",
+    "utkface-wild": r"(?P<age>\d+)_\d_+\d*[^/]*\.\w+$",
+}
+
+
+def subjects_from_names(dataset: str, paths: Iterable[str]) -> list[str | None]:
+    """The person [N] in each path, spelled as the dataset's reader spells it, or None."""
+    found = [None if match is None else match.get("subject") for match in _groups(dataset, paths)]
+    spell = person_key if dataset == "agedb" else _composed
+    return [None if name is None else spell(name) for name in found]
+
+
+def ages_from_names(dataset: str, paths: Iterable[str]) -> NDArray[np.float64]:
+    """The age [N] in each path, NaN where it holds none."""
+    found = [None if match is None else match.get("age") for match in _groups(dataset, paths)]
+    return np.array([np.nan if age is None else float(age) for age in found])
+
+
+def _groups(dataset: str, paths: Iterable[str]) -> list[dict[str, str | None] | None]:
+    if dataset not in _NAMES:
+        return [None for _ in paths]
+    pattern = re.compile(r"(?:^|/)" + _NAMES[dataset], re.IGNORECASE)
+    matches = [pattern.search(path) for path in paths]
+    return [None if match is None else match.groupdict() for match in matches]
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
 
 PARTS: Final = ("train", "valid", "test")
 
@@ -140,3 +192,47 @@ def _located(path: Path) -> Iterator[None]:
         yield
     except TableError as error:
         raise TableError(f"{path}: {error}") from error
+
+
+def find_part_files(folder: str | Path, ending: str, prefix: str | None = None) -> dict[str, Path]:
+    """The files `{prefix}_{part}{ending}` of a folder by part, whatever their case.
+
+    Args:
+        folder: where they lie.
+        ending: of the name, after the part.
+        prefix: which lists; None where the folder holds those of one dataset only.
+
+    Raises:
+        DatasetError: there is none, or those of several datasets; the message names what is there.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DatasetError(f"there is no folder {folder}; the lists are looked for in a folder")
+    pattern = re.compile(rf"(?P<prefix>.+)_(?P<part>{'|'.join(PARTS)}){re.escape(ending)}", re.I)
+    names = sorted(path.name for path in folder.iterdir())
+    found = [match for name in names if (match := pattern.fullmatch(name))]
+    prefixes = sorted({match["prefix"] for match in found if prefix in (None, match["prefix"])})
+    if len(prefixes) != 1:
+        wanted = f"{prefix or '[dataset]'}_{{train,valid,test}}{ending}"
+        there = f"lists of {', '.join(prefixes)}: name one as prefix" if prefixes else "none"
+        listed = ", ".join(names[:8]) or "nothing"
+        raise DatasetError(f"{folder}: looked for {wanted}, found {there}. It holds {listed}")
+    parts = {m["part"].lower(): folder / m.string for m in found if m["prefix"] == prefixes[0]}
+    return {part: parts[part] for part in PARTS if part in parts}
+
+
+def prefix_of(table: SampleTable, prefix: str | None) -> str:
+    """The first word of the files' names: as given, or the table's one dataset.
+
+    Raises:
+        UsageError: the table is of several datasets and none is given.
+        TableError: the table is empty.
+    """
+    if prefix is not None:
+        return prefix
+    names = table.frame["dataset"].unique()
+    if not len(names):
+        raise TableError("the table is empty")
+    if len(names) > 1:
+        raise UsageError(f"the table holds {', '.join(names)}: say the prefix of the files' names")
+    return str(names[0])

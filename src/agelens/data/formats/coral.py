@@ -14,21 +14,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from agelens.data.datasets.base import sample_table
-from agelens.data.datasets.labels import read_labels
+from agelens.data.datasets.base import read_labels, sample_table
 from agelens.data.formats.base import (
+    LETTERS,
     PARTS,
     Written,
+    ages_from_names,
+    find_part_files,
     kind_of,
     listed_numbers,
     listed_words,
+    prefix_of,
+    subjects_from_names,
     usable,
     whole_years,
     write_csv,
 )
-from agelens.data.formats.ethnicity_letters import LETTERS
-from agelens.data.formats.owner_names import ages_from_names, subjects_from_names
-from agelens.data.formats.part_files import find_part_files, prefix_of
 from agelens.errors import DatasetError, TableError
 from agelens.tables import AgeKind, SampleTable, refuse
 

@@ -11,13 +11,12 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from agelens.data.datasets.base import named_pictures, sample_table
+from agelens.atomic import whole_folder
+from agelens.data.datasets.base import named_pictures, numbers, sample_table
 from agelens.data.datasets.folder import DatasetFolder, folded
-from agelens.data.datasets.labels import numbers
 from agelens.data.formats.base import Written, usable
 from agelens.errors import UsageError
 from agelens.tables import AgeKind, SampleTable, refuse
-from agelens.whole_folder import whole_folder
 
 _NAME: Final = re.compile(r"(?:^|/)(?P<subject>[^/]+)/[^/]+?(?:_age_(?P<age>\d+))?\.\w+$")
 _AGE: Final = re.compile(r"_age_\d+$")

@@ -13,20 +13,20 @@ from typing import Final
 
 import pandas as pd
 
-from agelens.data.datasets.base import sample_table
-from agelens.data.datasets.labels import read_labels
+from agelens.data.datasets.base import read_labels, sample_table
 from agelens.data.formats.base import (
+    LETTERS,
     PARTS,
     Written,
+    find_part_files,
     kind_of,
     listed_numbers,
     listed_words,
+    prefix_of,
+    subjects_from_names,
     usable,
     write_csv,
 )
-from agelens.data.formats.ethnicity_letters import LETTERS
-from agelens.data.formats.owner_names import subjects_from_names
-from agelens.data.formats.part_files import find_part_files, prefix_of
 from agelens.errors import TableError
 from agelens.tables import BOX, AgeKind, SampleTable, refuse
 

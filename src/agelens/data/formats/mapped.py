@@ -16,8 +16,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from agelens.data.datasets.base import sample_table
-from agelens.data.datasets.labels import read_labels
+from agelens.data.datasets.base import read_labels, sample_table
 from agelens.data.formats.base import Written, listed_numbers, listed_words, write_csv, writing
 from agelens.errors import DatasetError, UnknownNameError, UsageError
 from agelens.tables import COLUMNS, GENDERS, AgeKind, SampleTable, refuse

@@ -7,18 +7,17 @@ from typing import Final
 
 import pandas as pd
 
-from agelens.data.datasets.base import sample_table
-from agelens.data.datasets.labels import read_labels
+from agelens.data.datasets.base import read_labels, sample_table
 from agelens.data.formats.base import (
     Written,
     kind_of,
     listed_numbers,
     listed_words,
+    subjects_from_names,
     usable,
     whole_years,
     write_csv,
 )
-from agelens.data.formats.owner_names import subjects_from_names
 from agelens.tables import AgeKind, SampleTable
 
 _GENDER: Final = {"0": "male", "1": "female"}

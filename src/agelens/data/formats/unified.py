@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from agelens.data.datasets.base import sample_table
 from agelens.data.formats.base import (
@@ -23,15 +24,78 @@ from agelens.data.formats.base import (
     kind_of,
     listed_numbers,
     listed_words,
+    subjects_from_names,
     usable,
     whole_years,
     writing,
 )
-from agelens.data.formats.corner_boxes import ALIGNED, UPRIGHT, as_corners, corners_of
-from agelens.data.formats.owner_names import subjects_from_names
-from agelens.data.formats.unified_names import ONE_SPLIT, dataset_of, unified_name
 from agelens.errors import DatasetError
 from agelens.tables import AgeKind, SampleTable, refuse
+
+UNIFIED_NAMES: Final = {
+    "AFAD-Full": "afad-full",
+    "AgeDB": "agedb",
+    "CACD2000": "cacd2000",
+    "CLAP2016": "lap2016",
+    "FG-NET": "fgnet",
+    "IMDB-CLEAN-FP-AGE": "imdb-clean",
+    "IMDB-EM-CNN": "imdb",
+    "MORPH": "morph2",
+    "UTKFace": "utkface-wild",
+}
+
+ONE_SPLIT: Final = frozenset({"cacd2000", "lap2016", "imdb-clean"})
+"""Datasets whose owner split them: folder 0 is train, 1 is valid, 2 is test."""
+
+_BY_FOLDED: Final = {name.casefold(): ours for name, ours in UNIFIED_NAMES.items()}
+
+
+def dataset_of(*names: str) -> str:
+    """The agelens name of the first of `names` that is known; the first, folded, if none is."""
+    known = [_BY_FOLDED[name.casefold()] for name in names if name.casefold() in _BY_FOLDED]
+    return known[0] if known else names[0].casefold()
+
+
+def unified_name(dataset: str) -> str:
+    """The benchmark's name of an agelens dataset; its own name where the benchmark has none."""
+    return next((name for name, ours in UNIFIED_NAMES.items() if ours == dataset), dataset)
+
+
+ALIGNED: Final = tuple(f"aligned_{axis}{corner}" for corner in range(1, 5) for axis in "xy")
+"""Extra columns: the corners of `aligned_bbox`, which may lie outside the picture."""
+
+UPRIGHT: Final = tuple(f"box_{side}" for side in ("x1", "y1", "x2", "y1", "x2", "y2", "x1", "y2"))
+"""The columns of an upright box, corner by corner."""
+
+
+def corners_of(frame: pd.DataFrame, field: str) -> NDArray[np.float64]:
+    """Corners [N, 8] as x, y; NaN where an entry has no such box."""
+    if field not in frame:
+        return np.full((len(frame), 8), np.nan)
+    boxes = frame[field]
+    here = np.array([isinstance(box, tuple) for box in boxes])
+    good = [len(box) == 8 and all(map(_is_number, box)) for box in boxes[here]]
+    bad = boxes.notna().to_numpy(copy=True)
+    bad[here] = ~np.array(good, dtype=bool)
+    refuse(boxes, bad, "is not eight numbers")
+    corners = np.full((len(frame), 8), np.nan)
+    if here.any():
+        corners[here] = np.array(list(boxes[here]), dtype=np.float64)
+    return corners
+
+
+def as_corners(boxes: pd.DataFrame) -> list[list[float] | None]:
+    """Whole numbers as such, as in the published files."""
+    rows = boxes.to_numpy(dtype=np.float64).tolist()
+    return [
+        None if any(map(np.isnan, row)) else [int(at) if at % 1 == 0 else at for at in row]
+        for row in rows
+    ]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and bool(np.isfinite(value))
+
 
 _GENDER: Final = {"M": "male", "F": "female", "U": ""}
 _LFS: Final = b"version https://git-lfs"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from agelens.data.predictions.age_labels import AGE_MODEL, with_estimated_ages
-from agelens.data.predictions.from_photos import predict_photos
-from agelens.data.predictions.from_store import predict_store, refuse_other_chips
+from agelens.data.predictions.predict import (
+    AGE_MODEL,
+    predict_photos,
+    predict_store,
+    refuse_other_chips,
+    with_estimated_ages,
+)
 
 __all__ = [
     "AGE_MODEL",

@@ -9,11 +9,11 @@ from typing import Final, TypeAlias
 import pandas as pd
 
 from agelens.data.audit.report import HOLDS_FACES
-from agelens.data.explore.contact_sheet import Tile, contact_sheet, tile_of
+from agelens.data.explore.samples import Tile, contact_sheet, tile_of
 from agelens.data.store import ChipStore
 from agelens.errors import PhotoError
-from agelens.evaluation.reports.canvas import save
 from agelens.evaluation.reports.page import Page, Section
+from agelens.evaluation.reports.plotting import save
 from agelens.imaging.photos import read_photo
 from agelens.records import RGB
 
@@ -26,7 +26,7 @@ _EXPLANATION: Final = (
 )
 
 PictureOf: TypeAlias = Callable[[pd.Series], RGB]
-"""The picture of a row of `agelens.evaluation.worst.worst_errors`; raises PhotoError for none."""
+"""The picture of a row of `worst_errors`; raises PhotoError for none."""
 
 
 def photos_below(root: Path) -> PictureOf:

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from agelens.data.splits.base import SplitProtocol
 from agelens.data.splits.custom import CustomProtocol
-from agelens.data.splits.hash_split import HashSplit
 from agelens.data.splits.leaks import Leak, LeakReport, describe_leaks, refuse_leaks
+from agelens.data.splits.leave_one_person_out import LeaveOnePersonOut
 from agelens.data.splits.listed_split import RAPLFolds
-from agelens.data.splits.lopo import LeaveOnePersonOut
 from agelens.data.splits.morph import MorphSetting1, MorphSetting2, MorphSetting3
 from agelens.data.splits.official import OfficialSplit, split_by_column
-from agelens.data.splits.random_split import RandomSplit
-from agelens.data.splits.split import Split
+from agelens.data.splits.random_split import HashSplit, RandomSplit
+from agelens.data.splits.split import Split, SplitProtocol
 from agelens.data.splits.subject_k_fold import SubjectKFold
 from agelens.data.splits.unified import DatabaseFolders, UnifiedBenchmark
 from agelens.data.splits.writing import read_split, write_split, write_splits

@@ -14,9 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from agelens.data.splits.fingerprints import fingerprints, seeded
-from agelens.data.splits.shares import deal
-from agelens.data.splits.split import Split
+from agelens.data.splits.split import Split, deal, fingerprints, seeded
 from agelens.errors import TableError
 from agelens.tables import SampleTable
 

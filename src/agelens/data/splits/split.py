@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
+from typing import ClassVar, Final, Protocol
 
 import numpy as np
 import pandas as pd
@@ -14,6 +17,44 @@ from numpy.typing import NDArray
 
 from agelens.errors import TableError, UsageError
 from agelens.tables import SampleTable
+
+Prints = NDArray[np.uint64]
+
+_GOLDEN: Final = 0x9E3779B97F4A7C15
+_CHUNK: Final = 100_000
+
+
+def fingerprints(texts: pd.Series | Iterable[str]) -> Prints:
+    """Fingerprints [N] of texts: big-endian, of their UTF-8.
+
+    >>> f"{fingerprints(['a'])[0]:016x}"
+    'ca978112ca1bbdca'
+    """
+    texts = texts if isinstance(texts, pd.Series) else pd.Series(list(texts), dtype=object)
+    chunks = [texts.iloc[at : at + _CHUNK] for at in range(0, len(texts), _CHUNK)]
+    digests = (
+        b"".join([sha256(text.encode()).digest()[:8] for text in chunk.to_numpy(dtype=object)])
+        for chunk in chunks
+    )
+    parts = [np.frombuffer(digest, dtype=">u8").astype(np.uint64) for digest in digests]
+    return np.concatenate([*parts, np.empty(0, np.uint64)])
+
+
+def seeded(prints: Prints, seed: int) -> Prints:
+    """The prints [N] mixed with a seed: uniform, and different prints stay different.
+
+    The finaliser of splitmix64 (Steele, Lea and Flood, OOPSLA 2014), applied to the seed
+    first so that neighbouring seeds share nothing.
+    """
+    offset = _mixed(np.array([(seed * _GOLDEN + _GOLDEN) % 2**64], dtype=np.uint64))
+    return _mixed(prints + offset)
+
+
+def _mixed(bits: Prints) -> Prints:
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))
+
 
 PartCodes = NDArray[np.int8]
 """[N] place of each sample's part in `part_names`, or -1 where it is in none."""
@@ -135,3 +176,55 @@ def places(ids: pd.Series, among: pd.Series) -> NDArray[np.int64]:
     texts, value_set = (pa.array(names).cast(pa.large_string()) for names in (ids, among))
     found = pc.fill_null(pc.index_in(texts, value_set=value_set), -1)
     return np.asarray(found, dtype=np.int64)
+
+
+def check_shares(shares: Mapping[str, float]) -> None:
+    """Refuse shares that are no partition.
+
+    Raises:
+        UsageError: there is none, one is not above 0, or they do not add up to 1.
+    """
+    good = all(0 < share <= 1 for share in shares.values())
+    if not shares or not good or not math.isclose(sum(shares.values()), 1, abs_tol=1e-9):
+        raise UsageError(f"shares must be above 0 and add up to 1, not {dict(shares)}")
+
+
+def deal(prints: Prints, sizes: NDArray[np.int64], shares: Mapping[str, float]) -> PartCodes:
+    """Part code [U] of each unit: units in order of their prints fill one part after another.
+
+    A unit goes to the part in which its middle falls, so that a part's share is off by at
+    most half of the units at its two ends, and exact (to one sample) for units of one sample.
+    """
+    order = np.argsort(prints, kind="stable")
+    ends = np.cumsum(sizes[order])
+    middles = ends - sizes[order] / 2
+    bounds = np.cumsum(list(shares.values()))[:-1] * (ends[-1] if len(ends) else 0)
+    codes = np.empty(len(prints), dtype=np.int8)
+    codes[order] = np.searchsorted(bounds, middles, side="right")
+    return codes
+
+
+class SplitProtocol(Protocol):
+    """A protocol is configured by its constructor and called with a table.
+
+    `name` is the registry's word, `summary` one line about it, and `by_subject` says whether
+    it keeps every known person in one part by construction.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    by_subject: ClassVar[bool]
+
+    def __call__(
+        self, table: SampleTable, *, seed: int = 0, duplicates: pd.Series | None = None
+    ) -> tuple[Split, ...]:
+        """The protocol's splits of `table`, the same for any order of its rows.
+
+        Args:
+            table: what is split.
+            seed: of the random choices; a protocol without any takes no notice.
+            duplicates: near-duplicate group by `sample_id`. A protocol that chooses parts
+                keeps groups whole; one that reads them from the table cannot, and the leak
+                check tells.
+        """
+        ...

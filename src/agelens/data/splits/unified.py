@@ -15,7 +15,7 @@ from typing import ClassVar, Final
 import numpy as np
 import pandas as pd
 
-from agelens.data.formats.unified_names import dataset_of
+from agelens.data.formats.unified import dataset_of
 from agelens.data.splits.listed_split import carried_over
 from agelens.data.splits.split import Split, uncovered
 from agelens.data.splits.subject_k_fold import UNIFIED_ARRANGEMENT, Arrangement, arranged

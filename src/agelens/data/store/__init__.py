@@ -7,8 +7,7 @@ card. Every sample has a row with a status; none is dropped.
 
 from agelens.data.store.card import StoreCard
 from agelens.data.store.chip_store import ChipStore
-from agelens.data.store.choice import choose_face
-from agelens.data.store.preparation import StoreReport
-from agelens.data.store.prepare import prepare
+from agelens.data.store.cutting import choose_face
+from agelens.data.store.prepare import StoreReport, prepare
 
 __all__ = ["ChipStore", "StoreCard", "StoreReport", "choose_face", "prepare"]

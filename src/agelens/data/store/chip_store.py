@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from agelens.data.formats.ldl import ROTATED_BOX
 from agelens.data.store.card import CARD_NAME, StoreCard, check_shard
 from agelens.data.store.encodings import decode_chip
-from agelens.data.store.journal import JOURNAL_NAME
-from agelens.data.store.shards import IMAGE, open_shard
+from agelens.data.store.journal import IMAGE, JOURNAL_NAME, open_shard
 from agelens.errors import DatasetError, PhotoError
 from agelens.records import RGB
 from agelens.tables import COLUMNS, SampleTable

@@ -2,18 +2,174 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
+from typing import Any, Final, TypeAlias, get_args
 
-from agelens.data.store.cutting import cutter_of
+import pandas as pd
+
+from agelens.data.store.card import (
+    CARD_NAME,
+    ROWS_PER_SHARD,
+    ShardEntry,
+    StoreCard,
+    StoreSettings,
+    alignment_of,
+    shard_name,
+)
+from agelens.data.store.cutting import (
+    LabelledPhoto,
+    Outcome,
+    PhotoWorker,
+    PictureSource,
+    cutter_of,
+    labelled_photos,
+    picture_source,
+)
 from agelens.data.store.encodings import ChipEncoding
-from agelens.data.store.outcomes import PhotoWorker, PictureSource, picture_source
-from agelens.data.store.preparation import OnProgress, Preparation, StoreReport
-from agelens.data.store.settings import ROWS_PER_SHARD, StoreSettings, alignment_of
+from agelens.data.store.journal import (
+    JOURNAL_NAME,
+    StoreJournal,
+    is_whole,
+    refuse_other,
+    reopen_journal,
+    shard_content,
+)
+from agelens.errors import PhotoStatus, UsageError
 from agelens.imaging.detectors import DEFAULT_LONGEST_SIDE, Detector, detector_class
 from agelens.imaging.photos import DEFAULT_MAX_PIXELS
-from agelens.tables import SampleTable
+from agelens.inference.ordered import ordered_map
+from agelens.tables import COLUMNS, SampleTable
+
+OnProgress: TypeAlias = Callable[[int, int], None]
+
+_STATUSES: Final[tuple[str, ...]] = get_args(PhotoStatus)
+_HASHED_AT_ONCE: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class StoreReport:
+    """What a run of `prepare` came to; `reused_rows` were there from an earlier one."""
+
+    folder: Path
+    rows: int
+    statuses: Mapping[str, int]
+    reused_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """One run; see `agelens.data.store.prepare.prepare`."""
+
+    table: SampleTable
+    settings: StoreSettings
+    worker: PhotoWorker
+    folder: Path
+    threads: int
+    on_progress: OnProgress | None
+
+    def run(self) -> StoreReport:
+        """Make what is missing of the store; raises as `prepare` does."""
+        if not len(self.table):
+            raise UsageError("the table has no rows to prepare")
+        digest = _table_sha256(self.table)
+        identity = {**self.settings.to_json(), "table_sha256": digest}
+        finished = self._finished(identity)
+        if finished is not None:
+            return StoreReport(self.folder, finished.rows, finished.statuses, finished.rows)
+        with StoreJournal(self.folder, identity) as journal:
+            reused = sum(shard.rows for shard in journal.shards.values())
+            self._make_shards(journal, reused)
+            shards = tuple(journal.shards[number] for number in sorted(journal.shards))
+            card = self._card(digest, shards)
+            journal.finish(card.to_bytes())
+        return StoreReport(self.folder, card.rows, card.statuses, reused)
+
+    def _finished(self, identity: Mapping[str, Any]) -> StoreCard | None:
+        """The card of a whole store; a damaged one becomes a store in the making again."""
+        if not (self.folder / CARD_NAME).exists():
+            return None
+        card = StoreCard.read(self.folder)
+        made = {**card.settings, "table_sha256": card.table_sha256}
+        refuse_other(self.folder, made, identity)
+        if all(is_whole(self.folder, shard) for shard in card.shards):
+            (self.folder / JOURNAL_NAME).unlink(missing_ok=True)  # killed between card and end
+            return card
+        reopen_journal(self.folder, identity, card.shards)
+        return None
+
+    def _make_shards(self, journal: StoreJournal, done: int) -> None:
+        with ThreadPoolExecutor(self.threads, thread_name_prefix="agelens") as pool:
+            photos = self._photos(skip=frozenset(journal.shards))
+            # A shard's last photos must not leave the cores idle while it is written.
+            results = ordered_map(pool, self.worker, photos, window=4 * self.threads)
+            for number, group in groupby(results, key=lambda result: result[0].shard):
+                entry, content = self._shard(number, group)
+                journal.commit(number, content, entry)
+                done += entry.rows
+                if self.on_progress:
+                    self.on_progress(done, len(self.table))
+
+    def _photos(self, skip: frozenset[int]) -> Iterator[LabelledPhoto]:
+        for number in range(-(-len(self.table) // self.settings.rows_per_shard)):
+            if number not in skip:
+                yield from labelled_photos(self._labels(number), number)
+
+    def _labels(self, number: int) -> pd.DataFrame:
+        rows = self.settings.rows_per_shard
+        return self.table.frame.iloc[number * rows : (number + 1) * rows]
+
+    def _shard(
+        self, number: int, results: Iterator[tuple[LabelledPhoto, list[Outcome]]]
+    ) -> tuple[ShardEntry, bytes]:
+        by_row = {
+            row: outcome
+            for photo, outcomes in results
+            for row, outcome in zip(photo.rows, outcomes, strict=True)
+        }
+        outcomes = [by_row[row] for row in range(len(by_row))]
+        content = shard_content(self._labels(number), outcomes)
+        digest = hashlib.sha256(content).hexdigest()
+        statuses = _in_order(Counter(outcome.status for outcome in outcomes))
+        entry = ShardEntry(shard_name(number), len(outcomes), len(content), digest, statuses)
+        return entry, content
+
+    def _card(self, digest: str, shards: Sequence[ShardEntry]) -> StoreCard:
+        statuses: Counter[str] = Counter()
+        for shard in shards:
+            statuses.update(shard.statuses)
+        return StoreCard(
+            settings=self.settings.to_json(),
+            table_sha256=digest,
+            datasets=_counts(self.table.frame["dataset"]),
+            age_kinds=_counts(self.table.frame["age_kind"]),
+            statuses=_in_order(statuses),
+            shards=tuple(shards),
+        )
+
+
+def _in_order(statuses: Counter[str]) -> dict[str, int]:
+    return {name: statuses[name] for name in _STATUSES if statuses[name]}
+
+
+def _counts(words: pd.Series) -> dict[str, int]:
+    counts = words.value_counts()
+    return {str(word): int(counts[word]) for word in sorted(counts.index) if counts[word]}
+
+
+def _table_sha256(table: SampleTable) -> str:
+    digest = hashlib.sha256()
+    for start in range(0, len(table), _HASHED_AT_ONCE):
+        part = table.frame[list(COLUMNS)].iloc[start : start + _HASHED_AT_ONCE]
+        hashes = pd.util.hash_pandas_object(part, index=False, categorize=False)
+        digest.update(hashes.to_numpy().tobytes())
+    return digest.hexdigest()
 
 
 def prepare(
@@ -45,7 +201,7 @@ def prepare(
 
     Args:
         table: labelled faces; the rule for the face that a row means is in
-            `agelens.data.store.choice`.
+            `agelens.data.store.cutting`.
         root: the dataset's root; roots by dataset; or a function of dataset and path that
             gives a file's path or its bytes.
         output: a folder, new or empty or begun by such a run.

@@ -7,10 +7,9 @@ from agelens.data.training_input.age_weights import (
     uniform_weights,
     weights_within,
 )
-from agelens.data.training_input.augmentations import AUGMENTATIONS
 from agelens.data.training_input.chip_dataset import ChipBatch, ChipDataset
 from agelens.data.training_input.loader import age_sampler, chip_loader
-from agelens.data.training_input.presets import PRESETS, Preset, preset_named
+from agelens.data.training_input.presets import AUGMENTATIONS, PRESETS, Preset, preset_named
 
 __all__ = [
     "AGE_WEIGHTS",

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from agelens.data.store.chip_store import ChipStore
-from agelens.data.training_input.chip_transform import ChipTransform
+from agelens.data.training_input.geometry import ChipTransform
 from agelens.errors import TableError, UnknownNameError
 from agelens.tables import YEARS, SampleTable
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as v2
 
-from agelens.data.training_input.random_choice import RandomBatchTransform, draw
+from agelens.data.training_input.geometry import RandomBatchTransform, draw
 
 
 class RandomGrey(RandomBatchTransform):

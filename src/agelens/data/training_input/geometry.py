@@ -5,13 +5,58 @@ Chips are square, which the turns rely on.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torchvision.transforms.v2 import functional as v2
 
-from agelens.data.training_input.random_choice import RandomBatchTransform, draw
+
+class RandomBatchTransform(nn.Module, ABC):
+    """Changes each sample of a batch with probability `p`, each in its own way.
+
+    Takes and gives float32 [B, 3, S, S] from 0 to 1; the tensor given is changed in place
+    or not, so use only what is returned.
+
+    Raises:
+        ValueError: `p` is no probability.
+    """
+
+    def __init__(self, p: float = 1.0) -> None:
+        super().__init__()
+        if not 0 <= p <= 1:
+            raise ValueError(f"a probability is 0 to 1, got {p}")
+        self.p = p
+
+    def forward(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """The batch with the drawn samples changed; `generator` lives on the CPU."""
+        if self.p == 1:
+            return self.change(images, generator)
+        drawn = torch.rand(len(images), generator=generator) < self.p
+        rows = drawn.nonzero().squeeze(1).to(images.device)
+        if len(rows):
+            images[rows] = self.change(images[rows], generator)
+        return images
+
+    @abstractmethod
+    def change(self, images: Tensor, generator: torch.Generator | None, /) -> Tensor:
+        """All of `images` changed, clipped to 0..1."""
+
+    def extra_repr(self) -> str:
+        """The settings, for printing."""
+        return ", ".join(f"{k}={v}" for k, v in vars(self).items() if not k.startswith("_"))
+
+
+def draw(
+    images: Tensor, low: float, high: float, generator: torch.Generator | None, ndim: int = 4
+) -> Tensor:
+    """One uniform number from `low` to `high` a sample, [B, 1, ...] with `ndim` axes."""
+    numbers = torch.rand(len(images), generator=generator) * (high - low) + low
+    return numbers.to(images.device).reshape(-1, *[1] * (ndim - 1))
+
 
 Sampling = Literal["nearest", "bilinear"]
 
@@ -116,3 +161,52 @@ def _sampled(images: Tensor, theta: Tensor, sampling: Sampling, padding: str = "
     return functional.grid_sample(
         images, grid, mode=sampling, padding_mode=padding, align_corners=False
     )
+
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class ChipTransform(nn.Module):
+    """Chips uint8 [B, 3, H, W] to a network's input float32 [B, 3, size, size].
+
+    Args:
+        size: side of the result in pixels; smaller chips are enlarged.
+        steps: augmentations of float32 [B, 3, S, S] in 0..1, applied in order.
+        enlarge: chips are resized to this many times `size`, then cropped to it...
+        random_crop: ...anywhere, or else at the centre.
+        mean: subtracted from each channel.
+        std: each channel is divided by it.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        *,
+        steps: Sequence[nn.Module] = (),
+        enlarge: float = 1.0,
+        random_crop: bool = False,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+    ) -> None:
+        super().__init__()
+        self.size = size
+        self.resized = round(size * enlarge)
+        self.steps = nn.ModuleList(steps)
+        self.crop = RandomCrop(size) if random_crop else None
+        self.mean = list(mean)
+        self.std = list(std)
+
+    def forward(self, chips: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """The network's input; equal generators (on the CPU) give equal results."""
+        if chips.shape[-2:] != (self.resized, self.resized):
+            chips = v2.resize(chips, [self.resized, self.resized], antialias=True)
+        images: Tensor = v2.to_dtype(chips, torch.float32, scale=True)
+        if self.crop is not None:
+            images = self.crop(images, generator)
+        elif self.resized != self.size:
+            images = v2.center_crop(images, [self.size, self.size])
+        for step in self.steps:
+            images = step(images, generator)
+        normalised: Tensor = v2.normalize(images, self.mean, self.std)
+        return normalised

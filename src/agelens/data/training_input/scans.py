@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms.v2 import functional as v2
 
-from agelens.data.training_input.random_choice import RandomBatchTransform, draw
+from agelens.data.training_input.geometry import RandomBatchTransform, draw
 
 
 class RandomResolution(RandomBatchTransform):

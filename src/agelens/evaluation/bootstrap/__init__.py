@@ -15,11 +15,8 @@ rows repeated as often as drawn.
 
 from __future__ import annotations
 
-from agelens.evaluation.bootstrap.drawing import bootstrap
-from agelens.evaluation.bootstrap.grouped_metrics import GroupedMetrics
-from agelens.evaluation.bootstrap.groupings import Grouping
-from agelens.evaluation.bootstrap.intervals import percentile_interval
-from agelens.evaluation.bootstrap.people import person_codes
+from agelens.evaluation.bootstrap.grouped_metrics import GroupedMetrics, bootstrap
+from agelens.evaluation.bootstrap.groupings import Grouping, percentile_interval, person_codes
 
 __all__ = [
     "GroupedMetrics",

@@ -3,20 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 
-from agelens.evaluation.bootstrap.dependent_ratios import DependentRatioMetrics
-from agelens.evaluation.bootstrap.groupings import Codes, Grouping
-from agelens.evaluation.bootstrap.measured import Columns
+from agelens.evaluation.bootstrap.groupings import (
+    Codes,
+    Columns,
+    Grouping,
+    Weights,
+    complete_rows,
+    drawn_weights,
+    measured_columns,
+)
 from agelens.evaluation.bootstrap.medians import MedianMetrics
 from agelens.evaluation.bootstrap.summed import SummedMetrics
-from agelens.evaluation.bootstrap.weights import Weights
 from agelens.evaluation.metrics import Metric
-from agelens.evaluation.metrics.dependent_ratio import DependentRatio
-from agelens.evaluation.metrics.median import Median
-from agelens.evaluation.metrics.sums import Sums
+from agelens.evaluation.metrics.base import DependentRatio, Median, Sums, ratio
 from agelens.records import Floats
+
+
+class DependentRatioMetrics:
+    """Metrics of the kind `DependentRatio`, of all groups; see `SummedMetrics`."""
+
+    def __init__(
+        self,
+        metrics: Mapping[str, Metric],
+        columns: Columns,
+        people: Codes,
+        groupings: Sequence[Grouping],
+    ) -> None:
+        self._groups = {
+            (grouping.name, name): [
+                _of_people(metric, columns, people, grouping.codes == group)
+                for group in range(len(grouping))
+            ]
+            for name, metric in metrics.items()
+            for grouping in groupings
+        }
+        people_of = [len(people) for groups in self._groups.values() for people, _ in groups]
+        self.bytes_a_draw = 10 * max(people_of, default=0)
+
+    def under(self, weights: Weights) -> dict[tuple[str, str], Floats]:
+        """Each metric [G, D] by grouping and name, under `weights` [D, people]."""
+        return {
+            key: np.stack([_ratio(weights, *group) for group in groups])
+            for key, groups in self._groups.items()
+        }
+
+
+def _of_people(
+    metric: Metric, columns: Columns, people: Codes, inside: np.ndarray
+) -> tuple[Codes, Floats]:
+    """The people [P] of a group, and their terms [P, 2] in it."""
+    if not isinstance(metric.statistic, DependentRatio):
+        raise TypeError("a ratio of terms that depend on one another was expected")
+    rows = np.flatnonzero(inside & complete_rows(columns, metric.needs))
+    terms = metric.statistic.terms(*measured_columns(metric, columns, rows))
+    present, place = np.unique(people[rows], return_inverse=True)
+    return present, np.stack([np.bincount(place, weights=t) for t in terms], axis=1)
+
+
+def _ratio(weights: Weights, people: Codes, terms: Floats) -> Floats:
+    sums = np.take(weights, people, axis=1).astype(np.float64) @ terms
+    return ratio(sums[:, 0], sums[:, 1])
 
 
 class GroupedMetrics:
@@ -89,3 +139,37 @@ class GroupedMetrics:
 
 def _of_kind(metrics: Mapping[str, Metric], kind: type) -> dict[str, Metric]:
     return {name: one for name, one in metrics.items() if isinstance(one.statistic, kind)}
+
+
+_BYTES_AT_A_TIME: Final = 200_000_000
+"""Whatever the number of rows, unless a single draw takes more."""
+
+
+def bootstrap(
+    measured: GroupedMetrics, *, draws: int = 1000, seed: int = 0
+) -> dict[str, dict[str, Floats]]:
+    """Each metric under `draws` resamplings of the people.
+
+    The same people, `draws` and `seed` give the same resamplings, whatever the metrics: draws
+    of two models on the same rows are paired.
+
+    Returns:
+        By grouping and name, [G, draws]; NaN where a metric is not defined in a draw.
+
+    Raises:
+        ValueError: `draws` is below 1.
+    """
+    if draws < 1:
+        raise ValueError(f"a bootstrap takes at least 1 draw, got {draws}")
+    found = {
+        grouping.name: {name: np.full((len(grouping), draws), np.nan) for name in measured.metrics}
+        for grouping in measured.groupings
+    }
+    at_a_time = max(1, _BYTES_AT_A_TIME // max(measured.bytes_a_draw, 1))
+    start = 0
+    for weights in drawn_weights(measured.people_count, draws, seed, at_a_time):
+        for grouping, metrics in measured.under(weights).items():
+            for name, values in metrics.items():
+                found[grouping][name][:, start : start + len(weights)] = values
+        start += len(weights)
+    return found

@@ -15,12 +15,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from agelens.evaluation.bootstrap.groupings import Codes, Grouping
-from agelens.evaluation.bootstrap.measured import Columns, complete_rows, measured_columns
-from agelens.evaluation.bootstrap.weights import Weights
+from agelens.evaluation.bootstrap.groupings import (
+    Codes,
+    Columns,
+    Grouping,
+    Weights,
+    complete_rows,
+    measured_columns,
+)
 from agelens.evaluation.metrics import Metric
-from agelens.evaluation.metrics.median import Median
-from agelens.evaluation.metrics.sums import Sums
+from agelens.evaluation.metrics.base import Median, Sums
 from agelens.records import Floats
 
 _DEVIATIONS: Final = 6

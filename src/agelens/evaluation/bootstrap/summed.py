@@ -14,18 +14,109 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from scipy import sparse
 
-from agelens.evaluation.bootstrap.groupings import Codes, Grouping
-from agelens.evaluation.bootstrap.joint_cells import joint_cells
-from agelens.evaluation.bootstrap.measured import Columns, complete_rows, measured_columns
-from agelens.evaluation.bootstrap.terms import Terms
-from agelens.evaluation.bootstrap.weights import Weights
+from agelens.evaluation.bootstrap.groupings import (
+    Codes,
+    Columns,
+    Grouping,
+    Weights,
+    complete_rows,
+    measured_columns,
+)
 from agelens.evaluation.metrics import Metric
-from agelens.evaluation.metrics.sums import Sums
+from agelens.evaluation.metrics.base import Sums, as_terms
 from agelens.records import Floats
+
+_Key: TypeAlias = tuple[Callable[..., Floats] | None, tuple[str, ...]]
+"""A function of terms and the columns it takes; None counts the rows that have all of them."""
+
+
+class Terms:
+    """The terms of metrics of the kind `Sums`: each once, however many metrics share it.
+
+    Args:
+        metrics: by name.
+        columns: [N] each.
+        order: of the rows [N] in the matrix.
+    """
+
+    def __init__(self, metrics: Mapping[str, Metric], columns: Columns, order: Codes) -> None:
+        self._places: dict[_Key, list[int]] = {}
+        keys = {key: metric for metric in metrics.values() for key in _keys(metric)}
+        for key in keys:
+            first = self.count
+            self._places[key] = list(range(first, first + _width(key, columns)))
+        # Filled in place: the parts beside the whole would take the memory twice.
+        self._matrix = np.empty((len(order), self.count))
+        for key, places in self._places.items():
+            part = slice(places[0], places[-1] + 1)
+            self._matrix[:, part] = _spread(keys[key], columns, key[0])[order]
+
+    @property
+    def count(self) -> int:
+        """How many columns there are."""
+        return sum(map(len, self._places.values()))
+
+    def places(self, metric: Metric) -> list[int]:
+        """The columns of a metric's terms, and of its count as the last."""
+        return [place for key in _keys(metric) for place in self._places[key]]
+
+    def summed_from(self, starts: Codes) -> Floats:
+        """The sums of the rows from each start up to the next; the terms are then given up."""
+        matrix, self._matrix = self._matrix, np.empty((0, 0))
+        return matrix if len(starts) == len(matrix) else np.add.reduceat(matrix, starts, axis=0)
+
+
+def _keys(metric: Metric) -> tuple[_Key, _Key]:
+    if not isinstance(metric.statistic, Sums):
+        raise TypeError("a metric that follows from sums was expected")
+    return (metric.statistic.terms, metric.needs), (None, metric.needs)
+
+
+def _width(key: _Key, columns: Columns) -> int:
+    """How many terms there are, which those of no row show as well."""
+    terms, needs = key
+    return as_terms(terms(*(columns[name][:0] for name in needs))).shape[1] if terms else 1
+
+
+def _spread(metric: Metric, columns: Columns, terms: Callable[..., Floats] | None) -> Floats:
+    """Terms, or ones for counting, as [N, t]: 0 where the metric is not defined."""
+    rows = complete_rows(columns, metric.needs)
+    if terms is None:
+        return rows[:, np.newaxis].astype(np.float64)
+    values = as_terms(terms(*measured_columns(metric, columns, rows)))
+    spread = np.zeros((len(rows), values.shape[1]))
+    spread[rows] = values
+    return spread
+
+
+_LARGEST: Final = 2**62
+"""A product of more radices would overflow; until then, sorting is put off."""
+
+
+def joint_cells(parts: Sequence[Codes], count: int) -> tuple[Codes, list[Codes]]:
+    """The crossing of several codings of `count` samples, of the combinations that occur.
+
+    Args:
+        parts: codes [N] each, from -1.
+        count: N.
+
+    Returns:
+        The joint cell [N] of each sample, and for each part the code [J] of every joint cell.
+    """
+    joint, most = np.zeros(count, dtype=np.int64), 1
+    for part in parts:
+        radix = int(part.max(initial=-1)) + 2
+        if most * radix >= _LARGEST:
+            _, joint = np.unique(joint, return_inverse=True)
+            most = int(joint.max(initial=0)) + 1
+        joint, most = joint * radix + part + 1, most * radix
+    _, first, joint = np.unique(joint, return_index=True, return_inverse=True)
+    return joint, [part[first] for part in parts]
+
 
 _ROWS_AT_A_TIME: Final = 1024
 
-_Key: TypeAlias = tuple[Callable[..., Any] | None, tuple[str, ...]]
+_CellKey: TypeAlias = tuple[Callable[..., Any] | None, tuple[str, ...]]
 """A way of telling cells, and the columns it takes; None is one cell for all."""
 
 
@@ -135,9 +226,9 @@ def _chosen(metrics: Mapping[str, Metric], terms: Terms) -> tuple[list[int] | No
     return wanted, {place: number for number, place in enumerate(wanted)}
 
 
-def _cells(metrics: Mapping[str, Metric], columns: Columns, count: int) -> dict[_Key, Codes]:
+def _cells(metrics: Mapping[str, Metric], columns: Columns, count: int) -> dict[_CellKey, Codes]:
     """The cell [N] of each row for each way of telling cells; -1 where it is not defined."""
-    found: dict[_Key, Codes] = {}
+    found: dict[_CellKey, Codes] = {}
     for metric in metrics.values():
         key = _key(metric)
         if key in found:
@@ -150,12 +241,12 @@ def _cells(metrics: Mapping[str, Metric], columns: Columns, count: int) -> dict[
     return found
 
 
-def _key(metric: Metric) -> _Key:
+def _key(metric: Metric) -> _CellKey:
     cells = metric.statistic.cells if isinstance(metric.statistic, Sums) else None
     return (cells, metric.needs if cells else ())
 
 
-def _of_key(metrics: Mapping[str, Metric], key: _Key) -> dict[str, Metric]:
+def _of_key(metrics: Mapping[str, Metric], key: _CellKey) -> dict[str, Metric]:
     return {name: metric for name, metric in metrics.items() if _key(metric) == key}
 
 

@@ -10,8 +10,8 @@ samples that every model answered there. No torch: predictions are enough.
 
 from __future__ import annotations
 
+from agelens.evaluation.comparison.common_samples import ComparedTable, compared_tables
 from agelens.evaluation.comparison.compare import compare
-from agelens.evaluation.comparison.compared_table import ComparedTable, compared_tables
 from agelens.evaluation.comparison.comparison import Cell, Comparison, PairedDifference
 
 __all__ = [

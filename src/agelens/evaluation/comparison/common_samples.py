@@ -4,17 +4,105 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final, TypeAlias, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from agelens.errors import TableError, UsageError
-from agelens.evaluation.bootstrap import person_codes
+from agelens.evaluation.bootstrap import (
+    GroupedMetrics,
+    Grouping,
+    bootstrap,
+    percentile_interval,
+    person_codes,
+)
 from agelens.evaluation.bootstrap.groupings import Codes
-from agelens.evaluation.comparison.compared_table import ComparedTable
+from agelens.evaluation.metrics import Metric
+from agelens.evaluation.metrics.base import Sums
 from agelens.evaluation.table_checks import refuse_mixed_kinds, refuse_unlabelled
 from agelens.records import Floats
+from agelens.tables import PredictionsTable
+
+NOT_STATED: Final = "not stated"
+"""The name of a dataset that a table does not name."""
+
+_Parts: TypeAlias = dict[tuple[str, int, str], NDArray[np.int64]]
+"""Rows by model, seed and dataset."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ComparedTable:
+    """The estimates of one trained network for one dataset.
+
+    Networks of one `model` differ in `seed` only. `frame` is of a `PredictionsTable`, in
+    which no `sample_id` repeats.
+    """
+
+    model: str
+    seed: int | None
+    dataset: str
+    frame: pd.DataFrame
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        seed = "" if self.seed is None else f", seed {self.seed}"
+        return f"{self.model}{seed} on {self.dataset}"
+
+
+def compared_tables(
+    predictions: PredictionsTable, model: str, *, rename: bool = False, seed: int | None = None
+) -> list[ComparedTable]:
+    """The table taken apart by the model, the seed and the dataset that its rows name.
+
+    Args:
+        predictions: of one network or of several, for one dataset or several.
+        model: the name of the model where the rows name none.
+        rename: take `model` whatever the rows say.
+        seed: the seed where the rows state none.
+
+    Raises:
+        UsageError: `rename`, and the rows name several models.
+    """
+    frame = predictions.frame
+    named = frame["model"].dropna().unique()
+    if rename and len(named) > 1:
+        raise UsageError(
+            f"the predictions called {model} are of several models ({', '.join(map(str, named))}), "
+            "which one name would hide: leave out the name"
+        )
+    models = frame["model"].astype(object)
+    models = models.where(models.notna() & (not rename), model)
+    datasets = frame["dataset"].astype(object)
+    datasets = datasets.where(datasets.notna(), NOT_STATED)
+    seeds = frame["seed"].astype(object)
+    seeds = seeds.where(seeds.notna(), -1 if seed is None else seed)
+    # A seed is a whole number from 0: -1 is that none was stated.
+    parts = cast(_Parts, frame.groupby([models, seeds, datasets], sort=False).indices)
+    return [
+        ComparedTable(who, None if number < 0 else int(number), what, frame.iloc[np.sort(rows)])
+        for (who, number, what), rows in sorted(parts.items(), key=lambda part: part[1].min())
+    ]
+
+
+def refuse_same_network(tables: Sequence[ComparedTable]) -> None:
+    """Raise where two tables are of the same model, seed and dataset.
+
+    Raises:
+        UsageError: two are.
+    """
+    seen: set[tuple[str, int | None, str]] = set()
+    for table in tables:
+        key = (table.model, table.seed, table.dataset)
+        if key in seen:
+            raise UsageError(
+                f"two tables are of {table.name}. Give each model a name (NAME=TABLE), or leave "
+                "one out; runs of one model need different seeds"
+            )
+        seen.add(key)
+
 
 _SHOWN = 3
 
@@ -129,3 +217,94 @@ def _nothing_common(tables: Sequence[ComparedTable]) -> str:
 
 def _first_names(table: ComparedTable) -> str:
     return ", ".join(map(repr, table.frame["sample_id"].head(_SHOWN)))
+
+
+WITHIN_YEARS: Final = 5
+FIGURES: Final = ("mae", "cs@5", "bias")
+"""What is measured of each model; each is a mean over samples, and then over seeds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A figure and its bootstrap interval; the ends are NaN where fewer than two people are."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelErrors:
+    """The figures of models on M common samples.
+
+    `absolute` by model is the absolute error of each sample [M], mean of the seeds;
+    `draws` by model are D resampled MAEs, the same people being drawn for every model;
+    `by_seed` by model the MAE of each seed.
+    """
+
+    figures: dict[str, dict[str, Interval]]
+    absolute: dict[str, Floats]
+    draws: dict[str, Floats]
+    by_seed: dict[str, tuple[float, ...]]
+
+
+def model_errors(
+    common: CommonSamples, *, draws: int = 1000, level: float = 0.95, seed: int = 0
+) -> ModelErrors:
+    """Measure every model of `common`, with intervals clustered by person.
+
+    A model of several seeds is measured by the mean of its seeds' figures. Its interval says how
+    the figure moves with other people; how it moves with other seeds says `by_seed`.
+    """
+    errors = {model: one - common.age_years for model, one in common.estimates.items()}
+    columns = {
+        (model, name): column
+        for model, error in errors.items()
+        for name, column in _of_samples(error).items()
+    }
+    keyed = {f"{name} {model}": column for (model, name), column in columns.items()}
+    everybody = Grouping.everybody(len(common.age_years))
+    metrics = {key: Metric(_MEAN, (key,), "years", "lower", "mean") for key in keyed}
+    measured = GroupedMetrics(metrics, keyed, common.people, [everybody])
+    drawn = bootstrap(measured, draws=draws, seed=seed)[everybody.name] if draws else {}
+    figures: dict[str, dict[str, Interval]] = {model: {} for model in errors}
+    for (model, name), column in columns.items():
+        key = f"{name} {model}"
+        low, high = _ends(drawn[key][0], level, common) if draws else (np.nan, np.nan)
+        figures[model][name] = Interval(float(column.mean()), low, high)
+    return ModelErrors(
+        figures,
+        {model: columns[model, "mae"] for model in errors},
+        {model: drawn[f"mae {model}"][0] if draws else np.empty(0) for model in errors},
+        {model: tuple(np.abs(error).mean(axis=1).tolist()) for model, error in errors.items()},
+    )
+
+
+def interval_of_difference(
+    errors: ModelErrors, model: str, other: str, common: CommonSamples, level: float
+) -> Interval:
+    """MAE of `model` less MAE of `other`, from draws of the same people (paired bootstrap)."""
+    value = errors.figures[model]["mae"].value - errors.figures[other]["mae"].value
+    drawn = errors.draws[model] - errors.draws[other]
+    return Interval(value, *_ends(drawn, level, common))
+
+
+def _of_samples(errors: Floats) -> dict[str, Floats]:
+    """The figures of each sample [M], of errors [seeds, M]: means over seeds."""
+    return {
+        "mae": np.abs(errors).mean(axis=0),
+        "cs@5": (np.abs(errors) <= WITHIN_YEARS).mean(axis=0),
+        "bias": errors.mean(axis=0),
+    }
+
+
+def _ends(drawn: Floats, level: float, common: CommonSamples) -> tuple[float, float]:
+    """One person says nothing of others: an interval of one would have no width."""
+    return percentile_interval(drawn, level) if common.people_count > 1 else (np.nan, np.nan)
+
+
+def _itself(column: Floats) -> Floats:
+    return np.asarray(column, dtype=np.float64)
+
+
+_MEAN: Final = Sums(_itself)

@@ -2,32 +2,155 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
+from typing import Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from agelens.errors import UsageError
-from agelens.evaluation.comparison.common_samples import CommonSamples, common_samples
-from agelens.evaluation.comparison.compared_table import ComparedTable, refuse_same_network
-from agelens.evaluation.comparison.comparison import Cell, Comparison, PairedDifference
-from agelens.evaluation.comparison.holm import holm
-from agelens.evaluation.comparison.model_errors import (
+from agelens.evaluation.bootstrap.groupings import Codes
+from agelens.evaluation.comparison.common_samples import (
+    CommonSamples,
+    ComparedTable,
     ModelErrors,
+    common_samples,
     interval_of_difference,
     model_errors,
+    refuse_same_network,
 )
-from agelens.evaluation.comparison.notes import comparison_notes
-from agelens.evaluation.comparison.published import published_on
-from agelens.evaluation.comparison.rankings import ranks_over_datasets, ranks_over_seeds
-from agelens.evaluation.comparison.ranks import drawn_ranks
-from agelens.evaluation.comparison.relation import relation_to_training, worst_relation
-from agelens.evaluation.comparison.sign_flips import sign_flip_test
-from agelens.evaluation.groups.group_rows import FEW
+from agelens.evaluation.comparison.comparison import (
+    Cell,
+    Comparison,
+    PairedDifference,
+    comparison_notes,
+    published_on,
+    relation_to_training,
+    worst_relation,
+)
+from agelens.evaluation.comparison.ranks import BlockRanks, block_ranks, drawn_ranks
+from agelens.evaluation.groups import FEW
 from agelens.evaluation.metrics import mae
-from agelens.evaluation.row_counts import has_age, tally, words_in_use
+from agelens.evaluation.table_checks import has_age, tally, words_in_use
 from agelens.records import Floats
+
+
+def ranks_over_seeds(
+    common: Mapping[str, CommonSamples], errors: Mapping[str, ModelErrors], level: float
+) -> dict[str, BlockRanks]:
+    """By dataset, where there are two models or more and each has the same two seeds or more.
+
+    A block is a seed: ranks within it are those of one training of each model.
+    """
+    found = {}
+    for dataset, one in common.items():
+        models = list(one.seeds)
+        shared = _shared_seeds(one)
+        if len(models) < 2 or len(shared) < 2:
+            continue
+        columns = [
+            [errors[dataset].by_seed[model][one.seeds[model].index(seed)] for seed in shared]
+            for model in models
+        ]
+        names = [f"seed {seed}" for seed in shared]
+        found[dataset] = block_ranks(np.array(columns).T, models, names, level=level)
+    return found
+
+
+def _shared_seeds(common: CommonSamples) -> list[int]:
+    sets = [set(seeds) - {None} for seeds in common.seeds.values()]
+    shared = set.intersection(*sets)
+    return sorted(seed for seed in shared if seed is not None)
+
+
+def ranks_over_datasets(
+    cells: Sequence[Cell], level: float, *, mix_age_kinds: bool = False
+) -> BlockRanks | None:
+    """Ranks by each dataset's MAE, where all models answered two datasets or more, none of few.
+
+    An error against another's estimate is another thing than one against a real age: datasets
+    of different kinds of age make no common ranking unless `mix_age_kinds`.
+    """
+    models = list(dict.fromkeys(cell.model for cell in cells))
+    by_dataset: dict[str, dict[str, Cell]] = {}
+    for cell in cells:
+        by_dataset.setdefault(cell.dataset, {})[cell.model] = cell
+    whole = {
+        name: row
+        for name, row in by_dataset.items()
+        if len(row) == len(models) and not any(cell.few for cell in row.values())
+    }
+    kinds = {kind for row in whole.values() for cell in row.values() for kind in cell.age_kinds}
+    if len(models) < 2 or len(whole) < 2 or (len(kinds) > 1 and not mix_age_kinds):
+        return None
+    errors = [[row[model].figures["mae"].value for model in models] for row in whole.values()]
+    return block_ranks(np.array(errors), models, list(whole), level=level)
+
+
+_BYTES_AT_A_TIME: Final = 64_000_000
+_TIE: Final = 1e-12
+"""Of the sum of all sizes: sums of the same numbers in another order differ by less."""
+
+
+def sign_flip_test(
+    differences: Floats, people: Codes, *, flips: int = 10_000, seed: int = 0
+) -> Floats:
+    """Two-sided p-values [P] that the mean of each column of `differences` [N, P] is 0.
+
+    If two models were equally good, their errors on a person could as well be the other way
+    round: all differences of the person would change sign together (Fisher's randomisation
+    test; Ernst, Statistical Science 2004). The p-value is the share of such worlds whose
+    mean difference is as large. Where there are at most `flips` of them all are counted, else
+    `flips` are drawn and the world as it is counts as one more, so that no p-value is 0.
+
+    Args:
+        differences: of two models' errors on each sample, a column for each pair of models.
+        people: the person [N] of each sample, numbered from 0.
+        flips: how many sign changes are drawn.
+        seed: of the draws.
+    """
+    count = int(people.max(initial=-1)) + 1
+    sums = np.stack(
+        [np.bincount(people, weights=column, minlength=count) for column in differences.T], axis=1
+    )
+    observed = np.abs(sums.sum(axis=0)) - _TIE * np.abs(sums).sum(axis=0)
+    exact = count < 63 and 2**count <= flips
+    signs = _all_signs(count) if exact else _drawn_signs(count, flips, seed)
+    as_large = np.zeros(sums.shape[1])
+    for part in signs:
+        as_large += (np.abs(part @ sums) >= observed).sum(axis=0)
+    return np.asarray(as_large / 2**count if exact else (as_large + 1) / (flips + 1))
+
+
+def _all_signs(people: int) -> Iterator[Floats]:
+    worlds = np.arange(2**people)[:, np.newaxis] >> np.arange(people)
+    yield np.asarray(1 - 2 * (worlds & 1), dtype=np.float64)
+
+
+def _drawn_signs(people: int, flips: int, seed: int) -> Iterator[Floats]:
+    random = np.random.default_rng(seed)
+    at_a_time = max(1, _BYTES_AT_A_TIME // (8 * people))
+    for start in range(0, flips, at_a_time):
+        size = (min(at_a_time, flips - start), people)
+        yield 1 - 2 * random.integers(0, 2, size, dtype=np.int8).astype(np.float64)
+
+
+def holm(p_values: ArrayLike) -> Floats:
+    """Adjusted p-values [T] (Holm, Scandinavian Journal of Statistics 1979).
+
+    Where those below 0.05 are called differences, any of them is called so wrongly in at most
+    5 % of all studies, whatever the tests have to do with each other. The smallest is multiplied
+    by T, the next by T - 1 and so on, and none is less than one before it:
+    ``holm([0.01, 0.04, 0.03])`` is ``[0.03, 0.06, 0.06]``.
+    """
+    given = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(given, kind="stable")
+    stepped = given[order] * np.arange(len(given), 0, -1)
+    adjusted = np.empty_like(given)
+    adjusted[order] = np.minimum(np.maximum.accumulate(stepped), 1)
+    return adjusted
 
 
 def compare(

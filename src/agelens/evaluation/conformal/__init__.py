@@ -7,9 +7,7 @@ over each bin and group of people like those in the table.
 
 from __future__ import annotations
 
-from agelens.evaluation.conformal.bias import correct_bias
-from agelens.evaluation.conformal.fitting import SMALLEST_BIN, Way
-from agelens.evaluation.conformal.labelled import Labelled
+from agelens.evaluation.conformal.fitting import SMALLEST_BIN, Labelled, Way, correct_bias
 from agelens.evaluation.conformal.levels import (
     CalibratedLevel,
     calibrate_intervals,

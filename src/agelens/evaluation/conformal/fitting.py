@@ -2,23 +2,166 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import numpy as np
+import pandas as pd
+from mapie.regression import ConformalizedQuantileRegressor, SplitConformalRegressor
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.isotonic import IsotonicRegression
 
+from agelens.ages import AgeScale
 from agelens.errors import UnknownNameError, UsageError
-from agelens.evaluation.conformal.corrections import correction
-from agelens.evaluation.conformal.labelled import Labelled
+from agelens.evaluation.bootstrap import person_codes
 from agelens.inference.calibration import (
     BINS_OF,
     EVERYBODY,
     INTERVAL_SCORES,
+    BiasCorrection,
     BinsOf,
     IntervalCalibration,
     IntervalScore,
 )
 from agelens.records import Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labelled:
+    """N labelled predictions: years [N] each; the interval is the network's own at `level`.
+
+    `groups` [N] are words or None; `people` [N] say who is whom.
+
+    Raises:
+        UsageError: a number is not finite.
+    """
+
+    age_years: Floats
+    estimate_years: Floats
+    low_years: Floats
+    high_years: Floats
+    level: float
+    people: NDArray[Any]
+    groups: NDArray[np.object_] | None = None
+
+    def __post_init__(self) -> None:
+        numbers = (self.age_years, self.estimate_years, self.low_years, self.high_years)
+        if not all(np.isfinite(n).all() for n in numbers):
+            raise UsageError("calibration needs an age, an estimate and an interval in every row")
+
+    @classmethod
+    def from_frame(cls, frame: pd.DataFrame, level: float, column: str | None = None) -> Labelled:
+        """The rows of a predictions table's frame that have an age and an estimate."""
+        known = frame[frame["age_years"].notna() & frame["estimate_years"].notna()]
+        groups = None
+        if column is not None:
+            words = known[column].astype(object)
+            groups = words.where(words.notna(), None).to_numpy(dtype=object)
+        return cls(
+            known["age_years"].to_numpy(np.float64),
+            known["estimate_years"].to_numpy(np.float64),
+            known["low_years"].to_numpy(np.float64),
+            known["high_years"].to_numpy(np.float64),
+            level,
+            person_codes(known),
+            groups,
+        )
+
+    def rows(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> Labelled:
+        """Some of the samples."""
+        return Labelled(
+            self.age_years[chosen],
+            self.estimate_years[chosen],
+            self.low_years[chosen],
+            self.high_years[chosen],
+            self.level,
+            self.people[chosen],
+            None if self.groups is None else self.groups[chosen],
+        )
+
+    def corrected(self, bias: BiasCorrection) -> Labelled:
+        """The same with estimates and intervals moved by `bias`."""
+        return replace(
+            self,
+            estimate_years=bias.apply(self.estimate_years),
+            low_years=bias.apply(self.low_years),
+            high_years=bias.apply(self.high_years),
+        )
+
+
+def correct_bias(labelled: Labelled, *, scale: AgeScale | None = None) -> BiasCorrection:
+    """The rising curve from estimates to ages with the least squared error (isotonic fit).
+
+    It moves estimates toward the mix of ages in the table: right for people like them, wrong
+    where ages are mixed differently. That is why it is off unless asked for.
+
+    Args:
+        labelled: people whom the network was not trained on.
+        scale: corrected years stay within it.
+
+    Raises:
+        UsageError: all estimates are alike.
+    """
+    fit = IsotonicRegression(
+        y_min=scale.years[0] if scale else 0.0,
+        y_max=scale.years[-1] if scale else None,
+        out_of_bounds="clip",  # rounding moves the end knots past the data
+    ).fit(labelled.estimate_years, labelled.age_years)
+    knots = np.unique(np.round(fit.X_thresholds_, 3))
+    if len(knots) < 2:
+        raise UsageError("the estimates are all alike: there is no bias to fit a curve to")
+    years = np.maximum.accumulate(fit.predict(knots))
+    return BiasCorrection(tuple(knots.tolist()), tuple(years.tolist()))
+
+
+_FAR: Final = 1000.0
+"""Ends of an interval that no correction turns round."""
+
+
+def correction(labelled: Labelled, score: IntervalScore) -> float:
+    """The number that widens every interval enough for `labelled.level`.
+
+    Raises:
+        UsageError: a normalised score, and an interval of no width.
+    """
+    level, probe = labelled.level, np.array([[-_FAR, _FAR, 0.0]])
+    if score == "quantile":
+        low, high = labelled.low_years, labelled.high_years
+        # In the place of the estimate, which mapie would complain of where it is outside.
+        columns = np.stack([low, high, (low + high) / 2], axis=1)
+        ends = ConformalizedQuantileRegressor(
+            [_Column(0), _Column(1), _Column(2)], confidence_level=level, prefit=True
+        )
+        ends.conformalize(columns, labelled.age_years)
+        _, interval = ends.predict_interval(probe, symmetric_correction=True)
+        return float(interval[0, 1, 0]) - _FAR
+    error = labelled.age_years - labelled.estimate_years
+    if score == "normalised":
+        half = (labelled.high_years - labelled.low_years) / 2
+        if (half <= 0).any():
+            raise UsageError("a normalised score needs intervals wider than nothing")
+        error = error / half
+    sides = SplitConformalRegressor(_Column(0), confidence_level=level, prefit=True)
+    sides.conformalize(np.zeros((len(error), 3)), error)
+    _, interval = sides.predict_interval(np.zeros((1, 3)))
+    return float(interval[0, 1, 0])
+
+
+class _Column(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
+    """A regressor that is fitted already: it answers with one of its inputs."""
+
+    fitted_ = True  # mapie asks
+
+    def __init__(self, place: int) -> None:
+        self.place = place
+
+    def fit(self, *_: ArrayLike) -> _Column:
+        return self
+
+    def predict(self, columns: ArrayLike) -> Floats:
+        return np.asarray(columns, dtype=np.float64)[:, self.place]
+
 
 SMALLEST_BIN: Final = 100
 """Fewer samples than this share the corrections of their neighbours, or of everybody."""

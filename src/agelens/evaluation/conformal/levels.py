@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agelens.errors import UsageError
-from agelens.evaluation.conformal.fitting import Way, bin_edges, fit_corrections
-from agelens.evaluation.conformal.labelled import Labelled
+from agelens.evaluation.conformal.fitting import Labelled, Way, bin_edges, fit_corrections
 from agelens.inference.calibration import (
     BiasCorrection,
     BinsOf,

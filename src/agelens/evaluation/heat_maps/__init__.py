@@ -4,10 +4,14 @@ What every method gives is a `HeatMap`; occlusion, which needs no gradients and 
 network, is here, and what needs torch is in `agelens.models.attribution`.
 """
 
-from agelens.evaluation.heat_maps.explainer import Explainer
-from agelens.evaluation.heat_maps.fills import FILLS, filled
-from agelens.evaluation.heat_maps.heat_map import HeatMap, per_patch
-from agelens.evaluation.heat_maps.occlusion import OcclusionExplainer, Windows, occlusion_map
+from agelens.evaluation.heat_maps.heat_map import Explainer, HeatMap, per_patch
+from agelens.evaluation.heat_maps.occlusion import (
+    FILLS,
+    OcclusionExplainer,
+    Windows,
+    filled,
+    occlusion_map,
+)
 
 __all__ = [
     "FILLS",

@@ -9,9 +9,8 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
-from agelens.evaluation.groups.group_rows import FEW
-from agelens.evaluation.heat_maps.explainer import Explainer
-from agelens.evaluation.heat_maps.heat_map import POINTS, HeatMap, Unit
+from agelens.evaluation.groups import FEW
+from agelens.evaluation.heat_maps.heat_map import POINTS, Explainer, HeatMap, Unit
 from agelens.records import RGB, Floats
 
 CELLS: Final = 8

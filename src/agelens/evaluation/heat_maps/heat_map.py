@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, Protocol, Self, TypeAlias
 
 import cv2
 import numpy as np
 
-from agelens.records import Floats
+from agelens.records import RGB, Floats
 
 Unit: TypeAlias = Literal["years", "relative"]
 
@@ -80,3 +80,18 @@ def per_patch(density: Floats, patch: int) -> Floats:
             density, cv2.CV_64F, (patch, patch), normalize=False, borderType=cv2.BORDER_CONSTANT
         )
     )
+
+
+class Explainer(Protocol):
+    """Makes heat maps of one network's estimates by one method."""
+
+    def __call__(self, chip: RGB) -> HeatMap:
+        """The map of one aligned chip, uint8 [S, S, 3] as the network's card asks for."""
+
+    def with_shuffled_weights(self, share: float, seed: int) -> Self:
+        """The same method on a network with weights of no meaning, for the sanity check.
+
+        Args:
+            share: of the layers, counted from the answer back to the chip, in (0, 1].
+            seed: of the shuffling.
+        """

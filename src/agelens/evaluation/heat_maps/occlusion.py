@@ -6,19 +6,108 @@ nothing of a network but its answers.
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final, Self, TypeAlias
 
+import cv2
 import numpy as np
+import onnx
 from numpy.typing import NDArray
+from onnx import numpy_helper
 
-from agelens.errors import UsageError
-from agelens.evaluation.heat_maps.fills import filled
+from agelens.errors import UnknownNameError, UsageError
 from agelens.evaluation.heat_maps.heat_map import HeatMap
-from agelens.evaluation.heat_maps.shuffled_onnx import shuffled_estimator
+from agelens.inference.cards import CARD_FILE
 from agelens.inference.estimator import AgeEstimator
 from agelens.records import RGB, Floats
+
+_FIXED: Final = "fitting."
+"""Names of weights that only resize chips begin so, in what agelens exports."""
+
+
+def shuffled_estimator(estimator: AgeEstimator, share: float, seed: int) -> AgeEstimator:
+    """An estimator like `estimator`, with the weights of some layers shuffled.
+
+    Args:
+        estimator: of a model with ONNX weights.
+        share: of the layers, counted from the answer back to the chip, in (0, 1].
+        seed: of the shuffling.
+
+    Raises:
+        UsageError: the model's weights are no ONNX file.
+    """
+    card = estimator.card
+    if card.weights_suffix != ".onnx":
+        raise UsageError(
+            f"the sanity check shuffles the weights of ONNX files; {card.name} has "
+            f"{card.weights.name}. Name its run folder with a gradient method, or its ONNX export"
+        )
+    content = shuffled_onnx(card.read_weights(), share, seed)
+    document = dict(card.document)
+    document["weights"] = {"path": "model.onnx", "sha256": hashlib.sha256(content).hexdigest()}
+    with TemporaryDirectory(prefix="agelens-") as folder:
+        (Path(folder) / "model.onnx").write_bytes(content)
+        (Path(folder) / CARD_FILE).write_text(json.dumps(document), encoding="utf-8")
+        return AgeEstimator(folder, estimator.detector, workers=estimator.workers)
+
+
+def shuffled_onnx(content: bytes, share: float, seed: int) -> bytes:
+    """The network in `content`, the weights of the layers nearest its answer shuffled.
+
+    Args:
+        content: a self-contained ONNX file.
+        share: of the layers, in (0, 1].
+        seed: of the shuffling.
+    """
+    model = onnx.load_from_string(content)
+    weights = {w.name: w for w in model.graph.initializer if math.prod(w.dims) > 1}
+    used = [name for node in model.graph.node for name in node.input if name in weights]
+    layers = [
+        weights[name]
+        for name in dict.fromkeys(reversed(used))
+        if len(weights[name].dims) >= 2 and not name.startswith(_FIXED)
+    ]
+    random = np.random.default_rng(seed)
+    for layer in layers[: math.ceil(share * len(layers))]:
+        values = numpy_helper.to_array(layer)
+        shuffled = random.permutation(values.ravel()).reshape(values.shape)
+        layer.CopyFrom(numpy_helper.from_array(shuffled, layer.name))
+    return bytes(model.SerializeToString())
+
+
+_BLUR_SHARE: Final = 1 / 12  # of the chip's side: wrinkles go, eyes become shadows
+
+
+def _mean(chip: RGB) -> RGB:
+    colour = np.round(chip.mean(axis=(0, 1)))
+    return np.broadcast_to(colour, chip.shape).astype(np.uint8)
+
+
+def _blur(chip: RGB) -> RGB:
+    return np.asarray(cv2.GaussianBlur(chip, (0, 0), len(chip) * _BLUR_SHARE), dtype=np.uint8)
+
+
+FILLS: Final[dict[str, Callable[[RGB], RGB]]] = {"mean": _mean, "blur": _blur}
+"""``mean`` is the chip's mean colour, which has edges; ``blur`` the chip out of focus, which
+hides what is fine and leaves what is large."""
+
+
+def filled(chip: RGB, fill: str) -> RGB:
+    """`chip` [S, S, 3] with all of it hidden.
+
+    Raises:
+        UnknownNameError: `fill` is none of `FILLS`.
+    """
+    if fill not in FILLS:
+        raise UnknownNameError("fill", fill, FILLS)
+    return FILLS[fill](chip)
+
 
 METHOD: Final = "occlusion"
 _PATCHES_A_SIDE: Final = 8

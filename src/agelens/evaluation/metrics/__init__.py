@@ -13,36 +13,57 @@ from __future__ import annotations
 from typing import Final
 
 from agelens.errors import UnknownNameError
-from agelens.evaluation.metrics.accuracy_and_regularity import AAR, aar
-from agelens.evaluation.metrics.age_classes import (
+from agelens.evaluation.metrics.base import Metric
+from agelens.evaluation.metrics.classification import (
     CLASS_ACCURACY,
+    GENDER_ACCURACY,
     ONE_OFF_ACCURACY,
     AgeClasses,
     class_accuracy,
+    gender_accuracy,
     one_off_accuracy,
 )
-from agelens.evaluation.metrics.catastrophic import catastrophic_error, ce_at
-from agelens.evaluation.metrics.cumulative_accuracy import Convention, ca_at, cumulative_accuracy
-from agelens.evaluation.metrics.cumulative_score import cs_at, cumulative_score
-from agelens.evaluation.metrics.epsilon import EPSILON_ERROR, epsilon_error
-from agelens.evaluation.metrics.gender import GENDER_ACCURACY, gender_accuracy
-from agelens.evaluation.metrics.intervals import COVERAGE, MEAN_WIDTH, coverage, mean_width
-from agelens.evaluation.metrics.mean_absolute import MAE, mae
-from agelens.evaluation.metrics.median_absolute import (
+from agelens.evaluation.metrics.errors import (
+    BIAS,
+    EPSILON_ERROR,
+    MAE,
     MEDIAN_ABSOLUTE_ERROR,
+    RMSE,
+    Convention,
+    bias,
+    ca_at,
+    catastrophic_error,
+    ce_at,
+    cs_at,
+    cumulative_accuracy,
+    cumulative_score,
+    epsilon_error,
+    mae,
     median_absolute_error,
+    rmse,
 )
-from agelens.evaluation.metrics.metric import Metric
-from agelens.evaluation.metrics.per_age import AMAE, MMAE, amae, mmae
-from agelens.evaluation.metrics.per_subject import SUBJECT_MAE, subject_mae
-from agelens.evaluation.metrics.probability_integral import (
+from agelens.evaluation.metrics.per_age import (
+    AAR,
+    AMAE,
+    MMAE,
+    SUBJECT_MAE,
+    aar,
+    amae,
+    mmae,
+    subject_mae,
+)
+from agelens.evaluation.metrics.probabilistic import (
     CALIBRATION_ERROR,
+    COVERAGE,
+    CRPS,
+    MEAN_WIDTH,
     calibration_error,
+    coverage,
+    crps,
+    crps_of_each,
+    mean_width,
     pit_of_each,
 )
-from agelens.evaluation.metrics.ranked_probability import CRPS, crps, crps_of_each
-from agelens.evaluation.metrics.root_mean_square import RMSE, rmse
-from agelens.evaluation.metrics.signed_mean import BIAS, bias
 
 __all__ = [
     "METRICS",

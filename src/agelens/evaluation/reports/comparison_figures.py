@@ -12,9 +12,9 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from agelens.evaluation.comparison import Cell, Comparison
 from agelens.evaluation.comparison.ranks import BlockRanks
-from agelens.evaluation.reports.canvas import WIDTH_INCHES, drawable, label_rows, panels, title
 from agelens.evaluation.reports.comparison_tables import SHORT
-from agelens.evaluation.reports.evaluated import GREY, colours
+from agelens.evaluation.reports.evaluation_figures import GREY, colours
+from agelens.evaluation.reports.plotting import WIDTH_INCHES, drawable, label_rows, panels, title
 
 _DARK_FROM: Final = 0.6
 _LEAST_SHOWN: Final = 0.5

@@ -8,11 +8,10 @@ from typing import Any, Final
 import pandas as pd
 
 from agelens.evaluation.comparison import Cell, Comparison, PairedDifference
-from agelens.evaluation.comparison.published import KNOWN_BY, PublishedFigure
+from agelens.evaluation.comparison.comparison import KNOWN_BY, PublishedFigure, RelationKind
 from agelens.evaluation.comparison.ranks import BlockRanks
-from agelens.evaluation.comparison.relation import RelationKind
 from agelens.evaluation.metrics import METRICS
-from agelens.evaluation.reports.figures_text import with_interval
+from agelens.evaluation.reports.page import with_interval
 
 SHORT: Final[dict[RelationKind, str]] = {
     "intra": "intra",

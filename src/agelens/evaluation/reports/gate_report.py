@@ -16,12 +16,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from agelens.evaluation.age_gates import GateFinding, GateRates
-from agelens.evaluation.groups.group_rows import FEW
+from agelens.evaluation.groups import FEW
 from agelens.evaluation.rates import Rate
-from agelens.evaluation.reports.canvas import COLOURS, panels, save, title
-from agelens.evaluation.reports.evaluated import GREY
-from agelens.evaluation.reports.evaluation_page import ESTIMATED_LABELS
+from agelens.evaluation.reports.evaluation_figures import GREY
+from agelens.evaluation.reports.evaluation_report import ESTIMATED_LABELS
 from agelens.evaluation.reports.page import Page, Section
+from agelens.evaluation.reports.plotting import COLOURS, panels, save, title
 from agelens.tables import PredictionsTable
 from agelens.version import __version__
 

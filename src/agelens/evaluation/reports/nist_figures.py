@@ -11,15 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from agelens.evaluation.nist.quantities import NistQuantities
-from agelens.evaluation.nist.rates import (
+from agelens.evaluation.nist.quantities import (
     FALSE_NEGATIVE,
     FALSE_POSITIVE,
     RANGE_FALSE_POSITIVE,
     TRUE_POSITIVE,
+    NistQuantities,
 )
-from agelens.evaluation.reports.canvas import drawable, panels, title
-from agelens.evaluation.reports.evaluated import GREY, colours
+from agelens.evaluation.reports.evaluation_figures import GREY, colours
+from agelens.evaluation.reports.plotting import drawable, panels, title
 from agelens.records import Floats
 
 _APART: Final = 0.16

@@ -6,12 +6,52 @@ forbids scripts on top of that.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any, Final
 
 import pandas as pd
+
+from agelens.evaluation.metrics import METRICS
+
+
+def json_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """A record for each row."""
+    plain = frame.astype(object).where(frame.notna(), None)
+    return [plain_json(row) for row in plain.to_dict("records")]
+
+
+def plain_json(values: Mapping[Any, Any]) -> dict[str, Any]:
+    """Values by name, each a plain one, null for NaN."""
+    return {str(name): _plain(value) for name, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, str | bool):
+        return value
+    if pd.api.types.is_scalar(value) and pd.isna(value):
+        return None
+    return value.item() if hasattr(value, "item") else value
+
+
+def with_interval(value: float, low: float, high: float, *, share: bool = False) -> str:
+    """As ``4.78 [4.61, 4.95]``, or ``61.0 % [59.2, 62.8]``; empty where there is no value."""
+    if value is None or math.isnan(value):
+        return ""
+    scale, digits, unit = (100, 1, " %") if share else (1, 2, "")
+    text = f"{scale * value:.{digits}f}{unit}"
+    if math.isnan(low) or math.isnan(high):
+        return text
+    return f"{text} [{scale * low:.{digits}f}, {scale * high:.{digits}f}]"
+
+
+def row_figure(row: pd.Series, name: str = "value", prefix: str = "") -> str:
+    """The figure `name` of a row by group or by gap, whose column `metric` says its unit."""
+    share = METRICS[str(row["metric"])].unit == "share" and name in ("value", "gap")
+    return with_interval(row[name], row[f"{prefix}low"], row[f"{prefix}high"], share=share)
+
 
 _HEAD: Final = """<!DOCTYPE html>
 <html lang="en">

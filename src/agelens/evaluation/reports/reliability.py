@@ -21,10 +21,10 @@ from agelens.evaluation.bootstrap import (
     person_codes,
 )
 from agelens.evaluation.metrics import Metric, pit_of_each
-from agelens.evaluation.metrics.probability_integral import LEVELS
-from agelens.evaluation.metrics.sums import Sums
-from agelens.evaluation.reports.canvas import panels, title
-from agelens.evaluation.reports.evaluated import EvaluatedTable, colours
+from agelens.evaluation.metrics.base import Sums
+from agelens.evaluation.metrics.probabilistic import LEVELS
+from agelens.evaluation.reports.evaluation_figures import EvaluatedTable, colours
+from agelens.evaluation.reports.plotting import panels, title
 from agelens.records import Floats
 
 MOST_ROWS: Final = 200_000

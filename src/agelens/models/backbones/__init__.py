@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from agelens.errors import UsageError
-from agelens.models.backbones import folding
+from agelens.models.backbones import base
 from agelens.models.backbones.base import Backbone, RGBNumbers
 from agelens.models.backbones.weights import KeyReport, flush_subnormals, load_starting_weights
 
@@ -68,7 +68,7 @@ def build_backbone(
         partial: accept weights that lack the last stage, or have it in another shape, and
             leave out keys that are not the backbone's. The report tells of each.
         fold_batch_norm: once the weights are there, make each batch norm part of the
-            convolution before it; see `agelens.models.backbones.folding`.
+            convolution before it; see `agelens.models.backbones.base`.
         options: further arguments of the backbone's class.
 
     Raises:
@@ -80,7 +80,7 @@ def build_backbone(
     backbone = _create(name, {"size": size, **options} if size is not None else options)
     report = load_starting_weights(backbone, weights, partial=partial)
     if fold_batch_norm:
-        folding.fold_batch_norm(backbone)
+        base.fold_batch_norm(backbone)
     return BuiltBackbone(backbone, report)
 
 

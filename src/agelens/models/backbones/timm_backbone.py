@@ -3,18 +3,73 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from itertools import accumulate
+from math import isqrt
 from typing import Any, cast
 
 import timm
-from timm.models import PretrainedCfg
+from timm.layers.pos_embed import resample_abs_pos_embed
+from timm.layers.pos_embed_rel import resize_rel_pos_bias_table_simple
+from timm.models import PretrainedCfg, group_parameters
 from torch import Tensor
 
 from agelens.errors import CardError, UnknownNameError, UsageError
 from agelens.models.backbones import BACKBONES
 from agelens.models.backbones.base import Backbone, RGBNumbers
-from agelens.models.backbones.position_grids import position_biases, position_embedding
-from agelens.models.backbones.timm_stages import timm_stages
+
+
+def timm_stages(net: Any) -> tuple[tuple[str, ...], ...]:
+    """The groups of timm's layers, each as the fewest prefixes that name it."""
+    groups: Mapping[int, list[str]] = group_parameters(net, net.group_matcher(coarse=True))
+    owners: dict[str, set[int]] = defaultdict(set)
+    for group, names in groups.items():
+        for name in names:
+            for prefix in _prefixes(name):
+                owners[prefix].add(group)
+    return tuple(
+        tuple(
+            dict.fromkeys(
+                f"net.{next(prefix for prefix in _prefixes(name) if len(owners[prefix]) == 1)}"
+                for name in groups[group]
+            )
+        )
+        for group in sorted(groups)
+    )
+
+
+def _prefixes(name: str) -> list[str]:
+    """From the first part to the whole name: ``layer1.``, ``layer1.0.``, ..."""
+    parts = name.split(".")
+    return [*accumulate(f"{part}." for part in parts[:-1]), name]
+
+
+def position_embedding(net: Any, weight: Tensor) -> Tensor | None:
+    """`weight` [1, tokens, width] for the patches of `net`; None if it is of no square grid."""
+    tokens = 0 if getattr(net, "no_embed_class", False) else getattr(net, "num_prefix_tokens", 1)
+    if not _is_square(weight.shape[1] - tokens):
+        return None
+    embedding: Tensor = resample_abs_pos_embed(
+        weight, new_size=list(net.patch_embed.grid_size), num_prefix_tokens=tokens
+    )
+    return embedding
+
+
+def position_biases(attention: Any, weight: Tensor) -> Tensor | None:
+    """`weight` [pairs, heads] for the window of `attention`; None if it is of no square one."""
+    if not _is_square(len(weight)):
+        return None
+    # Not timm's other way, which indexes in a manner that torch is giving up.
+    biases: Tensor = resize_rel_pos_bias_table_simple(
+        weight, attention.window_size, tuple(attention.relative_position_bias_table.shape)
+    )
+    return biases
+
+
+def _is_square(count: int) -> bool:
+    return count > 0 and isqrt(count) ** 2 == count
+
 
 _EARLY_REDUCTION = 8
 """Early features are those of the last stage that reduces the chip by no more than this."""

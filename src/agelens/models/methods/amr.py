@@ -5,16 +5,57 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar, Final, Literal, TypeAlias
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
 from agelens.errors import UnknownNameError
 from agelens.inference.answers import Point
-from agelens.models.losses.moments import posterior_mean
-from agelens.models.losses.residue import below_true, beyond_rank, residue
-from agelens.models.methods.base import AgeTargets
+from agelens.models.losses import posterior_mean
+from agelens.models.methods.base import AgeTargets, not_negative
 from agelens.models.methods.classification import AgeClassification
-from agelens.models.methods.option_checks import not_negative
+
+
+def beyond_rank(log_posterior: Tensor, classes: Tensor) -> Tensor:
+    """Marks [B, K] the classes outside the K_i likeliest, K_i = max(2, rank of the true class).
+
+    The paper's rule. Of equally likely classes the lower index ranks first, so that the true
+    class is always inside.
+
+    Args:
+        log_posterior: natural logarithms of probabilities [B, K]: unlike the probabilities
+            themselves they keep their order where they are tiny.
+        classes: index of the true class, int64 [B].
+    """
+    order = log_posterior.argsort(dim=1, descending=True, stable=True)
+    ranks = order.argsort(dim=1)
+    kept = (ranks.gather(1, classes[:, None]) + 1).clamp(min=2)
+    return ranks >= kept
+
+
+def below_true(log_posterior: Tensor, classes: Tensor) -> Tensor:
+    """Marks [B, K] the classes less likely than the true one: the rule of the authors' code.
+
+    Where the true class is the likeliest, all others are out; `beyond_rank` keeps one more.
+    Arguments as in `beyond_rank`.
+    """
+    return log_posterior < log_posterior.gather(1, classes[:, None])
+
+
+def residue(log_posterior: Tensor, out: Tensor, eps: float = 0.0) -> Tensor:
+    """-(p + eps) log(p + eps), summed over the classes marked in `out`, averaged over the batch.
+
+    Args:
+        log_posterior: natural logarithms of probabilities [B, K].
+        out: bool [B, K].
+        eps: 0 is the paper's formula, exact down to p = 0; 1e-3 stands in the authors' code,
+            which also adds -eps log(eps) for every class kept: no gradient comes of that.
+    """
+    posterior = log_posterior.exp() + eps
+    logarithm = log_posterior if eps == 0 else posterior.log()
+    terms = torch.where(out, -posterior * logarithm, 0)
+    return terms.sum(dim=1).mean()
+
 
 ResidueRule: TypeAlias = Literal["beyond-rank", "below-true"]
 RESIDUE_RULES: Final[dict[str, Callable[[Tensor, Tensor], Tensor]]] = {
@@ -37,7 +78,7 @@ class AdaptiveMeanResidue(AgeClassification):
             prints 0.75 as best, which lies outside; 0.075 may be meant.
         residue_rule: which classes are out: ``beyond-rank`` those after the max(2, rank of the
             true class) likeliest, ``below-true`` those less likely than the true class.
-        eps: see `agelens.models.losses.residue`.
+        eps: see `agelens.models.methods.amr`.
 
     Raises:
         UnknownNameError: `residue_rule` is another word.

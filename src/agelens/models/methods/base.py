@@ -6,6 +6,7 @@ Training, evaluation, export and use know methods by this contract alone.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, NamedTuple
 
@@ -14,6 +15,28 @@ from torch import Tensor, nn
 
 from agelens.ages import AgeScale
 from agelens.inference.answers import AnswerSpec
+
+
+def above_zero(**options: float) -> None:
+    """Refuse options that are not finite numbers above 0.
+
+    Raises:
+        ValueError: one is not; the message names it.
+    """
+    for name, value in options.items():
+        if not 0 < value < math.inf:
+            raise ValueError(f"{name} must be above 0 and finite, got {value}")
+
+
+def not_negative(**options: float) -> None:
+    """Refuse options that are not finite numbers from 0 up.
+
+    Raises:
+        ValueError: one is not; the message names it.
+    """
+    for name, value in options.items():
+        if not 0 <= value < math.inf:
+            raise ValueError(f"{name} must be at least 0 and finite, got {value}")
 
 
 class AgeTargets(NamedTuple):

@@ -9,11 +9,29 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agelens.inference.answers import AnswerSpec
-from agelens.models.losses.divergence import kl_divergence
-from agelens.models.losses.precision import at_least_float32
-from agelens.models.losses.two_point import focal_bin_loss, two_point
-from agelens.models.methods.base import AgeMethod, AgeTargets, SpreadHead
-from agelens.models.methods.option_checks import above_zero, not_negative
+from agelens.models.losses import at_least_float32, kl_divergence
+from agelens.models.methods.base import AgeMethod, AgeTargets, SpreadHead, above_zero, not_negative
+
+
+def two_point(age_years: Tensor, bins: int, bin_years: float) -> Tensor:
+    """Weights [B, bins] on the bins at 0, `bin_years`, 2 `bin_years`, ..., whose mean is the age.
+
+    Age 32 with bins of 10 years has 0.8 at 30 and 0.2 at 40. Ages outside take the end bin.
+    """
+    places = torch.arange(bins, dtype=age_years.dtype, device=age_years.device)
+    at = (age_years / bin_years).clamp(0, bins - 1)
+    return (1 - (at[:, None] - places).abs()).clamp_min(0)
+
+
+def focal_bin_loss(targets: Tensor, log_probabilities: Tensor, gamma: float) -> Tensor:
+    """Mean over the batch of sum over the target's bins of |t - p|^gamma * -log p.
+
+    What a public re-implementation trains instead of the divergence, without its weights of
+    classes. `gamma` is at least 1, lest the gradient be infinite at t = p.
+    """
+    apart = (targets - log_probabilities.exp()).abs() ** gamma
+    costs = -apart * log_probabilities
+    return costs.where(targets > 0, 0.0).sum(dim=1).mean()
 
 
 class C3AEOutputs(NamedTuple):

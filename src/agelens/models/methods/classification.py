@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from agelens.inference.answers import AnswerSpec, Point
-from agelens.models.losses.precision import at_least_float32
+from agelens.models.losses import at_least_float32
 from agelens.models.methods.base import AgeMethod
 
 

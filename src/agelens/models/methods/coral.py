@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from agelens.inference.answers import Point
-from agelens.models.losses.ordinal import importance_weights, ordinal_cross_entropy
+from agelens.models.losses import importance_weights, ordinal_cross_entropy
 from agelens.models.methods.base import AgeTargets
 from agelens.models.methods.ordinal import WeighedOrdinalMethod
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from agelens.inference.answers import Link
-from agelens.models.losses.ordinal import conditional_cross_entropy
+from agelens.models.losses import conditional_cross_entropy
 from agelens.models.methods.base import AgeTargets
 from agelens.models.methods.ordinal import OrdinalMethod
 

@@ -8,11 +8,9 @@ import torch
 from torch import Tensor
 
 from agelens.inference.answers import Point
-from agelens.models.losses.divergence import kl_divergence
-from agelens.models.losses.label_distributions import gaussian_labels
-from agelens.models.methods.base import AgeTargets
+from agelens.models.losses import gaussian_labels, kl_divergence
+from agelens.models.methods.base import AgeTargets, above_zero
 from agelens.models.methods.classification import AgeClassification
-from agelens.models.methods.option_checks import above_zero
 
 
 class DLDL(AgeClassification):

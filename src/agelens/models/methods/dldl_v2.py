@@ -8,11 +8,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from agelens.inference.answers import Point
-from agelens.models.losses.divergence import kl_divergence
-from agelens.models.losses.moments import posterior_mean
-from agelens.models.methods.base import AgeTargets
+from agelens.models.losses import kl_divergence, posterior_mean
+from agelens.models.methods.base import AgeTargets, not_negative
 from agelens.models.methods.dldl import DLDL
-from agelens.models.methods.option_checks import not_negative
 
 
 class DLDLv2(DLDL):

@@ -8,10 +8,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from agelens.inference.answers import Point
-from agelens.models.losses.moments import posterior_mean, posterior_variance
-from agelens.models.methods.base import AgeTargets
+from agelens.models.losses import posterior_mean, posterior_variance
+from agelens.models.methods.base import AgeTargets, not_negative
 from agelens.models.methods.classification import AgeClassification
-from agelens.models.methods.option_checks import not_negative
 
 
 class MeanVariance(AgeClassification):

@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from agelens.inference.answers import Point
-from agelens.models.losses.ordinal import (
+from agelens.models.losses import (
     ordinal_cross_entropy,
     share_weights,
     two_way_cross_entropy,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from agelens.errors import UsageError
 from agelens.inference.answers import AnswerSpec, Link, Point
-from agelens.models.losses.precision import at_least_float32
+from agelens.models.losses import at_least_float32
 from agelens.models.methods.base import AgeMethod
 
 

@@ -7,9 +7,13 @@ from typing import ClassVar
 from torch import Tensor
 
 from agelens.inference.answers import Point
-from agelens.models.losses.distances import AgeDistance, DistanceName, distance_named
-from agelens.models.losses.divergence import kl_divergence
-from agelens.models.losses.label_distributions import distance_labels
+from agelens.models.losses import (
+    AgeDistance,
+    DistanceName,
+    distance_labels,
+    distance_named,
+    kl_divergence,
+)
 from agelens.models.methods.base import AgeTargets
 from agelens.models.methods.classification import AgeClassification
 

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from agelens.inference.answers import Point
-from agelens.models.losses.moments import posterior_mean, posterior_variance
-from agelens.models.losses.normal_likelihood import normal_nll
-from agelens.models.losses.unimodality import unimodality
-from agelens.models.methods.base import AgeTargets
+from agelens.models.losses import normal_nll, posterior_mean, posterior_variance
+from agelens.models.methods.base import AgeTargets, above_zero, not_negative
 from agelens.models.methods.classification import AgeClassification
-from agelens.models.methods.option_checks import above_zero, not_negative
+
+
+def unimodality(posterior: Tensor, classes: Tensor) -> Tensor:
+    """Wrong steps between neighbouring classes, summed over them, averaged over the batch.
+
+    Step j goes from class j to class j + 1. Steps j < t, up to the true class t, must not
+    fall; steps j >= t, from it on, must not rise. So the true class is the peak: the other
+    reading, which leaves step t out because the sign of j - t is 0 there, lets class t + 1 be
+    as high as it likes. A flat posterior costs 0.
+
+    Args:
+        posterior: probabilities [B, K].
+        classes: index of the true class, int64 [B].
+    """
+    steps = posterior.diff(dim=1)
+    before = torch.arange(steps.shape[1], device=steps.device) < classes[:, None]
+    return torch.where(before, -steps, steps).relu().sum(dim=1).mean()
 
 
 class UnimodalConcentrated(AgeClassification):
@@ -20,7 +35,7 @@ class UnimodalConcentrated(AgeClassification):
 
     Li et al., CVPR 2022. Their code is not public; the weight is that of the unified
     benchmark's unofficial version. Which steps must rise and which must fall: see
-    `agelens.models.losses.unimodality`.
+    `agelens.models.methods.unimodal`.
 
     Args:
         ages: see `AgeMethod`.

@@ -18,8 +18,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from agelens.errors import CardError, TableError
-from agelens.recognition.embeddings.model import EmbeddingModel
-from agelens.recognition.embeddings.table import EmbeddingTable
+from agelens.recognition.embeddings.table import EmbeddingModel, EmbeddingTable
 from agelens.sessions import open_session
 
 CARD: Final = "card.json"

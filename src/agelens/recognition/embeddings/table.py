@@ -2,16 +2,118 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from agelens.errors import TableError
-from agelens.recognition.embeddings.columns import OK, check_columns, conformed
-from agelens.recognition.embeddings.model import EmbeddingModel
-from agelens.tables import refuse
+from agelens.atomic import whole_file
+from agelens.errors import TableError, UsageError
+from agelens.tables import COLUMNS, refuse
+from agelens.tables.columns import as_categories
+from agelens.tables.samples import cast_sample_column, may_repeat
+
+Crops: TypeAlias = Literal["single", "concatenated", "added"]
+CROPS: Final[tuple[str, ...]] = get_args(Crops)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingModel:
+    """The network behind a table of embeddings, and how often it looked at each face.
+
+    `sha256` is that of its weights. `dimension` is the length of a stored vector: twice the
+    network's where `crops` says that the vectors of a chip and of its mirror image stand
+    beside each other (``concatenated``), and the network's own where they are ``added``
+    (Xie et al., TIFS 2022, test both).
+
+    Raises:
+        TableError: `crops` is none of `CROPS`, or `dimension` is below 1.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    dimension: int
+    crops: Crops = "single"
+
+    def __post_init__(self) -> None:
+        if self.crops not in CROPS:
+            raise TableError(f"crops must be one of {', '.join(CROPS)}, got {self.crops!r}")
+        if self.dimension < 1:
+            raise TableError(f"embeddings need 1 dimension or more, got {self.dimension}")
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version} ({self.crops}, {self.dimension}, {self.sha256[:12]})"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types by name."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> EmbeddingModel:
+        """The model that `to_json` wrote.
+
+        Raises:
+            TableError: a field is absent, unknown, or not of its type.
+        """
+        try:
+            return cls(
+                name=str(document["name"]),
+                version=str(document["version"]),
+                sha256=str(document["sha256"]),
+                dimension=int(document["dimension"]),
+                crops=document["crops"],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise TableError(f"no description of an embedding model: {error!r}") from error
+
+
+OK: Final = "ok"
+EMBEDDING_COLUMNS: Final = ("sample_id", "dataset", "subject", "age_years", "path", "status")
+
+
+def conformed(frame: pd.DataFrame) -> pd.DataFrame:
+    """`frame` in the dtypes of the sample table, `EMBEDDING_COLUMNS` first, others as they are.
+
+    Raises:
+        TableError: a column of `EMBEDDING_COLUMNS` is missing, or a value does not fit.
+    """
+    missing = [name for name in EMBEDDING_COLUMNS if name not in frame]
+    if missing:
+        raise TableError(
+            f"a table of embeddings needs the column{'s' * (len(missing) > 1)} "
+            f"{', '.join(missing)}; it has {', '.join(map(str, frame.columns)) or 'none'}"
+        )
+    others = [name for name in frame.columns if name not in EMBEDDING_COLUMNS]
+    frame = frame.reset_index(drop=True)
+    return pd.DataFrame({name: _cast(frame[name]) for name in (*EMBEDDING_COLUMNS, *others)})
+
+
+def check_columns(frame: pd.DataFrame) -> None:
+    """What must hold of every row.
+
+    Raises:
+        TableError: a `sample_id` or a `status` is missing, or a `sample_id` repeats.
+    """
+    for name in ("sample_id", "status"):
+        refuse(frame[name], frame[name].isna(), "is missing")
+    ids = frame["sample_id"]
+    if may_repeat(ids):
+        refuse(ids, ids.duplicated(keep=False), "occurs more than once")
+
+
+def _cast(values: pd.Series) -> pd.Series:
+    if values.name == "status":
+        return as_categories(values)
+    return cast_sample_column(values) if values.name in COLUMNS else values
+
 
 _UNIT_TOLERANCE = 1e-3
 
@@ -85,3 +187,90 @@ def same_model(first: EmbeddingTable, second: EmbeddingTable) -> None:
             f"embeddings of two models cannot be compared: {first.model} and {second.model}. "
             "Embed both with one model (agelens identity embed)"
         )
+
+
+VECTOR_COLUMN: Final = "embedding"
+_MODEL_KEY: Final = b"agelens.embedding_model"
+
+
+def write_embeddings(table: EmbeddingTable, path: str | Path, *, overwrite: bool = False) -> None:
+    """Write `table` as `.parquet`; the file appears whole or not at all.
+
+    The vectors are a column `embedding` of fixed-size lists of float32, null where there is
+    none; the model stands as JSON in the schema's metadata.
+
+    Raises:
+        TableError: the suffix is another one.
+        UsageError: see `check_output`.
+        OutputError: the file cannot be written; what was there before is kept.
+    """
+    path = check_output(path, overwrite=overwrite)
+    arrow = _to_arrow(table)
+    # Neither a dictionary nor statistics help with numbers that never repeat.
+    labels = [name for name in arrow.column_names if name != VECTOR_COLUMN]
+    with whole_file(path, "the embeddings") as partial:
+        pq.write_table(arrow, partial, use_dictionary=labels, write_statistics=labels)
+
+
+def check_output(path: str | Path, *, overwrite: bool = False) -> Path:
+    """`path` as a file that `write_embeddings` may write: ask before hours of work.
+
+    Raises:
+        TableError: the suffix is not `.parquet`.
+        UsageError: `path` exists, and `overwrite` is not set; or its folder does not exist.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".parquet":
+        raise TableError(f"{path}: the name of a file of embeddings ends in .parquet")
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} exists; name another file")
+    if not path.parent.is_dir():
+        raise UsageError(f"{path.parent}: there is no such folder to write {path.name} into")
+    return path
+
+
+def read_embeddings(path: str | Path) -> EmbeddingTable:
+    """The embeddings at `path`, checked; see `write_embeddings`.
+
+    Raises:
+        TableError: there is no such file, it is damaged, no model stands in its schema, or
+            what it holds is no `EmbeddingTable`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise TableError(f"there are no embeddings at {path}")
+    try:
+        arrow = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise TableError(f"{path} cannot be read as embeddings: {error}") from error
+    stated = (arrow.schema.metadata or {}).get(_MODEL_KEY)
+    if stated is None or VECTOR_COLUMN not in arrow.column_names:
+        raise TableError(f"{path} is no file of embeddings: make one with agelens identity embed")
+    try:
+        model = EmbeddingModel.from_json(json.loads(stated))
+        vectors = _vectors(arrow.column(VECTOR_COLUMN), model.dimension)
+        return EmbeddingTable(arrow.drop_columns([VECTOR_COLUMN]).to_pandas(), vectors, model)
+    except (TableError, ValueError) as error:
+        raise TableError(f"{path}: {error}") from error
+
+
+def _to_arrow(table: EmbeddingTable) -> pa.Table:
+    arrow = pa.Table.from_pandas(table.frame, preserve_index=False)
+    values = pa.array(np.ascontiguousarray(table.vectors).reshape(-1))
+    lists = pa.FixedSizeListArray.from_arrays(
+        values, table.model.dimension, mask=pa.array(~table.has_embedding)
+    )
+    arrow = arrow.append_column(VECTOR_COLUMN, lists)
+    stated = json.dumps(table.model.to_json()).encode()
+    return arrow.replace_schema_metadata({**arrow.schema.metadata, _MODEL_KEY: stated})
+
+
+def _vectors(column: pa.ChunkedArray, dimension: int) -> NDArray[np.float32]:
+    if column.type != pa.list_(pa.float32(), dimension):
+        raise TableError(f"the column {VECTOR_COLUMN} is {column.type}, not {dimension} floats")
+    vectors = np.full((len(column), dimension), np.nan, dtype=np.float32)
+    there = column.is_valid().to_numpy()
+    # flatten() leaves out what null entries hide.
+    found = [chunk.flatten().to_numpy() for chunk in column.chunks]
+    vectors[there] = np.concatenate([*found, np.empty(0, np.float32)]).reshape(-1, dimension)
+    return vectors

@@ -13,8 +13,12 @@ from agelens.errors import CardError
 from agelens.recognition.embeddings import Crops
 from agelens.recognition.embeddings.purifier import FORMAT, Purifier
 from agelens.recognition.extractors.base import Extractor
-from agelens.recognition.extractors.card import card_document, own_card_path, read_embedding_card
-from agelens.recognition.extractors.network import NetworkExtractor
+from agelens.recognition.extractors.network import (
+    NetworkExtractor,
+    card_document,
+    own_card_path,
+    read_embedding_card,
+)
 from agelens.recognition.extractors.purified import PurifiedExtractor
 
 __all__ = ["DEFAULT_EXTRACTOR", "EXTRACTORS", "Extractor", "extractor_card", "open_extractor"]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Final
+from functools import partial
+from typing import Final, TypeAlias
 
 import numpy as np
 
+from agelens.data.store.cutting import choose_face
 from agelens.errors import PhotoError, PhotoStatus
 from agelens.imaging.detectors.base import Detector
 from agelens.imaging.photos import DEFAULT_MAX_PIXELS, PhotoSource, read_photo, source_name
@@ -16,8 +18,41 @@ from agelens.inference.estimator import available_cores
 from agelens.inference.network import BATCH
 from agelens.inference.ordered import blocks, ordered_map
 from agelens.recognition.extractors.base import Extractor, Vectors
-from agelens.recognition.extractors.face_choice import FaceChoice
-from agelens.records import RGB, Face
+from agelens.records import RGB, Face, Floats
+
+FaceChoice: TypeAlias = Callable[[Sequence[Face], tuple[int, int]], Sequence[Face | None]]
+"""Faces to embed out of those found, largest first, in a photo of this height and width; None
+stands for one that was looked for and is not there."""
+
+
+def every_face(faces: Sequence[Face], picture_hw: tuple[int, int]) -> Sequence[Face | None]:  # noqa: ARG001
+    """All of them."""
+    return faces
+
+
+def largest_face(faces: Sequence[Face], picture_hw: tuple[int, int]) -> Sequence[Face | None]:  # noqa: ARG001
+    """The largest alone."""
+    return faces[:1]
+
+
+def only_face(faces: Sequence[Face], picture_hw: tuple[int, int]) -> Sequence[Face | None]:  # noqa: ARG001
+    """The face of a photo with one; none of a photo with several."""
+    return faces if len(faces) == 1 else ()
+
+
+FACE_CHOICES: Final[dict[str, FaceChoice]] = {"refuse": only_face, "largest": largest_face}
+
+
+def labelled_faces(boxes: Sequence[Floats | None]) -> FaceChoice:
+    """For each labelled box the face that `agelens.data.store.cutting` takes for it."""
+    return partial(_labelled, boxes)
+
+
+def _labelled(
+    boxes: Sequence[Floats | None], faces: Sequence[Face], picture_hw: tuple[int, int]
+) -> Sequence[Face | None]:
+    return [choose_face(faces, picture_hw, box) for box in boxes]
+
 
 _WINDOW: Final = 4
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from agelens.data.store import ChipStore
-from agelens.data.store.outcomes import (
+from agelens.data.store.cutting import (
     LabelledPhoto,
     PictureSource,
     labelled_photos,
@@ -19,8 +19,14 @@ from agelens.errors import PhotoError, UsageError
 from agelens.imaging.photos import PhotoSource
 from agelens.recognition.embeddings import OK, EmbeddingTable
 from agelens.recognition.extractors.base import Extractor, Vectors
-from agelens.recognition.extractors.face_choice import FaceChoice, labelled_faces, only_face
-from agelens.recognition.extractors.photo_faces import FaceEmbedder, FaceRequest, PhotoFaces
+from agelens.recognition.extractors.photo_faces import (
+    FaceChoice,
+    FaceEmbedder,
+    FaceRequest,
+    PhotoFaces,
+    labelled_faces,
+    only_face,
+)
 from agelens.tables import SampleTable
 
 OnProgress: TypeAlias = Callable[[int, int], None]
@@ -47,9 +53,9 @@ def embed_samples(
     Args:
         embedder: finds and embeds the faces.
         samples: with labels, and the labelled box where it is known.
-        root: see `agelens.data.store.outcomes.picture_source`.
+        root: see `agelens.data.store.cutting.picture_source`.
         choose: which face of a photo; by default the labelled one, by
-            `agelens.data.store.choice`.
+            `agelens.data.store.cutting`.
         on_progress: called with rows done and rows in all.
 
     Raises:

@@ -7,18 +7,111 @@ import hashlib
 import io
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
+from torch import Tensor, nn
 
-from agelens.recognition.embeddings.purifier import CARD, FORMAT, NETWORK
+from agelens.atomic import write_json, write_whole
+from agelens.errors import ExportError
+from agelens.recognition.embeddings.purifier import CARD, FORMAT, INPUT, NETWORK, OUTPUT
 from agelens.recognition.light.faces import IdentityFaces
-from agelens.recognition.light.onnx_branch import branch_as_onnx
 from agelens.recognition.light.purifiers import purifier_class
+from agelens.recognition.light.settings import IdentityBranch
 from agelens.recognition.light.train import Purification
 from agelens.recognition.light.training import EpochRow
+from agelens.sessions import flush_subnormals, open_session
 from agelens.version import __version__
-from agelens.whole_file import write_json, write_whole
+
+_FARTHEST: Final = 1e-4
+"""Of the two answers for one face, in a unit vector's length."""
+_OPSET: Final = 17
+_IR_VERSION: Final = 8
+
+
+def branch_as_onnx(branch: IdentityBranch, examples: Tensor) -> bytes:
+    """A network from `embedding` [N, D] to `purified` [N, D], rows of length 1 both.
+
+    Args:
+        branch: trained.
+        examples: embeddings [N, D] on which both must answer alike.
+
+    Raises:
+        ExportError: they do not.
+    """
+    model = _Graph(branch).model(examples.shape[1])
+    checker.check_model(model)
+    flush_subnormals(model)
+    content: bytes = model.SerializeToString()
+    _compare(branch.eval(), content, examples)
+    return content
+
+
+class _Graph:
+    """Nodes and constants, as they come."""
+
+    def __init__(self, branch: IdentityBranch) -> None:
+        self.nodes: list[NodeProto] = []
+        self.constants: list[TensorProto] = []
+        scaled = self._add("Mul", INPUT, self._constant(np.float32(branch.scale)))
+        impurity = scaled
+        for block in branch.unit.impurity:
+            norm, _, linear = cast(nn.Sequential, block)
+            impurity = self._linear(self._normed(impurity, norm), linear)
+        purified = self._add("Sub", scaled, impurity) if branch.unit.blocks else scaled
+        self._add("LpNormalization", purified, out=OUTPUT, axis=1, p=2)
+
+    def model(self, features: int) -> ModelProto:
+        """The whole of it."""
+        ends = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", features])
+            for name in (INPUT, OUTPUT)
+        ]
+        graph = helper.make_graph(
+            self.nodes, "agelens purifier", ends[:1], ends[1:], self.constants
+        )
+        opset = helper.make_opsetid("", _OPSET)
+        return helper.make_model(graph, ir_version=_IR_VERSION, opset_imports=[opset])
+
+    def _normed(self, values: str, norm: nn.Module) -> str:
+        """Batch norm by its running statistics, then ReLU."""
+        kept = {name: value.detach().double() for name, value in norm.state_dict().items()}
+        factor = kept["weight"] / (kept["running_var"] + cast(nn.BatchNorm1d, norm).eps).sqrt()
+        shift = kept["bias"] - kept["running_mean"] * factor
+        moved = self._add("Mul", values, self._constant(factor.float().numpy()))
+        return self._add("Relu", self._add("Add", moved, self._constant(shift.float().numpy())))
+
+    def _linear(self, values: str, linear: nn.Module) -> str:
+        kept = {name: value.detach().numpy() for name, value in linear.state_dict().items()}
+        weight, bias = self._constant(kept["weight"]), self._constant(kept["bias"])
+        return self._add("Gemm", values, weight, bias, transB=1)
+
+    def _constant(self, values: NDArray[np.float32] | np.float32) -> str:
+        name = f"constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.array(values), name))
+        return name
+
+    def _add(self, kind: str, *inputs: str, out: str = "", **attributes: int) -> str:
+        out = out or f"value_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, list(inputs), [out], **attributes))
+        return out
+
+
+@torch.no_grad()
+def _compare(branch: IdentityBranch, content: bytes, examples: Tensor) -> None:
+    session = open_session(content, name="the purifier")
+    answer = session.run([OUTPUT], {INPUT: examples.numpy()})[0]
+    expected = nn.functional.normalize(branch(examples)).numpy()
+    apart = float(np.linalg.norm(answer - expected, axis=1).max())
+    if not apart <= _FARTHEST:
+        raise ExportError(
+            f"the purifier answers {apart:.1e} apart as ONNX, more than {_FARTHEST:g}; "
+            "nothing was written"
+        )
+
 
 HISTORY: Final = "history.csv"
 _EXAMPLES: Final = 256

@@ -2,22 +2,165 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
+import io
+import json
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
-from agelens.recognition.light.across_age import across_age
-from agelens.recognition.light.age_branch_training import TrainedAgeBranch, train_age_branch
-from agelens.recognition.light.branches import IdentityBranch
-from agelens.recognition.light.faces import IdentityFaces
-from agelens.recognition.light.people_parts import by_people
-from agelens.recognition.light.settings import LightSettings
-from agelens.recognition.light.training import EpochRow, LightTraining, State
-from agelens.recognition.light.training_folder import TrainingFolder
+from agelens.atomic import write_whole
+from agelens.errors import TrainingError, UsageError
+from agelens.recognition.age_groups import age_group_names, age_groups
+from agelens.recognition.embeddings.purifier import CARD
+from agelens.recognition.light.faces import IdentityFaces, batches, seed_torch
+from agelens.recognition.light.settings import AgeBranch, IdentityBranch, LightSettings
+from agelens.recognition.light.training import EpochRow, LightTraining, State, across_age
+
+_PROGRESS: Final = "progress.pt"
+
+
+class TrainingFolder:
+    """Holds the progress of a training until its purifier is there.
+
+    Args:
+        path: of the folder; it is made when there is something to write.
+        asked: plain types that tell one training from another; a folder's progress goes on only
+            with the same.
+        resume: go on with what progress it has, if any.
+
+    Raises:
+        UsageError: the folder holds a purifier, or anything else, and `resume` is not set; or its
+            progress is that of another training.
+        TrainingError: its progress cannot be read.
+    """
+
+    def __init__(self, path: Path, asked: dict[str, Any], *, resume: bool) -> None:
+        self.path = path
+        # As it will be read back: tuples become lists.
+        self._asked = json.loads(json.dumps(asked))
+        if (path / CARD).exists():
+            raise UsageError(f"{path} holds a trained purifier; name another folder")
+        if not resume and path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UsageError(f"{path} exists and is not empty; name a new folder, or --resume")
+        self.progress: list[dict[str, Any]] | None = None
+        if resume and (path / _PROGRESS).exists():
+            self.progress = self._read()
+
+    def keep(self, progress: list[dict[str, Any]]) -> None:
+        """Write `progress`, of tensors and plain types, in place of what was there.
+
+        Raises:
+            OutputError: it cannot be written; what was there is kept.
+        """
+        content = io.BytesIO()
+        torch.save({"asked": self._asked, "progress": progress}, content)
+        write_whole(self.path / _PROGRESS, content.getvalue())
+
+    def finish(self) -> None:
+        """Forget the progress."""
+        (self.path / _PROGRESS).unlink(missing_ok=True)
+
+    def _read(self) -> list[dict[str, Any]]:
+        path = self.path / _PROGRESS
+        try:
+            kept = torch.load(path, map_location="cpu", weights_only=True)
+        except (pickle.UnpicklingError, OSError, RuntimeError, EOFError, ValueError) as error:
+            raise TrainingError(f"{path} cannot be read: {error}; begin in a new folder") from error
+        if not isinstance(kept, dict) or kept.get("asked") != self._asked:
+            raise UsageError(
+                f"{path} is of a training with other faces or settings; give the same, or name a "
+                "new folder"
+            )
+        progress: list[dict[str, Any]] = kept["progress"]
+        return progress
+
+
+def by_people(
+    faces: IdentityFaces, valid_share: float, seed: int
+) -> tuple[IdentityFaces, IdentityFaces]:
+    """`faces` in two: a random `valid_share` of the people comes second, whole.
+
+    The same names and seed give the same people, whatever the order of the rows.
+
+    Raises:
+        UsageError: either part would have fewer than two people.
+    """
+    count = round(valid_share * len(faces.names))
+    if min(count, len(faces.names) - count) < 2:
+        raise UsageError(
+            f"{valid_share:g} of {len(faces.names)} people leave fewer than two in one part; "
+            "choose a share nearer to 0.2, or give more people"
+        )
+    chosen = np.random.default_rng(seed).permutation(len(faces.names))[:count]
+    valid = np.isin(faces.people, chosen)
+    return faces.take(~valid), faces.take(valid)
+
+
+_AGE_BRANCH: Final = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainedAgeBranch:
+    """A frozen age branch, and how often it is right about people it has not seen.
+
+    `accuracy` is the share of validation faces whose age group it tells, `majority` what saying
+    always the group most frequent in training would reach.
+    """
+
+    branch: AgeBranch
+    accuracy: float
+    majority: float
+
+
+def train_age_branch(
+    train: IdentityFaces, valid: IdentityFaces, settings: LightSettings
+) -> TrainedAgeBranch:
+    """Cross-entropy over IEFP's eight groups; the epoch that validates best is kept."""
+    seed_torch(settings.seed, _AGE_BRANCH)
+    groups = len(age_group_names())
+    branch = AgeBranch(train.vectors.shape[1], groups, settings.blocks)
+    optimizer = torch.optim.AdamW(
+        branch.parameters(), settings.age_rate, weight_decay=settings.decay
+    )
+    vectors, labels = torch.from_numpy(train.vectors), _labels(train)
+    best, state = float("inf"), copy.deepcopy(branch.state_dict())
+    for epoch in range(settings.age_epochs):
+        branch.train()
+        for rows in batches(len(vectors), settings.batch, settings.seed, _AGE_BRANCH, epoch):
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(branch(vectors[rows]), labels[rows])
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(branch.parameters(), settings.clip)
+            optimizer.step()
+        found = _validated(branch, valid)
+        if found < best:
+            best, state = found, copy.deepcopy(branch.state_dict())
+    branch.load_state_dict(state)
+    branch.freeze()
+    majority = int(torch.bincount(labels, minlength=groups).argmax())
+    right = branch(torch.from_numpy(valid.vectors)).argmax(1) == _labels(valid)
+    return TrainedAgeBranch(
+        branch, float(right.float().mean()), float((_labels(valid) == majority).float().mean())
+    )
+
+
+def _labels(faces: IdentityFaces) -> Tensor:
+    return torch.from_numpy(age_groups(faces.ages))
+
+
+@torch.no_grad()
+def _validated(branch: AgeBranch, valid: IdentityFaces) -> float:
+    branch.eval()
+    scores = branch(torch.from_numpy(valid.vectors))
+    return float(nn.functional.cross_entropy(scores, _labels(valid)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,7 @@ from scipy import linalg
 
 from agelens.errors import TableError
 from agelens.recognition.embeddings import EmbeddingTable
-from agelens.recognition.protocols.left_out import known_people
-from agelens.recognition.protocols.people import people_of, years_of
-from agelens.recognition.protocols.rates import Resampling
+from agelens.recognition.protocols.rates import Resampling, known_people, people_of, years_of
 from agelens.records import Floats
 
 Codes: TypeAlias = NDArray[np.int64]

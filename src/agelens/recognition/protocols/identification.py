@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from itertools import pairwise
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -14,12 +15,102 @@ from numpy.typing import ArrayLike, NDArray
 from agelens.errors import TableError
 from agelens.evaluation.bootstrap import GroupedMetrics, Grouping, bootstrap
 from agelens.evaluation.metrics import Metric
-from agelens.evaluation.metrics.sums import Sums
+from agelens.evaluation.metrics.base import Sums
 from agelens.recognition.embeddings import EmbeddingModel
-from agelens.recognition.protocols.age_gaps import GAP_NAMES, by_gap
-from agelens.recognition.protocols.mates import Codes
-from agelens.recognition.protocols.rates import Rate, Resampling
+from agelens.recognition.protocols.rates import Codes, Mates, Rate, Resampling
 from agelens.records import Floats
+
+GAP_EDGES: Final = (5, 10, 20, 30)
+"""Where a band of age gaps ends and the next one begins, in years."""
+
+BY_GAP: Final = "age_gap"
+_FIRST, _LAST = f"under {GAP_EDGES[0]}", f"{GAP_EDGES[-1]} and more"
+GAP_NAMES: Final = (
+    _FIRST,
+    *(f"{low} to {high - 1}" for low, high in pairwise(GAP_EDGES)),
+    _LAST,
+)
+
+
+def by_gap(gap_years: Floats) -> Grouping:
+    """The band of each gap [N]; one that is not known is in none.
+
+    ``5 to 9`` holds all from 5 years to just under 10.
+    """
+    bands = np.searchsorted(GAP_EDGES, gap_years, side="right")
+    return Grouping(BY_GAP, GAP_NAMES, np.where(np.isnan(gap_years), -1, bands))
+
+
+Vectors: TypeAlias = NDArray[np.float32]
+
+BLOCK_BYTES: Final = 64_000_000
+"""Of similarities at a time."""
+
+
+def best_mate_ranks(
+    probes: Vectors, gallery: Vectors, mates: Mates, *, block_bytes: int = BLOCK_BYTES
+) -> Codes:
+    """The rank [P] of each probe's most similar mate, from 1; 0 where it has no mate.
+
+    Args:
+        probes: float32 [P, D], rows of length 1.
+        gallery: float32 [G, D], rows of length 1; the probes themselves, if `mates.itself`.
+        mates: who is who.
+        block_bytes: of similarities at a time.
+    """
+    ranks = np.zeros(len(probes), dtype=np.int64)
+    for block, similar in similarity_blocks(probes, gallery, block_bytes):
+        rows, columns = mates.places(block)
+        of_mates = similar[rows, columns]
+        if mates.itself:
+            of_mates[rows + block.start == columns] = -np.inf
+        best = np.full(len(similar), -np.inf, dtype=np.float32)
+        present, first = np.unique(rows, return_index=True)
+        if rows.size:
+            best[present] = np.maximum.reduceat(of_mates, first)
+        similar[rows, columns] = -np.inf
+        above = np.count_nonzero(similar >= best[:, np.newaxis], axis=1)
+        ranks[block] = np.where(np.isneginf(best), 0, 1 + above)
+    return ranks
+
+
+def pair_ranks(
+    vectors: Vectors, mates: Mates, *, most: int, block_bytes: int = BLOCK_BYTES
+) -> Codes:
+    """The rank [T] of every mate of every probe by itself, in the order of `mates.pairs`.
+
+    Args:
+        vectors: float32 [N, D], rows of length 1; each is a probe, and in the gallery.
+        mates: who is who, with `itself`.
+        most: ranks beyond are all `most + 1`.
+        block_bytes: of similarities at a time.
+    """
+    ranks = []
+    for block, similar in similarity_blocks(vectors, vectors, block_bytes):
+        rows, columns = mates.pairs(block)
+        of_mates = similar[rows - block.start, columns]
+        similar[mates.places(block)] = -np.inf
+        top = max(similar.shape[1] - most, 0)
+        similar.partition(top, axis=1)
+        nearest = similar[:, top:][rows - block.start]
+        ranks.append(1 + np.count_nonzero(nearest >= of_mates[:, np.newaxis], axis=1))
+    return np.concatenate([np.zeros(0, dtype=np.int64), *ranks])
+
+
+def similarity_blocks(
+    probes: Vectors, gallery: Vectors, block_bytes: int = BLOCK_BYTES
+) -> Iterator[tuple[slice, Vectors]]:
+    """Blocks of probes and their cosine similarities [b, G], which may be written to.
+
+    A block is good until the next one is asked for.
+    """
+    count = max(1, block_bytes // (4 * max(len(gallery), 1)))
+    buffer = np.empty((min(count, len(probes)), len(gallery)), dtype=np.float32)
+    for start in range(0, len(probes), count):
+        block = slice(start, min(start + count, len(probes)))
+        similar = buffer[: block.stop - start]
+        yield block, np.matmul(probes[block], gallery.T, out=similar)
+
 
 _EVERYBODY = "everybody"
 

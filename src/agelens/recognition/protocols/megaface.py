@@ -8,18 +8,26 @@ import numpy as np
 
 from agelens.errors import TableError
 from agelens.recognition.embeddings import EmbeddingTable
-from agelens.recognition.protocols.identification import Identification, Trials, rank_rates
-from agelens.recognition.protocols.left_out import (
+from agelens.recognition.protocols.identification import (
+    BLOCK_BYTES,
+    Identification,
+    Trials,
+    pair_ranks,
+    rank_rates,
+)
+from agelens.recognition.protocols.rates import (
     NO_MATE,
+    Codes,
+    Mates,
+    Resampling,
+    age_kinds,
     known_people,
+    people_of,
     reasons,
     together,
     unusable,
+    years_of,
 )
-from agelens.recognition.protocols.mates import Codes, Mates
-from agelens.recognition.protocols.people import age_kinds, people_of, years_of
-from agelens.recognition.protocols.ranking import BLOCK_BYTES, pair_ranks
-from agelens.recognition.protocols.rates import Resampling
 
 MOST: Final = 10
 """Ranks are counted up to this one."""

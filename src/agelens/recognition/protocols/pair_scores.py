@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -16,10 +16,146 @@ from agelens.data.datasets.folder import folded
 from agelens.data.datasets.pairs import PairTable
 from agelens.errors import TableError
 from agelens.recognition.embeddings import OK, EmbeddingTable
-from agelens.recognition.protocols.mates import Codes
-from agelens.recognition.protocols.people import people_of, years_of
-from agelens.recognition.protocols.roc import Truths
+from agelens.recognition.protocols.rates import Codes, people_of, years_of
 from agelens.records import Floats
+
+Truths: TypeAlias = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RocCurve:
+    """Rates as the threshold falls; a pair matches where its similarity is at least that.
+
+    `thresholds` [K + 1] fall strictly from infinity, where nothing matches; `false_match` and
+    `true_match` [K + 1], or [D, K + 1] of D draws, rise from 0 to 1. They are NaN where there is no
+    pair of two people, or none of one.
+    """
+
+    thresholds: Floats
+    false_match: Floats
+    true_match: Floats
+
+    @property
+    def area(self) -> Floats:
+        """Area under the curve [...]: how often one person's pair is the more similar.
+
+        Ties count half (Hanley and McNeil, 1982).
+        """
+        return np.asarray(np.trapezoid(self.true_match, self.false_match, axis=-1))
+
+    @property
+    def equal_error(self) -> Floats:
+        """The rate [...] at which false matches equal false non-matches.
+
+        The curve runs straight between its points, as where IEFP finds the root.
+        """
+        above = self.false_match - (1 - self.true_match)  # rises from -1 to 1
+        after = np.argmax(above >= 0, axis=-1)[..., np.newaxis]
+        low, high = (np.take_along_axis(above, at, axis=-1) for at in (after - 1, after))
+        from_, to = (np.take_along_axis(self.false_match, at, axis=-1) for at in (after - 1, after))
+        return np.asarray((from_ + (to - from_) * -low / (high - low))[..., 0])
+
+    def true_match_at(self, false_match: float) -> float:
+        """The highest true match rate at which at most that share of two people's pairs match."""
+        allowed = self.true_match[self.false_match <= false_match]
+        return float(allowed.max()) if allowed.size else float("nan")
+
+
+class SortedScores:
+    """Scores of pairs, sorted once, for curves under any weights.
+
+    Args:
+        scores: similarity [T] of each pair.
+        same: whether it is of one person [T].
+
+    Raises:
+        ValueError: a score is NaN.
+    """
+
+    def __init__(self, scores: NDArray[np.floating], same: Truths) -> None:
+        if np.isnan(scores).any():
+            raise ValueError("a pair without a score cannot be ranked: leave it out and count it")
+        self._order = np.argsort(-scores, kind="stable")
+        falling = scores[self._order].astype(np.float64)
+        self._ends = np.flatnonzero(np.diff(falling, append=-np.inf))
+        self._thresholds = np.concatenate([[np.inf], falling[self._ends]])
+        self._same = same[self._order]
+
+    def curve(self, weights: Floats | None = None) -> RocCurve:
+        """The curve, each pair counting once or by `weights` [D, T]."""
+        counts = np.ones(len(self._order)) if weights is None else weights[..., self._order]
+        true_match = self._shares(counts * self._same)
+        return RocCurve(self._thresholds, self._shares(counts * ~self._same), true_match)
+
+    def _shares(self, counts: Floats) -> Floats:
+        """Share [..., K + 1] of the counts [..., T] at or above each threshold."""
+        running = np.cumsum(counts, axis=-1)
+        total = running[..., -1:] if running.shape[-1] else np.zeros((*running.shape[:-1], 1))
+        with np.errstate(invalid="ignore"):
+            shares = running[..., self._ends] / total
+        nothing = np.where(total > 0, 0.0, np.nan)
+        return np.concatenate([nothing, shares], axis=-1)
+
+
+def roc_curve(scores: NDArray[np.floating], same: Truths) -> RocCurve:
+    """The curve of T pairs: similarity [T], and whether both pictures are of one person [T].
+
+    Raises:
+        ValueError: a score is NaN.
+    """
+    return SortedScores(scores, same).curve()
+
+
+IEFP_THRESHOLDS: Final = tuple(step / 100 for step in range(-100, 101))
+"""-1 to 1 in steps of 0.01, as IEFP's own figures."""
+
+
+def fold_thresholds(
+    scores: NDArray[np.floating],
+    same: Truths,
+    fold: Codes,
+    candidates: Floats | None = None,
+) -> dict[int, float]:
+    """The threshold for each fold: that with the highest accuracy on all other folds.
+
+    A pair matches where its score is at least the threshold; of equally good thresholds the
+    lowest is taken.
+
+    Args:
+        scores: similarity [T] of each pair.
+        same: whether it is of one person [T].
+        fold: of each pair [T].
+        candidates: thresholds to choose from, ascending; by default all that decide differently,
+            each half way between two neighbouring scores.
+
+    Raises:
+        ValueError: there is one fold only, which leaves no other to choose on.
+    """
+    folds = np.unique(fold)
+    if len(folds) < 2:
+        raise ValueError(f"a threshold is chosen on other folds, got {len(folds)} in all")
+    found = {}
+    for one in folds:
+        others = fold != one
+        choice = between(scores[others]) if candidates is None else candidates
+        accuracy = _hits(scores[others], same[others], choice)
+        found[int(one)] = float(choice[np.argmax(accuracy)])
+    return found
+
+
+def between(scores: NDArray[np.floating]) -> Floats:
+    """All thresholds [K + 1] that decide differently on K distinct scores, ascending."""
+    distinct = np.unique(scores).astype(np.float64)
+    middle = (distinct[:-1] + distinct[1:]) / 2
+    return np.concatenate([distinct[:1], middle, [np.nextafter(distinct[-1], np.inf)]])
+
+
+def _hits(scores: NDArray[np.floating], same: Truths, thresholds: Floats) -> Codes:
+    """How many pairs are decided rightly at each threshold [K]."""
+    of_one, of_two = np.sort(scores[same]), np.sort(scores[~same])
+    matched = len(of_one) - np.searchsorted(of_one, thresholds, side="left")
+    return np.asarray(matched + np.searchsorted(of_two, thresholds, side="left"))
+
 
 _PAIRS_AT_A_TIME: Final = 8192
 _ABSENT: Final = -1

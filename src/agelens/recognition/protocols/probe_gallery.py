@@ -9,12 +9,25 @@ import pandas as pd
 
 from agelens.errors import TableError
 from agelens.recognition.embeddings import EmbeddingTable, same_model
-from agelens.recognition.protocols.identification import Identification, Trials, rank_rates
-from agelens.recognition.protocols.left_out import known_people, reasons, together, unusable
-from agelens.recognition.protocols.mates import Codes, Mates
-from agelens.recognition.protocols.people import age_kinds, people_of, years_of
-from agelens.recognition.protocols.ranking import BLOCK_BYTES, best_mate_ranks
-from agelens.recognition.protocols.rates import Resampling
+from agelens.recognition.protocols.identification import (
+    BLOCK_BYTES,
+    Identification,
+    Trials,
+    best_mate_ranks,
+    rank_rates,
+)
+from agelens.recognition.protocols.rates import (
+    Codes,
+    Mates,
+    Resampling,
+    age_kinds,
+    known_people,
+    people_of,
+    reasons,
+    together,
+    unusable,
+    years_of,
+)
 from agelens.tables import refuse
 
 MOST: Final = 10

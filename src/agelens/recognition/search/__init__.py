@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from agelens.recognition.search.folder_search import FolderSearch, FoundFace, Searched
-from agelens.recognition.search.index import FaceIndex, IndexChanges
-from agelens.recognition.search.nearest import EXACT_BELOW, ExactSearch, NearestFaces
+from agelens.recognition.search.index import (
+    EXACT_BELOW,
+    ExactSearch,
+    FaceIndex,
+    IndexChanges,
+    NearestFaces,
+)
 
 __all__ = [
     "EXACT_BELOW",

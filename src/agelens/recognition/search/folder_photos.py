@@ -12,12 +12,15 @@ import numpy as np
 import pandas as pd
 
 from agelens.errors import PhotoError, UsageError
-from agelens.imaging.folders import tree
 from agelens.imaging.photos import display_name
-from agelens.imaging.sources import PHOTO_SUFFIXES
+from agelens.imaging.sources import PHOTO_SUFFIXES, tree
 from agelens.recognition.embeddings import OK, EmbeddingTable
-from agelens.recognition.extractors.face_choice import every_face
-from agelens.recognition.extractors.photo_faces import FaceEmbedder, FaceRequest, PhotoFaces
+from agelens.recognition.extractors.photo_faces import (
+    FaceEmbedder,
+    FaceRequest,
+    PhotoFaces,
+    every_face,
+)
 from agelens.records import Face
 from agelens.tables import BOX
 

@@ -8,12 +8,16 @@ from typing import Any
 import numpy as np
 
 from agelens.errors import PhotoError, UsageError
-from agelens.evaluation.row_counts import tally
+from agelens.evaluation.table_checks import tally
 from agelens.imaging.photos import PhotoSource
 from agelens.recognition.embeddings import EmbeddingModel
 from agelens.recognition.extractors.base import Vectors
-from agelens.recognition.extractors.face_choice import every_face, largest_face
-from agelens.recognition.extractors.photo_faces import FaceEmbedder, FaceRequest
+from agelens.recognition.extractors.photo_faces import (
+    FaceEmbedder,
+    FaceRequest,
+    every_face,
+    largest_face,
+)
 from agelens.recognition.search.index import FaceIndex, IndexChanges
 from agelens.recognition.verification.measured_rates import MeasuredRate, rates_of
 from agelens.tables import BOX

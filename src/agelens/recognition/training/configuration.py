@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import Final
+from dataclasses import dataclass, field, fields
+from typing import Any, Final
 
 from jsonargparse import (  # type: ignore[attr-defined] # it has no __all__
     ActionConfigFile,
@@ -12,14 +12,122 @@ from jsonargparse import (  # type: ignore[attr-defined] # it has no __all__
 )
 from pytorch_lightning import Trainer
 
-from agelens.recognition.margins import Margin
+from agelens.errors import UsageError
+from agelens.recognition.margins import CosFace, Margin
 from agelens.recognition.training.branch_choice import BranchChoice
 from agelens.recognition.training.identity_data import IdentityData, Stage
-from agelens.recognition.training.options import ClassOptions, CLUBOptions, SGDOptions
-from agelens.recognition.training.run_options import IdentityRun
 from agelens.training.configuration import LIGHTNING_OURS, made_groups, plain_config
+from agelens.training.lr_scheduler import MultiStep, Schedule
 from agelens.training.run_options import CheckpointTimes
-from agelens.training.schedules import Schedule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SGDOptions:
+    """Stochastic gradient descent; the defaults are IEFP's.
+
+    Args:
+        lr: learning rate before the schedule.
+        momentum: of the running sum of gradients.
+        weight_decay: L2 penalty of all weights.
+
+    Raises:
+        UsageError: a number out of range.
+    """
+
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+
+    def __post_init__(self) -> None:
+        if self.lr <= 0 or not 0 <= self.momentum < 1 or self.weight_decay < 0:
+            raise UsageError(
+                "SGD needs lr above 0, momentum from 0 to below 1 and no negative decay, got "
+                f"lr {self.lr}, momentum {self.momentum}, weight_decay {self.weight_decay}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CLUBOptions:
+    """How much the bound counts.
+
+    Args:
+        bound_weight: of the bound beside the identity loss; 0 leaves it out, with the age
+            branch and the likelihood network.
+        likelihood_weight: of the likelihood, in the likelihood network's own step.
+
+    Raises:
+        UsageError: a negative bound weight, or a likelihood weight of 0 or less.
+    """
+
+    bound_weight: float = 0.001
+    likelihood_weight: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.bound_weight < 0 or self.likelihood_weight <= 0:
+            raise UsageError(
+                "the bound's weight is 0 or more and the likelihood's above 0, got "
+                f"{self.bound_weight} and {self.likelihood_weight}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassOptions:
+    """The centres of the identities.
+
+    Args:
+        sample_rate: share of the centres that a step sees, above 0 to 1 (partial FC).
+        sharded: of several processes, each holds its share of the centres, in place of all.
+    """
+
+    sample_rate: float = 1.0
+    sharded: bool = False
+
+
+def published_schedule() -> Schedule:
+    """IEFP's: a tenth at epochs 10, 18 and 22, of 25."""
+    return MultiStep([10, 18, 22], 0.1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityRun:
+    """What `train_identity` needs; `recognition.training.configuration` makes one of a file.
+
+    The age stage takes `branch`, `optimizer`, `schedule` and what is below them.
+
+    Args:
+        stage: ``age`` trains the age branch on age groups, ``identity`` the identity branch
+            beside a trained age branch.
+        data: stores and labels.
+        branch: what is trained.
+        age_branch: what is frozen beside it; read where the bound has a weight.
+        margin: of the loss over identities.
+        classes: their centres.
+        club: the bound's weight and the likelihood's.
+        optimizer: of the branch that is trained, and the centres.
+        likelihood_optimizer: of the likelihood network.
+        schedule: of all learning rates.
+        gradient_clip: greatest norm over each network's gradients.
+        checkpoints: in the identity stage, a batch counts as two steps of an optimiser.
+        trainer: arguments of Lightning's Trainer.
+        config: the configuration as plain types, by which a resumed run is known.
+    """
+
+    stage: Stage
+    data: IdentityData
+    seed: int = 0
+    branch: BranchChoice = field(default_factory=BranchChoice)
+    age_branch: BranchChoice = field(default_factory=BranchChoice)
+    margin: Margin = field(default_factory=CosFace)
+    classes: ClassOptions = field(default_factory=ClassOptions)
+    club: CLUBOptions = field(default_factory=CLUBOptions)
+    optimizer: SGDOptions = field(default_factory=SGDOptions)
+    likelihood_optimizer: SGDOptions = field(default_factory=SGDOptions)
+    schedule: Schedule = field(default_factory=published_schedule)
+    gradient_clip: float | None = 5.0
+    checkpoints: CheckpointTimes = field(default_factory=CheckpointTimes)
+    trainer: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+
 
 GROUPS: Final = tuple(field.name for field in fields(IdentityRun) if field.name != "config")
 
@@ -61,7 +169,7 @@ def identity_parser() -> ArgumentParser:
         {
             "margin": {"class_path": "agelens.recognition.margins.CosFace"},
             "schedule": {
-                "class_path": "agelens.training.schedules.MultiStep",
+                "class_path": "agelens.training.lr_scheduler.MultiStep",
                 "init_args": {"milestones": [10, 18, 22], "gamma": 0.1},
             },
             "trainer.max_epochs": 25,

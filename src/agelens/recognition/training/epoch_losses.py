@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,9 +10,8 @@ import pytorch_lightning as pl
 from torch import Tensor
 
 from agelens.training.age_module import STATE
-from agelens.training.loss_sums import LossSums
-from agelens.training.schedules import Schedule
-from agelens.training.step_rates import step_rates, steps_per_epoch
+from agelens.training.epoch_metrics import LossSums
+from agelens.training.lr_scheduler import Schedule, step_rates, steps_per_epoch
 
 
 class EpochLosses(pl.LightningModule):
@@ -84,3 +84,22 @@ class ClosedEpochs(pl.Callback):
         if not isinstance(pl_module, EpochLosses):
             raise TypeError(f"expected a module with epoch losses, got {type(pl_module)}")
         pl_module.close_epoch()
+
+
+class EpochLossLines(pl.Callback):
+    """Prints each epoch's figures on standard error."""
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The epoch is closed."""
+        if not trainer.is_global_zero or not isinstance(pl_module, EpochLosses):
+            return
+        figures = [
+            f"{name.removeprefix('train/').replace('_', ' ')} {value:.4f}"
+            for name, value in pl_module.metrics.items()
+            if name.startswith("train/")
+        ]
+        print(
+            f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}: {', '.join(figures)}",
+            file=sys.stderr,
+            flush=True,
+        )

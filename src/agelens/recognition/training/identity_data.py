@@ -3,29 +3,87 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
+import pandas as pd
 import pytorch_lightning as pl
 from numpy.typing import NDArray
 
 from agelens.data.store import ChipStore
 from agelens.data.training_input import ChipDataset, preset_named
-from agelens.errors import UnknownNameError
-from agelens.imaging.templates import template_named
-from agelens.recognition.training.identities import (
-    LoneIdentities,
-    lone_rows,
-    refuse_lone,
-    refuse_none,
-    with_identities,
-)
+from agelens.errors import UnknownNameError, UsageError
+from agelens.imaging.align import template_named
 from agelens.tables import SampleTable
-from agelens.training.batch_loader import TrainingLoader
-from agelens.training.batch_order import TrainingOrder
-from agelens.training.labelled_stores import labels_of, open_store, rows_by_store
-from agelens.training.network_input import Numbers3
-from agelens.training.part_chips import PartChips
+from agelens.training.batches import PartChips, TrainingLoader, TrainingOrder
+from agelens.training.model_parts import Numbers3
+from agelens.training.resolve_split import labels_of, open_store, rows_by_store
+from agelens.training.resume_identity import card_hash, frame_hash, label_counts
+
+LoneIdentities: TypeAlias = Literal["refuse", "drop", "keep"]
+_NAMED: Final = 5
+
+
+def with_identities(table: SampleTable) -> SampleTable:
+    """`table` with subjects that are people: `dataset/subject` where there are several datasets.
+
+    Two datasets number their people alike, and subject 1 of one is not subject 1 of another.
+    """
+    frame = table.frame
+    datasets = frame["dataset"].cat.remove_unused_categories()
+    if len(datasets.cat.categories) < 2:
+        return table
+    subjects = frame["subject"].cat
+    known = frame["subject"].notna().to_numpy()
+    width = len(subjects.categories)
+    codes = datasets.cat.codes.to_numpy(np.int64) * width + subjects.codes.to_numpy(np.int64)
+    people, inverse = np.unique(codes[known], return_inverse=True)
+    names = [
+        f"{datasets.cat.categories[code // width]}/{subjects.categories[code % width]}"
+        for code in people.tolist()
+    ]
+    places = np.full(len(frame), -1, dtype=np.int64)
+    places[known] = inverse
+    named = pd.Categorical.from_codes(places, pd.Index(names))
+    return SampleTable(frame.assign(subject=named), table.extra)
+
+
+def refuse_none(table: SampleTable, known: NDArray[np.bool_]) -> None:
+    """Raise where no row says who it is.
+
+    Raises:
+        UsageError: so it is.
+    """
+    if not known.any():
+        raise UsageError(
+            f"none of the {len(table)} samples says who it is: recognition is learned from the "
+            "column subject. Take a dataset that has it (agelens data list), or a table with it"
+        )
+
+
+def lone_rows(table: SampleTable) -> NDArray[np.bool_]:
+    """Whether each row is the only one of its person [N]."""
+    subjects = table.frame["subject"]
+    return np.asarray(~subjects.duplicated(keep=False).to_numpy() & subjects.notna().to_numpy())
+
+
+def refuse_lone(table: SampleTable, lone: NDArray[np.bool_]) -> None:
+    """Raise where a person has one picture only.
+
+    Raises:
+        UsageError: so it is; the message counts and names them.
+    """
+    if not lone.any():
+        return
+    names = [str(name) for name in table.frame["subject"][lone].iloc[:_NAMED]]
+    count = int(lone.sum())
+    more = f" and {count - _NAMED} more" if count > _NAMED else ""
+    raise UsageError(
+        f"{count} of {table.frame['subject'].nunique()} identities have one picture only "
+        f"({', '.join(names)}{more}), from which nobody can learn what stays the same: "
+        "--data.lone_identities drop leaves them out and counts them, keep takes them as they are"
+    )
+
 
 Stage: TypeAlias = Literal["age", "identity"]
 STAGES: Final[dict[Stage, str]] = {"age": "age_years", "identity": "subject"}
@@ -188,3 +246,59 @@ def _people(datasets: list[ChipDataset]) -> tuple[str, ...]:
         codes = np.unique(data.labels["subject"].numpy())
         seen.update(data.classes["subject"][code] for code in codes.tolist())
     return tuple(sorted(seen))
+
+
+def data_hashes(data: IdentityData) -> dict[str, Any]:
+    """Plain types: of each store its card's hash, of the samples and the stage's labels theirs."""
+    frame = data.chips.table.frame
+    return {
+        "stage": data.stage,
+        "stores": {str(place): card_hash(store) for place, store in enumerate(data.stores)},
+        "samples": len(data.chips),
+        "samples_sha256": frame_hash(frame[["sample_id"]]),
+        "labels_sha256": frame_hash(frame[[STAGES[data.stage]]]),
+    }
+
+
+def data_facts(data: IdentityData) -> dict[str, Any]:
+    """The hashes with what people want to know: folders, counts, what was left out."""
+    table = data.chips.table
+    transform = data.transform
+    stores = [
+        {"folder": str(store.folder), "settings": _settings(store, data.aligned_by)}
+        for store in data.stores
+    ]
+    return {
+        **data_hashes(data),
+        "folders": stores,
+        "left_out": data.left_out,
+        "datasets": label_counts(table, "dataset"),
+        "age_kinds": label_counts(table, "age_kind"),
+        "identities": data.identities,
+        "pictures_of_an_identity": _pictures(data),
+        "input": {
+            "size": transform.size,
+            "resized": transform.resized,
+            "mean": transform.mean,
+            "std": transform.std,
+        },
+    }
+
+
+def _settings(store: ChipStore, aligned_by: str | None) -> dict[str, Any]:
+    """How the store's chips were cut; by their owner's template, where the run names it."""
+    settings = dict(store.card.settings)
+    if aligned_by and settings["alignment"] == "as-shipped":
+        settings |= {"alignment": "similarity", "template": aligned_by}
+    return settings
+
+
+def _pictures(data: IdentityData) -> dict[str, float]:
+    if not data.people:
+        return {}
+    of_each = np.bincount(data.chips.labels("subject").numpy(), minlength=data.identities)
+    return {
+        "least": float(of_each.min()),
+        "mean": float(of_each.mean()),
+        "greatest": float(of_each.max()),
+    }

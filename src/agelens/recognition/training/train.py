@@ -3,29 +3,138 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import pytorch_lightning as pl
 from safetensors.torch import save
+from torch import Tensor, nn
 
-from agelens.errors import TrainingError
-from agelens.recognition.training.data_facts import data_facts
-from agelens.recognition.training.epoch_lines import EpochLossLines
-from agelens.recognition.training.epoch_losses import ClosedEpochs
-from agelens.recognition.training.made_run import made
-from agelens.recognition.training.run_options import IdentityRun
+from agelens.atomic import write_json, write_whole
+from agelens.errors import TrainingError, UsageError
+from agelens.models.backbones import Backbone
+from agelens.recognition.margins import ClassWeights, MarginLoss
+from agelens.recognition.purification import PurifiedBranch
+from agelens.recognition.training.branch_choice import TwoBranches
+from agelens.recognition.training.configuration import IdentityRun
+from agelens.recognition.training.epoch_losses import ClosedEpochs, EpochLosses, EpochLossLines
+from agelens.recognition.training.identity_data import BranchInput, Stage, data_facts, data_hashes
+from agelens.recognition.training.stages import AgeGroupModel, AgeStageModule, IdentityStageModule
 from agelens.training.callbacks import NaNGuard
 from agelens.training.checkpoints import read_checkpoint
-from agelens.training.environment import environment
-from agelens.training.epoch_history import EpochHistory
-from agelens.training.lightning_noise import quiet_lightning
-from agelens.training.progress import RunProgressBar
-from agelens.training.resumable import is_begun
+from agelens.training.epoch_history import EpochHistory, TimeShare
+from agelens.training.lr_scheduler import Plateau
+from agelens.training.resume_identity import is_begun, same_run
 from agelens.training.run_folder import RunFolder
-from agelens.training.run_trainer import check_epochs, run_trainer
-from agelens.training.seeding import SeededSteps, reseed
-from agelens.training.time_share import TimeShare
-from agelens.whole_file import write_json, write_whole
+from agelens.training.run_trainer import (
+    SeededSteps,
+    check_epochs,
+    environment,
+    quiet_lightning,
+    reseed,
+    run_trainer,
+)
+from agelens.training.train import RunProgressBar
+
+
+@dataclass(frozen=True, slots=True)
+class MadeRun:
+    """A module ready to be trained.
+
+    `trained` is the part of `module`, under `prefix` in its checkpoints, that is left for use,
+    and `weights` gives its tensors; `report` says what became of the starting weights;
+    `identity` is what a checkpoint has to agree with.
+    """
+
+    module: EpochLosses
+    trained: nn.Module
+    prefix: str
+    weights: Callable[[], dict[str, Tensor]]
+    report: str
+    identity: dict[str, Any]
+
+
+def made(run: IdentityRun) -> MadeRun:
+    """Open the run's data and build what its stage trains.
+
+    Raises:
+        UsageError: options that do not go together, or data without the stage's labels.
+        CardError: starting weights that are absent, unsafe to read, or do not fit.
+        AgelensError: what else data and networks refuse.
+    """
+    if isinstance(run.schedule, Plateau):
+        raise UsageError("a plateau needs a validation, and these stages have none")
+    return _STAGES[run.stage](run)
+
+
+def input_of(backbone: Backbone) -> BranchInput:
+    """What chips a backbone takes."""
+    return BranchInput(backbone.size, backbone.mean, backbone.std)
+
+
+def _age_stage(run: IdentityRun) -> MadeRun:
+    built = run.branch.build()
+    run.data.open("age", input_of(built.branch.backbone), seed=run.seed)
+    model = AgeGroupModel(built.branch)
+    identity = _identity(run)
+    module = AgeStageModule(
+        model,
+        run.optimizer,
+        run.schedule,
+        gradient_clip=run.gradient_clip,
+        identity=identity,
+    )
+    return MadeRun(module, model, "model.", model.weights, built.report, identity)
+
+
+def _identity_stage(run: IdentityRun) -> MadeRun:
+    built = run.branch.build()
+    wanted = input_of(built.branch.backbone)
+    age, report = _age_branch(run, wanted)
+    run.data.open("identity", wanted, seed=run.seed)
+    classes = ClassWeights(
+        run.data.identities, built.branch.features, sample_rate=run.classes.sample_rate
+    )
+    model = TwoBranches(built.branch, MarginLoss(classes, run.margin), age)
+    identity = _identity(run)
+    module = IdentityStageModule(
+        model,
+        run.optimizer,
+        run.likelihood_optimizer,
+        run.schedule,
+        club=run.club,
+        gradient_clip=run.gradient_clip,
+        sharded=run.classes.sharded,
+        identity=identity,
+    )
+    branch = built.branch
+    report = f"{built.report}\n{report}"
+    return MadeRun(module, branch, "model.identity.", branch.state_dict, report, identity)
+
+
+_STAGES: Final[dict[Stage, Callable[[IdentityRun], MadeRun]]] = {
+    "age": _age_stage,
+    "identity": _identity_stage,
+}
+
+
+def _age_branch(run: IdentityRun, wanted: BranchInput) -> tuple[PurifiedBranch | None, str]:
+    if not run.club.bound_weight:
+        return None, "age branch: none, since the bound has no weight"
+    built = run.age_branch.build_trained()
+    own = input_of(built.branch.backbone)
+    if own != wanted:
+        raise UsageError(
+            f"both branches see the same chips, but the age branch wants {own} and the identity "
+            f"branch {wanted}"
+        )
+    return built.branch, f"age branch: {built.report}"
+
+
+def _identity(run: IdentityRun) -> dict[str, Any]:
+    return {"config": same_run(run.config), "data": data_hashes(run.data)}
+
 
 _TWO_LOSSES: Final = "ddp_find_unused_parameters_true"
 """Each of a batch's two losses reaches part of the weights, which plain ``ddp`` stumbles over."""

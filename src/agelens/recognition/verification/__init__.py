@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from agelens.recognition.verification.measured_rates import MeasuredRate, MeasuredRates, rates_of
-from agelens.recognition.verification.measuring import measure_rates
+from agelens.recognition.verification.measured_rates import (
+    MeasuredRate,
+    MeasuredRates,
+    measure_rates,
+    rates_of,
+)
 from agelens.recognition.verification.photo_pair import PhotoVerifier, Verdict, VerifiedFace
 
 __all__ = [

@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 from agelens.errors import UnknownNameError, UsageError
 from agelens.models.age_model import AgeModel
 from agelens.models.backbones.base import Backbone
-from agelens.training.weight_names import lies_under
+from agelens.training.optimizers import lies_under
 
 
 class StageFreezing(pl.Callback):

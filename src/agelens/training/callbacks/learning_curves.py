@@ -4,18 +4,103 @@ from __future__ import annotations
 
 import io
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, cast
 
+import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
+from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
+from agelens.atomic import write_whole
 from agelens.errors import UsageError
-from agelens.evaluation.reports.canvas import save
-from agelens.training.callbacks.curve_figures import band_figure, run_figure
+from agelens.evaluation.reports.plotting import COLOURS, panels, save, title
+from agelens.training.epoch_metrics import BANDS
 from agelens.training.run_folder import RunFolder
-from agelens.whole_file import write_whole
+
+_BAND_PREFIX: Final = "valid/mae/"
+_MARKED: Final = 40  # points are drawn on curves of at most so many epochs
+
+
+def run_figure(history: pd.DataFrame) -> Figure:
+    """Four panels over the epochs: loss, MAE with its best, shares of small errors, rate.
+
+    Args:
+        history: a row an epoch, as `metrics.csv` has them.
+    """
+    figure, axes = panels(2, rows=2, sharex=True)
+    loss, error, shares, rate = cast("list[Axes]", list(axes.flat))
+    _lines(loss, history, {"train/loss": "train", "valid/loss": "valid"})
+    title(loss, "loss")
+    _lines(error, history, {"valid/mae": "valid"}, COLOURS[1:])
+    title(error, "validation MAE in years")
+    _mark_best(error, history)
+    scaled = history.assign(
+        **{name: 100 * history[name] for name in ("valid/cs5", "valid/ca3") if name in history}
+    )
+    _lines(shares, scaled, {"valid/cs5": "CS@5", "valid/ca3": "CA@3"})
+    title(shares, "valid, errors within 5 and 3 years, in %")
+    _lines(rate, history, {"lr": "learning rate"})
+    title(rate, "learning rate at the end of the epoch")
+    if (history["lr"] > 0).all():
+        rate.set_yscale("log")
+    for panel in (shares, rate):
+        panel.set_xlabel("epoch")
+    return figure
+
+
+def band_figure(history: pd.DataFrame) -> Figure | None:
+    """The validation MAE of each age band over the epochs; None where none was kept."""
+    names = [band for band in BANDS if _BAND_PREFIX + band in history]
+    if not names:
+        return None
+    figure, axes = panels(1, row_inches=4.5)
+    panel = axes[0, 0]
+    spread = colormaps["viridis"].resampled(len(BANDS))
+    colours = [spread(BANDS.index(band)) for band in names]
+    _lines(panel, history, {_BAND_PREFIX + band: band for band in names}, colours)
+    panel.plot(_epochs(history), history["valid/mae"], "k--", label="all")
+    panel.legend(title="age", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    title(panel, "validation MAE in years by age")
+    panel.set_xlabel("epoch")
+    return figure
+
+
+def _lines(
+    panel: Axes, history: pd.DataFrame, labels: dict[str, str], colours: Sequence[Any] = COLOURS
+) -> None:
+    """A line for each column that there is; epochs count from 1."""
+    marker = "o" if len(history) <= _MARKED else ""
+    drawn = [(name, label) for name, label in labels.items() if name in history]
+    for (name, label), colour in zip(drawn, colours, strict=False):
+        panel.plot(
+            _epochs(history), history[name], marker=marker, markersize=3, color=colour, label=label
+        )
+    if len(drawn) > 1:
+        panel.legend(frameon=False)
+    panel.grid(alpha=0.3)
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _mark_best(panel: Axes, history: pd.DataFrame) -> None:
+    errors = history["valid/mae"].to_numpy()
+    if np.isnan(errors).all():
+        return
+    best = int(np.nanargmin(errors))
+    at = (_epochs(history).iloc[best], errors[best])
+    panel.plot(*at, "*", color="black", markersize=11)
+    panel.annotate(
+        f"{errors[best]:.2f}", at, textcoords="offset points", xytext=(0, 9), ha="center"
+    )
+
+
+def _epochs(history: pd.DataFrame) -> pd.Series:
+    return history["epoch"] + 1
+
 
 CURVES: Final = "curves.png"
 AGE_CURVES: Final = "curves-ages.png"

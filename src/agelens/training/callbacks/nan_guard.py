@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
+from agelens.atomic import write_json
 from agelens.data.training_input import ChipBatch
 from agelens.errors import TrainingError
-from agelens.whole_file import write_json
 
 REPORT: Final = "nan-batch.json"
 _NAMED: Final = 5

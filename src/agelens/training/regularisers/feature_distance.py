@@ -10,8 +10,7 @@ from torch.nn import functional
 from agelens.errors import UsageError
 from agelens.models.age_model import AgeModel, ModelOutputs
 from agelens.training.regularisers.base import Regulariser
-from agelens.training.regularisers.teacher_choice import teacher_named
-from agelens.training.regularisers.teachers import Teacher
+from agelens.training.regularisers.teachers import Teacher, teacher_named
 
 
 class FeatureDistance(Regulariser):

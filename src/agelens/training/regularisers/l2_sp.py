@@ -10,8 +10,8 @@ from torch import Tensor
 
 from agelens.errors import UsageError
 from agelens.models.age_model import AgeModel, ModelOutputs
+from agelens.training.optimizers import lies_under
 from agelens.training.regularisers.base import Regulariser
-from agelens.training.weight_names import lies_under
 
 
 class L2SP(Regulariser):

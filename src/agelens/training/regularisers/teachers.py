@@ -9,7 +9,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from copy import deepcopy
-from typing import NamedTuple
+from pathlib import Path
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
@@ -17,11 +18,12 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as v2
 
 from agelens.ages import AgeScale
-from agelens.errors import CardError, UsageError
-from agelens.inference.cards import Card
+from agelens.errors import CardError, UnknownNameError, UsageError
+from agelens.inference.cards import MODELS, Card, load_card
 from agelens.inference.network import ChipNetwork
 from agelens.models.age_model import AgeModel
 from agelens.models.backbones.base import Backbone
+from agelens.training.run_folder import RunFolder
 
 _WHITE = 255.0
 
@@ -148,3 +150,34 @@ class PackagedTeacher(Teacher):
             f"teacher {self._network.card.name!r} answers with ages only: for features take "
             f"'start' or a run folder"
         )
+
+
+START: Final = "start"
+
+
+def teacher_named(name: str, student: AgeModel) -> Teacher:
+    """The teacher that `name` stands for.
+
+    Args:
+        name: ``start`` for a copy of `student` as it is now; a run folder; or a packaged
+            model or a card, as `load_card` takes it.
+        student: the model that will be taught.
+
+    Raises:
+        UnknownNameError: it stands for nothing.
+        CardError: a card that is malformed, or of another task.
+        TrainingError: a run folder whose weights cannot be read.
+    """
+    if name == START:
+        return ModelTeacher(student, student.backbone)
+    if RunFolder(Path(name)).weights.is_file():
+        # That module knows all parts of a configuration, regularisers too.
+        from agelens.training.trained_run import load_run  # noqa: PLC0415
+
+        run = load_run(name)
+        seen = run.data["input"]
+        form = seen["mean"], seen["std"]
+        return ModelTeacher(run.model, student.backbone, size=seen["size"], form=form)
+    if name not in MODELS and not Path(name).exists():
+        raise UnknownNameError("teacher", name, (START, *MODELS), " A run folder works too.")
+    return PackagedTeacher(load_card(name), student.backbone)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import product
+from math import sqrt
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import numpy as np
 import optuna
 import pandas as pd
 import pytorch_lightning as pl
@@ -14,9 +17,126 @@ from optuna.trial import TrialState
 
 from agelens.errors import TrainingError, UsageError
 from agelens.training.age_module import AgeModule
-from agelens.training.tuning.run_maker import RunMaker
 from agelens.training.tuning.space import Space
-from agelens.training.tuning.trials import run_trial, training_of
+from agelens.training.tuning.trials import LOST, RunMaker, TrialTable, run_trial, training_of
+
+
+def grid_rates(best: float) -> list[float]:
+    """Learning rates around the sweep's best, half decades apart."""
+    return [best / sqrt(10), best, best * sqrt(10)]
+
+
+def grid_decays(configured: float) -> list[float]:
+    """Weight decays: none, and a decade to either side of the configuration's."""
+    middle = configured or 1e-3
+    return [0.0, middle / 10, middle, middle * 10]
+
+
+def fill_grid(
+    make: RunMaker, path: Path, rates: Sequence[float], decays: Sequence[float], *, epochs: int = 3
+) -> pd.DataFrame:
+    """Train for some epochs at each rate with each decay.
+
+    Args:
+        make: makes the runs.
+        path: of the CSV file of the trials.
+        rates: learning rates.
+        decays: weight decays.
+        epochs: of each trial; the run's own schedule goes over so many.
+
+    Returns:
+        `lr`, `weight_decay`, and of the best epoch by the run's own selection: `cost` (the
+        less the better), `mae_years`, `ca3`, `step`. What blew up has a cost of infinity.
+    """
+    table = TrialTable(path, ["lr", "weight_decay"])
+    for lr, decay in product(rates, decays):
+        if not table.has(lr, decay):
+            changes = {"optimizer.lr": lr, "optimizer.weight_decay": decay}
+            training = training_of(make, changes)
+            trace = run_trial(training, epochs=epochs)
+            lost = trace.lost or trace.best is None
+            best = trace.best or {"valid/mae": LOST, "valid/ca3": 0.0, "step": len(trace.losses)}
+            row = {
+                "lr": lr,
+                "weight_decay": decay,
+                "cost": LOST if lost else training.run.selection.best_cost,
+                "mae_years": best["valid/mae"],
+                "ca3": best["valid/ca3"],
+                "step": best["step"],
+            }
+            table.add([row])
+    return table.frame
+
+
+def best_pair(grid: pd.DataFrame) -> tuple[float, float]:
+    """Learning rate and weight decay with the least cost.
+
+    Raises:
+        TrainingError: every trial blew up.
+    """
+    costs = grid["cost"].to_numpy()
+    if not np.isfinite(costs).any():
+        raise TrainingError("every trial of the grid blew up; take smaller learning rates")
+    best = grid.iloc[int(costs.argmin())]
+    return float(best["lr"]), float(best["weight_decay"])
+
+
+FACTORS: Final = tuple(10 ** (half / 2) for half in range(-4, 5))
+"""Rates to try, over the configuration's: a hundredth to a hundred times, half decades apart."""
+
+STEADY: Final[dict[str, Any]] = {
+    "schedule": {"class_path": "agelens.training.lr_scheduler.Constant"},
+}
+
+
+def sweep_rates(make: RunMaker, path: Path, *, steps: int = 60) -> pd.DataFrame:
+    """Train for a few steps at each rate, from the same start and on the same batches.
+
+    Args:
+        make: makes the runs.
+        path: of the CSV file of the trials.
+        steps: of the optimiser, at each rate, which stays constant.
+
+    Returns:
+        `lr`, `step` (from 1), `loss` of each step; a trial that blew up ends with infinity.
+    """
+    table = TrialTable(path, ["lr"])
+    for factor in FACTORS:
+        lr = make.value("optimizer.lr") * factor
+        if not table.has(lr):
+            training = training_of(make, {**STEADY, "optimizer.lr": lr})
+            trace = run_trial(training, steps=steps, validate=False)
+            losses = [*trace.losses[: -1 if trace.lost else None], *([LOST] if trace.lost else [])]
+            rows = [{"lr": lr, "step": at, "loss": loss} for at, loss in enumerate(losses, 1)]
+            table.add(rows)
+    return table.frame
+
+
+def end_losses(sweep: pd.DataFrame) -> pd.Series:
+    """The mean loss of the last quarter of the steps, by `lr`; infinite where it blew up."""
+    longest = sweep["step"].max()
+    end = sweep[sweep["step"] > longest * 3 / 4]
+    losses = end.groupby("lr")["loss"].mean()
+    lost = sweep[~np.isfinite(sweep["loss"])]["lr"].unique()
+    losses = losses.reindex(sweep["lr"].unique(), fill_value=LOST)
+    losses[lost] = LOST
+    return pd.Series(losses).sort_index()
+
+
+def best_rate(sweep: pd.DataFrame) -> float:
+    """The rate with the least loss at the end.
+
+    Raises:
+        TrainingError: every rate blew up.
+    """
+    losses = end_losses(sweep)
+    if not np.isfinite(losses).any():
+        raise TrainingError(
+            "the loss was lost at every learning rate of the sweep: look at the loss of the "
+            "untrained network, and take smaller rates"
+        )
+    return float(losses.index[int(losses.to_numpy().argmin())])
+
 
 STUDY: Final = "agelens"
 _LOST: Final = "lost"

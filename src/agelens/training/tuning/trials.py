@@ -2,21 +2,227 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+import pandas as pd
 import pytorch_lightning as pl
+from jsonargparse import ArgumentError
 from torch import Tensor
 
-from agelens.errors import TrainingError
+from agelens.atomic import write_json, write_whole
+from agelens.errors import TrainingError, UsageError
+from agelens.training.age_data import AgeData
 from agelens.training.age_module import AgeModule
-from agelens.training.lightning_noise import quiet_lightning
+from agelens.training.configuration import make_run, run_parser
+from agelens.training.resume_identity import differences
 from agelens.training.run_folder import RunFolder
-from agelens.training.seeding import SeededSteps
+from agelens.training.run_options import RunOptions
+from agelens.training.run_trainer import SeededSteps, quiet_lightning
 from agelens.training.train import Training
-from agelens.training.tuning.run_maker import RunMaker
+
+
+@dataclass(frozen=True, slots=True)
+class TuningFolder:
+    """Names of everything that a tuning leaves in `path`."""
+
+    path: Path
+
+    @property
+    def identity(self) -> Path:
+        """What is tuned, on which data, by which plan."""
+        return self.path / "tuning.json"
+
+    @property
+    def untrained(self) -> Path:
+        """The loss of the untrained network."""
+        return self.path / "untrained.json"
+
+    @property
+    def overfit(self) -> Path:
+        """Learning a few samples by heart."""
+        return self.path / "overfit.csv"
+
+    @property
+    def sweep(self) -> Path:
+        """Losses by learning rate."""
+        return self.path / "sweep.csv"
+
+    @property
+    def grid(self) -> Path:
+        """Validation errors by learning rate and weight decay."""
+        return self.path / "grid.csv"
+
+    @property
+    def study(self) -> Path:
+        """Optuna's study, in place of sweep and grid."""
+        return self.path / "study.db"
+
+    @property
+    def trials(self) -> Path:
+        """The study's trials as a table."""
+        return self.path / "trials.csv"
+
+    @property
+    def best(self) -> Path:
+        """The values that were found."""
+        return self.path / "best.json"
+
+    @property
+    def run(self) -> RunFolder:
+        """The long run."""
+        return RunFolder(self.path / "run")
+
+    @property
+    def page(self) -> Path:
+        """The report."""
+        return self.path / "index.html"
+
+    def claim(self, identity: dict[str, Any]) -> None:
+        """Take the folder for a tuning with this identity, new or gone on with.
+
+        Raises:
+            UsageError: it holds something else.
+            OutputError: it cannot be written.
+        """
+        if not self.identity.is_file():
+            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+                raise UsageError(f"{self.path} exists and holds no tuning; name a new folder")
+            write_json(self.identity, identity)
+            return
+        changed = differences(self.read(self.identity), identity)
+        if changed:
+            raise UsageError(
+                f"{self.path} is a tuning of something else: {'; '.join(changed)}. Name a new "
+                "folder, or give back what it was begun with"
+            )
+
+    def read(self, path: Path) -> Any:
+        """The JSON document at `path`.
+
+        Raises:
+            TrainingError: it is damaged.
+        """
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise TrainingError(f"{path} cannot be read: {error}") from error
+
+
+_DIGITS: Final = 1e-9
+
+
+class TrialTable:
+    """Rows of trials, each written before the next one starts.
+
+    Numbers of a key are the same if they agree to nine digits: a file does not keep them all.
+
+    Args:
+        path: of the CSV file; what it holds of an earlier attempt is kept.
+        key: columns that say which trial a row is of. A trial may have several rows.
+
+    Raises:
+        TrainingError: the file is no such table.
+    """
+
+    def __init__(self, path: Path, key: Sequence[str]) -> None:
+        self.path = path
+        self.key = tuple(key)
+        self.frame = pd.DataFrame(columns=list(key))
+        if path.is_file():
+            try:
+                self.frame = pd.read_csv(path)
+            except ValueError as error:
+                raise TrainingError(f"{path} cannot be read as a table: {error}") from error
+            if not set(key) <= set(self.frame.columns):
+                raise TrainingError(f"{path} lacks a column: it should have {', '.join(key)}")
+
+    def has(self, *trial: float) -> bool:
+        """Whether the trial with these values of the key is done."""
+        return len(self.rows(*trial)) > 0
+
+    def rows(self, *trial: float) -> pd.DataFrame:
+        """The rows of one trial."""
+        same = pd.Series(True, index=self.frame.index)
+        for name, value in zip(self.key, trial, strict=True):
+            same &= np.isclose(self.frame[name].astype(float), value, rtol=_DIGITS, atol=0)
+        return self.frame[same]
+
+    def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Take in and write the rows of a finished trial."""
+        new = pd.DataFrame(list(rows))
+        self.frame = pd.concat([self.frame, new], ignore_index=True) if len(self.frame) else new
+        write_whole(self.path, self.frame.to_csv(index=False).encode())
+
+
+class RunMaker:
+    """Makes the objects of a run anew for each trial, so that none carries another's state.
+
+    All but the data, where no value of theirs is changed: once opened, they stay open.
+
+    Args:
+        document: a whole configuration in plain types, as `plain_config` gives it.
+    """
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self.document = dict(document)
+        self._parser = run_parser()
+        self._data: tuple[dict[str, Any], AgeData] | None = None
+
+    def __call__(self, changes: Mapping[str, Any] | None = None) -> RunOptions:
+        """The run with `changes`: values by dotted key, such as ``optimizer.lr``.
+
+        Raises:
+            UsageError: a key that the configuration does not have, or a value that does not fit.
+        """
+        document = deepcopy(self.document)
+        for key, value in (changes or {}).items():
+            set_value(document, key, value)
+        try:
+            config = self._parser.parse_object(document)
+        except ArgumentError as error:
+            raise UsageError(f"a trial's configuration is refused: {error}") from error
+        run = make_run(self._parser, config)
+        if self._data is None or self._data[0] != run.config["data"]:
+            self._data = run.config["data"], run.data
+        return replace(run, data=self._data[1])
+
+    def value(self, key: str) -> Any:
+        """What the configuration says of a dotted key; raises as calling does."""
+        node, name = _place(self.document, key)
+        return node[name]
+
+
+def set_value(document: dict[str, Any], key: str, value: Any) -> None:
+    """Set the value of a dotted key in place; arguments of a class go by ``group.argument``.
+
+    Raises:
+        UsageError: the configuration has no such key.
+    """
+    node, name = _place(document, key)
+    node[name] = value
+
+
+def _place(document: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
+    node: Any = document
+    *path, name = key.split(".")
+    for part in path:
+        node = _arguments(node.get(part) if isinstance(node, dict) else None)
+    if not isinstance(node, dict) or name not in node:
+        known = f"; there are {', '.join(sorted(node))}" if isinstance(node, dict) else ""
+        raise UsageError(f"the configuration has no value {key!r}{known}")
+    return node, name
+
+
+def _arguments(node: Any) -> Any:
+    return node["init_args"] if isinstance(node, dict) and "init_args" in node else node
+
 
 LOST: Final = math.inf
 """The loss and the error of a trial that ended in numbers that are none."""

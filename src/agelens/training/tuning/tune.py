@@ -9,20 +9,25 @@ from typing import Any, Final
 
 import yaml
 
+from agelens.atomic import write_json, write_whole
 from agelens.errors import UsageError
 from agelens.training.run_folder import RunFolder
 from agelens.training.train import Training, train
-from agelens.training.tuning.overfitting import overfit
-from agelens.training.tuning.plan import TuningPlan
-from agelens.training.tuning.rate_decay_grid import best_pair, fill_grid, grid_decays, grid_rates
-from agelens.training.tuning.rate_sweep import best_rate, sweep_rates
+from agelens.training.tuning.checks import overfit, untrained_loss
 from agelens.training.tuning.report import write_report
-from agelens.training.tuning.run_maker import RunMaker
-from agelens.training.tuning.search import best_values, search, trial_table
-from agelens.training.tuning.space import rate_and_decay
-from agelens.training.tuning.tuning_folder import TuningFolder
-from agelens.training.tuning.untrained import untrained_loss
-from agelens.whole_file import write_json, write_whole
+from agelens.training.tuning.search import (
+    best_pair,
+    best_rate,
+    best_values,
+    fill_grid,
+    grid_decays,
+    grid_rates,
+    search,
+    sweep_rates,
+    trial_table,
+)
+from agelens.training.tuning.space import TuningPlan, rate_and_decay
+from agelens.training.tuning.trials import RunMaker, TuningFolder
 
 _ONE_DEVICE: Final = ("auto", "1", 1)
 

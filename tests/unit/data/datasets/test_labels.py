@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agelens.data.datasets.labels import flag, numbers, read_labels, read_lines, with_issues, words
+from agelens.data.datasets.base import flag, numbers, read_labels, read_lines, with_issues, words
 from agelens.errors import DatasetError
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agelens.data.datasets.recordio import RecordFile
+from agelens.data.datasets.ms1mv3 import RecordFile
 from agelens.errors import DatasetError
 
 MAGIC = struct.pack("<I", 0xCED7230A)

@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agelens.data.datasets.base import sample_table
+from agelens.data.datasets.base import sample_table, with_issues
 from agelens.data.datasets.folder import PictureFiles
-from agelens.data.datasets.labels import with_issues
 
 
 def issues(table: object) -> list[str | None]:

@@ -10,7 +10,7 @@ from agelens.data.explore import explore
 from agelens.data.explore.samples import age_text
 from agelens.data.explore.side import sides
 from agelens.errors import OutputError, UsageError
-from agelens.evaluation.reports.canvas import drawable
+from agelens.evaluation.reports.plotting import drawable
 from agelens.tables import SampleTable
 
 FIGURES = {

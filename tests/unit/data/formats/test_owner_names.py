@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agelens.data.formats.owner_names import ages_from_names, subjects_from_names
+from agelens.data.formats.base import ages_from_names, subjects_from_names
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agelens.data.formats import read_unified, write_unified
-from agelens.data.formats.corner_boxes import ALIGNED
+from agelens.data.formats.unified import ALIGNED
 from agelens.errors import DatasetError, TableError, UsageError
 from agelens.tables import BOX, SampleTable
 

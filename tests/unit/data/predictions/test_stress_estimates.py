@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 
 from agelens.data.predictions import predict_photos, predict_store
-from agelens.data.predictions.stress_photos import stress_photos
-from agelens.data.predictions.stress_seed import stress_seed
-from agelens.data.predictions.stress_store import stress_store
+from agelens.data.predictions.stress import stress_photos, stress_seed, stress_store
 from agelens.data.store import ChipStore
 from agelens.errors import UsageError
 from agelens.evaluation.sensitivity.conditions import ON_CHIPS, Condition, conditions
@@ -89,7 +87,7 @@ def test_faces_that_are_lost_have_no_face(
     def black(rgb: RGB, *_: object, **__: object) -> RGB:
         return np.zeros_like(rgb)
 
-    monkeypatch.setattr("agelens.data.predictions.stress_photos.corrupt", black)
+    monkeypatch.setattr("agelens.data.predictions.stress.corrupt", black)
     root, table = labelled_photos
     found = stress_photos(
         toy_estimator, SampleTable(table.frame.iloc[:1]), str(root), conditions(["blur"])

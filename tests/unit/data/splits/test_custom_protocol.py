@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from agelens.data.splits import CustomProtocol, describe_leaks
-from agelens.data.splits.conditions import rows_where
+from agelens.data.splits.custom import rows_where
 from agelens.errors import TableError, UnknownNameError, UsageError
 
 BY_SHARES = """

@@ -7,7 +7,7 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agelens.data.splits.fingerprints import fingerprints, seeded
+from agelens.data.splits.split import fingerprints, seeded
 
 
 @settings(max_examples=25, deadline=None)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agelens.data.splits import HashSplit
-from agelens.data.splits.fingerprints import fingerprints, seeded
+from agelens.data.splits.split import fingerprints, seeded
 from agelens.tables import SampleTable
 
 FROZEN = [0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 0, 0]

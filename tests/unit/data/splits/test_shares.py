@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agelens.data.splits.shares import check_shares, deal
+from agelens.data.splits.split import check_shares, deal
 from agelens.errors import UsageError
 
 

@@ -3,9 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agelens.data.store.cutting import WholePictureCutter
+from agelens.data.store.cutting import (
+    PhotoWorker,
+    WholePictureCutter,
+    labelled_photos,
+    picture_source,
+)
 from agelens.data.store.encodings import ChipEncoding, decode_chip
-from agelens.data.store.outcomes import PhotoWorker, labelled_photos, picture_source
 from agelens.errors import UsageError
 
 

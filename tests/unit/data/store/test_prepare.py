@@ -9,10 +9,9 @@ import pytest
 from agelens.data.formats.ldl import ROTATED_BOX, write_ldl
 from agelens.data.store import ChipStore, prepare
 from agelens.errors import OutputError, UnknownNameError, UsageError
-from agelens.imaging.align import SimilarityAligner
+from agelens.imaging.align import SimilarityAligner, template_named
 from agelens.imaging.detectors import DETECTORS, detector_class
 from agelens.imaging.rotate_crop import RotateCropAligner, find_rotated_box
-from agelens.imaging.templates import template_named
 from agelens.tables import BOX, LANDMARKS, SampleTable, read_table, write_table
 
 STATUSES = [*["ok"] * 7, "no_face", "unreadable", "missing", "ok"]

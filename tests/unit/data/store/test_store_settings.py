@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from agelens.data.store.settings import StoreSettings, alignment_of
+from agelens.data.store.card import StoreSettings, alignment_of
 from agelens.errors import UnknownNameError, UsageError
 
 NOTHING = {"template": None, "size": None, "margin": 0.0, "two_pass": False, "aligned": False}

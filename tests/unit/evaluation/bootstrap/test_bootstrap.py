@@ -13,7 +13,7 @@ from agelens.evaluation.bootstrap import (
     percentile_interval,
     person_codes,
 )
-from agelens.evaluation.bootstrap.weights import drawn_weights
+from agelens.evaluation.bootstrap.groupings import drawn_weights
 from agelens.evaluation.metrics import METRICS
 from agelens.tables import PredictionsTable
 

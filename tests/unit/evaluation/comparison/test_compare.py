@@ -10,8 +10,11 @@ import pytest
 
 from agelens.errors import TableError, UsageError
 from agelens.evaluation.comparison import ComparedTable, compare, compared_tables
-from agelens.evaluation.comparison.common_samples import common_samples
-from agelens.evaluation.comparison.model_errors import interval_of_difference, model_errors
+from agelens.evaluation.comparison.common_samples import (
+    common_samples,
+    interval_of_difference,
+    model_errors,
+)
 from agelens.tables import PredictionsTable
 
 Network = Callable[..., ComparedTable]

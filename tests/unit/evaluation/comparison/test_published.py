@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agelens.data.datasets import DATASETS
-from agelens.evaluation.comparison.published import KNOWN_BY, published_figures, published_on
+from agelens.evaluation.comparison.comparison import KNOWN_BY, published_figures, published_on
 from agelens.evaluation.metrics import METRICS
 
 

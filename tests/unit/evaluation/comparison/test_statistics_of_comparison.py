@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from agelens.evaluation.comparison.holm import holm
+from agelens.evaluation.comparison.compare import holm, sign_flip_test
 from agelens.evaluation.comparison.ranks import block_ranks, drawn_ranks
-from agelens.evaluation.comparison.sign_flips import sign_flip_test
 
 RNG = np.random.default_rng(3)
 

@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 
 from agelens.evaluation.heat_maps import HeatMap
-from agelens.evaluation.heat_maps.alikeness import Alikeness
 from agelens.evaluation.heat_maps.by_age import LabelledChip, cells, mean_maps
-from agelens.evaluation.heat_maps.explained import NOT_TOLD, ExplainedFaces
-from agelens.evaluation.reports.heat_map_figures import bands_figure, face_figure
-from agelens.evaluation.reports.heat_maps import write_by_age, write_faces
+from agelens.evaluation.heat_maps.sanity_check import NOT_TOLD, Alikeness, ExplainedFaces
+from agelens.evaluation.reports.heat_maps import (
+    bands_figure,
+    face_figure,
+    write_by_age,
+    write_faces,
+)
 from agelens.records import RGB
 
 SIDE = 16

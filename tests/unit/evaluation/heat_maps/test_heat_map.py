@@ -11,8 +11,8 @@ from scipy.stats import rankdata
 from skimage.metrics import structural_similarity as skimage_ssim
 
 from agelens.evaluation.heat_maps import HeatMap, per_patch
-from agelens.evaluation.heat_maps.agreement import rank_correlation, structural_similarity
-from agelens.evaluation.heat_maps.over_photo import over_photo
+from agelens.evaluation.heat_maps.sanity_check import rank_correlation, structural_similarity
+from agelens.evaluation.reports.heat_maps import over_photo
 from agelens.records import Floats
 
 

@@ -14,9 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from agelens.errors import UsageError
 from agelens.evaluation.heat_maps import HeatMap, OcclusionExplainer, Windows
-from agelens.evaluation.heat_maps.alikeness import Alikeness, verdict
-from agelens.evaluation.heat_maps.sanity_check import sanity_check
-from agelens.evaluation.heat_maps.shuffled_onnx import shuffled_estimator, shuffled_onnx
+from agelens.evaluation.heat_maps.occlusion import shuffled_estimator, shuffled_onnx
+from agelens.evaluation.heat_maps.sanity_check import Alikeness, sanity_check, verdict
 from agelens.inference.estimator import AgeEstimator
 from agelens.records import RGB
 

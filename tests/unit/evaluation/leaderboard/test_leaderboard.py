@@ -11,8 +11,12 @@ import pytest
 
 from agelens.errors import UsageError
 from agelens.evaluation.comparison import ComparedTable, compared_tables
-from agelens.evaluation.leaderboard import RunFacts, leaderboard_entries, leaderboard_markdown
-from agelens.evaluation.leaderboard.chip_time import chip_milliseconds
+from agelens.evaluation.leaderboard import (
+    RunFacts,
+    chip_milliseconds,
+    leaderboard_entries,
+    leaderboard_markdown,
+)
 from agelens.tables import PredictionsTable
 
 FACTS = RunFacts(

@@ -12,8 +12,12 @@ from scipy.stats import binomtest
 
 from agelens.errors import TableError, UsageError
 from agelens.evaluation.nist.errors import Resampling
-from agelens.evaluation.nist.quantities import NistQuantities, nist_quantities, photo_time
-from agelens.evaluation.nist.rates import YearRange
+from agelens.evaluation.nist.quantities import (
+    NistQuantities,
+    YearRange,
+    nist_quantities,
+    photo_time,
+)
 from agelens.tables import PredictionsTable
 
 People = Callable[..., PredictionsTable]

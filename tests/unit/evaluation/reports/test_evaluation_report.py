@@ -15,15 +15,18 @@ from PIL import Image
 from agelens.evaluation.by_group import FIGURE_COLUMN, evaluate_groups
 from agelens.evaluation.evaluate import evaluate
 from agelens.evaluation.metrics import calibration_error
-from agelens.evaluation.metrics.probability_integral import LEVELS
-from agelens.evaluation.reports.age_curves import coverage_by_age, error_by_age
-from agelens.evaluation.reports.evaluated import EvaluatedTable
+from agelens.evaluation.metrics.probabilistic import LEVELS
+from agelens.evaluation.reports.evaluation_figures import (
+    EvaluatedTable,
+    coverage_by_age,
+    error_by_age,
+    residuals_by,
+)
 from agelens.evaluation.reports.evaluation_report import write_evaluation
 from agelens.evaluation.reports.reliability import (
     distribution_calibration,
     quantile_reliability,
 )
-from agelens.evaluation.reports.residual_violins import residuals_by
 from agelens.tables import PredictionsTable
 
 People = Callable[..., PredictionsTable]

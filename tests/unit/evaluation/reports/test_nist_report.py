@@ -13,8 +13,7 @@ from PIL import Image
 
 from agelens.evaluation.nist.errors import Resampling
 from agelens.evaluation.nist.quantities import nist_quantities
-from agelens.evaluation.reports.nist_page import nist_sentences
-from agelens.evaluation.reports.nist_report import nist_document, write_nist
+from agelens.evaluation.reports.nist_report import nist_document, nist_sentences, write_nist
 from agelens.tables import PredictionsTable
 
 People = Callable[..., PredictionsTable]

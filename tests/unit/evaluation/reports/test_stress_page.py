@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from agelens.evaluation.reports.stress_page import (
+from agelens.evaluation.reports.stress_report import (
     corruption_table,
     detector_table,
     stress_document,

@@ -13,7 +13,7 @@ from PIL import Image
 from scipy import ndimage
 
 from agelens.errors import UnknownNameError, UsageError
-from agelens.evaluation.sensitivity.corruptions import (
+from agelens.evaluation.sensitivity.conditions import (
     CORRUPTIONS,
     MARGIN_STRENGTHS,
     SEVERITIES,

@@ -11,7 +11,7 @@ import pytest
 
 from agelens.errors import TableError, UnknownNameError, UsageError
 from agelens.evaluation.bootstrap import percentile_interval, person_codes
-from agelens.evaluation.bootstrap.weights import drawn_weights
+from agelens.evaluation.bootstrap.groupings import drawn_weights
 from agelens.evaluation.sensitivity.conditions import (
     CLEAN,
     Condition,
@@ -19,8 +19,7 @@ from agelens.evaluation.sensitivity.conditions import (
     refuse_off_chips,
 )
 from agelens.evaluation.sensitivity.estimates import LABELS, StressEstimates
-from agelens.evaluation.sensitivity.stress import StressResult, stress
-from agelens.evaluation.sensitivity.stress_rows import MEAN
+from agelens.evaluation.sensitivity.stress import MEAN, StressResult, stress
 from agelens.records import Floats
 from agelens.tables import SampleTable
 

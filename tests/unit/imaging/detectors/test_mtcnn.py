@@ -17,10 +17,12 @@ from agelens.imaging.detectors.mtcnn import (
     MTCNN,
     _normalised,
     _suppressed,
+    paint_pyramid,
     patches,
+    plan_pyramid,
     suppressed_nested,
+    windows_above,
 )
-from agelens.imaging.detectors.mtcnn_pyramid import paint_pyramid, plan_pyramid, windows_above
 from agelens.records import RGB, Floats
 
 PNET_OUTPUTS = ["conv2d_4", "softmax"]

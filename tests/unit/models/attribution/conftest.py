@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from agelens.data.training_input.chip_transform import ChipTransform
+from agelens.data.training_input.geometry import ChipTransform
 from agelens.models.age_model import AgeModel
 from agelens.models.attribution import ExplainedNetwork
 from agelens.models.backbones.base import Backbone

@@ -17,7 +17,7 @@ from agelens.models.attribution import (
     ClassActivationExplainer,
     ExplainedNetwork,
 )
-from agelens.models.attribution.face_maps import as_maps, map_layers
+from agelens.models.attribution.class_activation import as_maps, map_layers
 from agelens.models.backbones import build_backbone
 
 Networks = Callable[..., ExplainedNetwork]

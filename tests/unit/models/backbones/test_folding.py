@@ -4,7 +4,7 @@ from torch import nn
 
 from agelens.errors import UsageError
 from agelens.models.backbones import build_backbone
-from agelens.models.backbones.folding import fold_batch_norm
+from agelens.models.backbones.base import fold_batch_norm
 
 
 def with_statistics(name: str, size: int):  # type: ignore[no-untyped-def]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from agelens.errors import UnknownNameError
-from agelens.models.losses.distances import (
+from agelens.models.losses import (
     DISTANCES,
     AbsoluteDistance,
     AgeDistance,

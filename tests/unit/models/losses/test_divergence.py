@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from agelens.models.losses.divergence import kl_divergence
+from agelens.models.losses import kl_divergence
 
 
 def labels_with_zeros() -> Tensor:

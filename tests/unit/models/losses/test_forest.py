@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from agelens.models.losses.forest import Leaves, log_likelihood, log_routes, updated_leaves
+from agelens.models.methods.drf import Leaves, log_likelihood, log_routes, updated_leaves
 
 Agree = Callable[[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor], Tensor], None]
 SAMPLES, TREES, TURNS, LEAVES = 7, 2, 3, 8

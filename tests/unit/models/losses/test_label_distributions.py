@@ -12,8 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from agelens.models.losses.distances import AbsoluteDistance, AgeDistance, SquaredDistance
-from agelens.models.losses.label_distributions import distance_labels, gaussian_labels
+from agelens.models.losses import (
+    AbsoluteDistance,
+    AgeDistance,
+    SquaredDistance,
+    distance_labels,
+    gaussian_labels,
+)
 
 YEARS = torch.arange(101, dtype=torch.float64)
 UNEVEN = torch.tensor([0.25, 1, 2, 5, 10, 40], dtype=torch.float64)

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agelens.models.losses.moments import posterior_mean, posterior_variance
+from agelens.models.losses import posterior_mean, posterior_variance
 
 YEARS = torch.tensor([0.25, 1, 2, 5, 10, 40], dtype=torch.float64)
 

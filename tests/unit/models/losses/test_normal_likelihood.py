@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from agelens.models.losses.normal_likelihood import normal_nll
+from agelens.models.losses import normal_nll
 
 
 def test_value_and_gradient_are_those_of_torch() -> None:

@@ -12,7 +12,7 @@ from coral_pytorch.losses import coral_loss, corn_loss
 from dlordinal.losses import CORNLoss
 from torch import Tensor
 
-from agelens.models.losses.ordinal import (
+from agelens.models.losses import (
     conditional_cross_entropy,
     importance_weights,
     levels,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from agelens.models.losses.precision import at_least_float32
+from agelens.models.losses import at_least_float32
 
 
 @pytest.mark.parametrize(

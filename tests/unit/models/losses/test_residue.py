@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from agelens.models.losses.residue import below_true, beyond_rank, residue
+from agelens.models.methods.amr import below_true, beyond_rank, residue
 
 CLASSES = torch.tensor([0, 8, 3, 4, 7])
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from agelens.models.losses.divergence import kl_divergence
-from agelens.models.losses.two_point import focal_bin_loss, two_point
+from agelens.models.losses import kl_divergence
+from agelens.models.methods.c3ae import focal_bin_loss, two_point
 
 Agree = Callable[[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor], Tensor], None]
 AGES = torch.tensor([32.0, 40.0, 0.0, 7.5], dtype=torch.float64)

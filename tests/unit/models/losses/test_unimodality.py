@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from agelens.models.losses.label_distributions import gaussian_labels
-from agelens.models.losses.unimodality import unimodality
+from agelens.models.losses import gaussian_labels
+from agelens.models.methods.unimodal import unimodality
 
 
 def cost(posterior: list[float], true: int) -> float:

@@ -12,11 +12,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from agelens.models.losses.forest import log_likelihood
 from agelens.models.methods import AgeTargets
-from agelens.models.methods.age_clusters import age_clusters
-from agelens.models.methods.drf import DeepRegressionForest
-from agelens.models.methods.forest_head import ForestHead
+from agelens.models.methods.drf import (
+    DeepRegressionForest,
+    ForestHead,
+    age_clusters,
+    log_likelihood,
+)
 
 Labelled = Callable[..., AgeTargets]
 

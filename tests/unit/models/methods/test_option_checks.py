@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from agelens.models.methods.option_checks import above_zero, not_negative
+from agelens.models.methods.base import above_zero, not_negative
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from agelens.models.losses.ordinal import ordinal_cross_entropy, share_weights
+from agelens.models.losses import ordinal_cross_entropy, share_weights
 from agelens.models.methods import AgeTargets
 from agelens.models.methods.or_cnn import ORCNN
 

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from agelens.errors import UsageError
 from agelens.models.methods import AgeTargets
-from agelens.models.methods.rapl import RAPL
-from agelens.models.methods.rapl_head import RAPLHead, RAPLOutputs
+from agelens.models.methods.rapl import RAPL, RAPLHead, RAPLOutputs
 
 Agree = Callable[[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor], Tensor], None]
 YEARS = [20.0, 25.0, 31.0]

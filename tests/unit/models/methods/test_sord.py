@@ -11,7 +11,7 @@ from dlordinal.losses import SORDLoss
 from torch import Tensor
 
 from agelens.errors import UnknownNameError
-from agelens.models.losses.distances import (
+from agelens.models.losses import (
     AbsoluteDistance,
     AgeDistance,
     DistanceName,

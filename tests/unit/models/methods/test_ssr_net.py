@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from agelens.models.methods import AgeTargets
-from agelens.models.methods.ssr_head import SSRHead, soft_stagewise
-from agelens.models.methods.ssr_net import SSRNet
+from agelens.models.methods.ssr_net import SSRHead, SSRNet, soft_stagewise
 
 Agree = Callable[[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor], Tensor], None]
 AGES = [31.0, 8.0, 70.0]

@@ -18,7 +18,7 @@ from agelens.recognition.embeddings import (
     same_model,
     write_embeddings,
 )
-from agelens.recognition.embeddings.files import check_output
+from agelens.recognition.embeddings.table import check_output
 
 MODEL = EmbeddingModel("toy", "1", "ab" * 32, 4)
 

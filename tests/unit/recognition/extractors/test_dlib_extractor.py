@@ -17,9 +17,11 @@ from agelens.imaging.align import warp
 from agelens.imaging.detectors.retinaface import RetinaFace
 from agelens.recognition.extractors import extractor_card, open_extractor
 from agelens.recognition.extractors.base import Extractor
-from agelens.recognition.extractors.dlib_chips import DlibFivePoints
-from agelens.recognition.extractors.dlib_weights import layer_weights
-from agelens.recognition.extractors.resnet29_graph import resnet29_onnx
+from agelens.recognition.extractors.dlib_resnet29 import (
+    DlibFivePoints,
+    layer_weights,
+    resnet29_onnx,
+)
 from agelens.records import RGB, Face
 
 

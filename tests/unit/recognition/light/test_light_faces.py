@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from agelens.errors import TableError, UsageError
 from agelens.recognition.embeddings import EmbeddingTable
-from agelens.recognition.light.across_age import across_age
 from agelens.recognition.light.faces import identity_faces
-from agelens.recognition.light.people_parts import by_people
+from agelens.recognition.light.train import by_people
+from agelens.recognition.light.training import across_age
 
 
 def test_rows_that_teach_nothing_are_counted_by_reason(

@@ -10,16 +10,18 @@ import torch
 
 from agelens.errors import TrainingError, UnknownNameError, UsageError
 from agelens.recognition.embeddings import EmbeddingTable
-from agelens.recognition.light.across_age import across_age
-from agelens.recognition.light.age_branch_training import TrainedAgeBranch, train_age_branch
-from agelens.recognition.light.branches import IdentityBranch
 from agelens.recognition.light.faces import IdentityFaces, identity_faces
-from agelens.recognition.light.people_parts import by_people
 from agelens.recognition.light.purifiers import PURIFIERS, purifier_class
-from agelens.recognition.light.settings import LightSettings
-from agelens.recognition.light.train import asked_of, train_purifier
-from agelens.recognition.light.training import LightTraining
-from agelens.recognition.light.training_folder import TrainingFolder
+from agelens.recognition.light.settings import IdentityBranch, LightSettings
+from agelens.recognition.light.train import (
+    TrainedAgeBranch,
+    TrainingFolder,
+    asked_of,
+    by_people,
+    train_age_branch,
+    train_purifier,
+)
+from agelens.recognition.light.training import LightTraining, across_age
 from agelens.recognition.protocols.age_probe import probe_errors
 
 QUICK: dict[str, Any] = {"epochs": 2, "age_epochs": 2, "batch": 64}

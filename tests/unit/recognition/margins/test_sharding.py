@@ -12,7 +12,7 @@ from torch import Tensor, distributed, nn
 
 from agelens.errors import UsageError
 from agelens.recognition.margins import ArcFace, ClassWeights, MarginLoss
-from agelens.recognition.training.shard_state import WEIGHT, load_shards, save_shards
+from agelens.recognition.training.stages import WEIGHT, load_shards, save_shards
 
 PROCESSES, IDENTITIES, BATCH, STEPS = 2, 7, 6, 4
 PATIENCE_SECONDS = 300
@@ -87,7 +87,7 @@ def _work(process: int, folder: str) -> None:
 
 def test_two_processes_end_where_one_does(tmp_path: Path) -> None:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["agelens.recognition.training.shard_state"])
+    context.set_forkserver_preload(["agelens.recognition.training.stages"])
     workers = [
         context.Process(target=_work, args=(process, str(tmp_path))) for process in range(PROCESSES)
     ]

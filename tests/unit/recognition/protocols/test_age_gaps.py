@@ -1,6 +1,6 @@
 import numpy as np
 
-from agelens.recognition.protocols.age_gaps import GAP_NAMES, by_gap
+from agelens.recognition.protocols.identification import GAP_NAMES, by_gap
 
 
 def test_bands_hold_their_first_year_and_not_the_next_bands():

@@ -7,8 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agelens.recognition.protocols.mates import Mates
-from agelens.recognition.protocols.ranking import best_mate_ranks, pair_ranks, similarity_blocks
+from agelens.recognition.protocols.identification import (
+    best_mate_ranks,
+    pair_ranks,
+    similarity_blocks,
+)
+from agelens.recognition.protocols.rates import Mates
 
 people = st.lists(st.integers(0, 4), min_size=1, max_size=20).map(np.array)
 blocks = st.sampled_from([1, 200, 10**6])

@@ -13,7 +13,7 @@ from scipy.optimize import brentq
 from agelens.data.datasets.pairs import PairList, pair_table
 from agelens.errors import DatasetError, TableError
 from agelens.recognition.protocols import IEFP_THRESHOLDS, Resampling, roc_curve, verification
-from agelens.recognition.protocols.fold_thresholds import fold_thresholds
+from agelens.recognition.protocols.pair_scores import fold_thresholds
 
 NO_DRAWS = Resampling(draws=0)
 scored = st.lists(st.tuples(st.integers(-9, 9), st.booleans()), min_size=4, max_size=40).filter(

@@ -5,8 +5,11 @@ import math
 import pytest
 import torch
 
-from agelens.recognition.purification.correlation import CanonicalCorrelation
-from agelens.recognition.purification.gradient_reversal import AgeDiscriminator, reverse_gradient
+from agelens.recognition.purification import (
+    AgeDiscriminator,
+    CanonicalCorrelation,
+    reverse_gradient,
+)
 
 
 def test_a_reversed_gradient_is_the_negative_times_the_factor() -> None:

@@ -10,9 +10,8 @@ import pytest
 import torch
 
 from agelens.recognition.margins import ClassWeights, CosFace, MarginLoss
-from agelens.recognition.purification.branch import PurifiedBranch
-from agelens.recognition.training.branch_choice import BranchChoice
-from agelens.recognition.training.two_branches import TwoBranches
+from agelens.recognition.purification import PurifiedBranch
+from agelens.recognition.training.branch_choice import BranchChoice, TwoBranches
 
 PEOPLE = 32
 

@@ -11,9 +11,9 @@ import pytest
 from safetensors.torch import save_file
 
 from agelens.errors import CardError, UnknownNameError, UsageError
-from agelens.recognition.purification.branch import PurifiedBranch
-from agelens.recognition.training.age_stage import AgeGroupModel
+from agelens.recognition.purification import PurifiedBranch
 from agelens.recognition.training.branch_choice import BranchChoice
+from agelens.recognition.training.stages import AgeGroupModel
 
 Tiny = dict[str, Any]
 

@@ -14,9 +14,9 @@ from agelens.recognition.training.configuration import (
     identity_parser,
     make_identity_run,
 )
-from agelens.recognition.training.made_run import made
+from agelens.recognition.training.train import made
 from agelens.training.configuration import config_text, parse_run
-from agelens.training.schedules import MultiStep
+from agelens.training.lr_scheduler import MultiStep
 
 RECIPES = Path(__file__).resolve().parents[4] / "configs" / "iefp"
 

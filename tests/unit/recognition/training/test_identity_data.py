@@ -11,9 +11,8 @@ import torch
 
 from agelens.errors import UnknownNameError, UsageError
 from agelens.recognition.age_groups import age_groups
-from agelens.recognition.training.age_stage import groups_of
-from agelens.recognition.training.data_facts import data_facts
-from agelens.recognition.training.identity_data import BranchInput, IdentityData
+from agelens.recognition.training.identity_data import BranchInput, IdentityData, data_facts
+from agelens.recognition.training.stages import groups_of
 
 WANTED = BranchInput(32, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 

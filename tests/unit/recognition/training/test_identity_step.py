@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 from agelens.errors import TrainingError
 from agelens.recognition.margins import ClassWeights, CosFace, MarginLoss
+from agelens.recognition.training.branch_choice import TwoBranches
+from agelens.recognition.training.configuration import CLUBOptions, SGDOptions
 from agelens.recognition.training.epoch_losses import ClosedEpochs
 from agelens.recognition.training.identity_data import BranchInput, IdentityData
-from agelens.recognition.training.identity_stage import IdentityStageModule
-from agelens.recognition.training.options import CLUBOptions, SGDOptions
-from agelens.recognition.training.two_branches import TwoBranches
+from agelens.recognition.training.stages import IdentityStageModule
 from agelens.training.callbacks import NaNGuard
-from agelens.training.lightning_noise import quiet_lightning
-from agelens.training.schedules import Constant
+from agelens.training.lr_scheduler import Constant
+from agelens.training.run_trainer import quiet_lightning
 
 BATCH = 32
 HALF = (0.5, 0.5, 0.5)

@@ -16,7 +16,7 @@ from agelens.models.age_model import AgeModel
 from agelens.models.backbones.base import Backbone
 from agelens.models.methods.base import AgeTargets
 from agelens.models.methods.dex import DEX
-from agelens.training.lightning_noise import quiet_lightning
+from agelens.training.run_trainer import quiet_lightning
 
 SAMPLES, BATCH = 12, 4
 

@@ -9,8 +9,7 @@ from PIL import Image
 
 from agelens.errors import OutputError, UsageError
 from agelens.training.callbacks import LearningCurves
-from agelens.training.callbacks.curve_figures import band_figure, run_figure
-from agelens.training.callbacks.learning_curves import draw_curves
+from agelens.training.callbacks.learning_curves import band_figure, draw_curves, run_figure
 from agelens.training.run_folder import RunFolder
 
 

@@ -8,7 +8,7 @@ import torch
 
 from agelens.errors import UsageError
 from agelens.training.callbacks import WeightEMA
-from agelens.training.lightning_noise import quiet_lightning
+from agelens.training.run_trainer import quiet_lightning
 
 
 class _KeepAll(pl.Callback):

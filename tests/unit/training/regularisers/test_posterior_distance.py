@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from agelens.training.regularisers.posterior_distance import (
+from agelens.training.regularisers.distillation import (
     categorical_divergence,
     gaussian_divergence,
     moments,

@@ -8,7 +8,7 @@ import torch
 from torchvision.transforms.v2 import functional as v2
 
 from agelens.training import trained_run
-from agelens.training.regularisers.teacher_choice import teacher_named
+from agelens.training.regularisers.teachers import teacher_named
 
 
 def test_a_run_folder_teaches_in_the_form_it_was_trained_on(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agelens.ages import AgeScale
-from agelens.training.regularisers.shared_scale import rebinning
+from agelens.training.regularisers.distillation import rebinning
 
 scales = (
     st.lists(st.integers(0, 400), min_size=2, max_size=20, unique=True)

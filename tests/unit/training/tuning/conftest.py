@@ -17,7 +17,7 @@ from agelens.tables import SampleTable
 from agelens.training.configuration import make_run, parse_run, run_parser
 from agelens.training.run_folder import RunFolder
 from agelens.training.train import Training
-from agelens.training.tuning.run_maker import RunMaker
+from agelens.training.tuning.trials import RunMaker
 
 ROWS, SIZE = 64, 32
 

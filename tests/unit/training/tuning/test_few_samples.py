@@ -6,9 +6,8 @@ import pandas as pd
 import pytest
 import torch
 
-from agelens.training.tuning import overfitting
-from agelens.training.tuning.few_samples import FewSamples, RepeatedBatch
-from agelens.training.tuning.overfitting import overfit
+from agelens.training.tuning import checks as overfitting
+from agelens.training.tuning.checks import FewSamples, RepeatedBatch, overfit
 
 
 def test_samples_are_spread_over_the_ages_and_not_augmented(training) -> None:

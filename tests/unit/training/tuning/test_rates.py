@@ -9,8 +9,15 @@ import pytest
 
 from agelens.errors import TrainingError
 from agelens.training.tuning import rate_decay_grid, rate_sweep
-from agelens.training.tuning.rate_decay_grid import best_pair, fill_grid, grid_decays, grid_rates
-from agelens.training.tuning.rate_sweep import best_rate, end_losses, sweep_rates
+from agelens.training.tuning.search import (
+    best_pair,
+    best_rate,
+    end_losses,
+    fill_grid,
+    grid_decays,
+    grid_rates,
+    sweep_rates,
+)
 
 
 def _sweep(losses_by_rate) -> pd.DataFrame:

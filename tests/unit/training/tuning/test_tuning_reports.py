@@ -11,15 +11,14 @@ import pytest
 
 from agelens.errors import TrainingError, UsageError
 from agelens.training.tuning import TuningPlan
-from agelens.training.tuning.figures import (
+from agelens.training.tuning.report import (
     grid_figure,
     overfit_figure,
     search_figure,
     sweep_figure,
+    write_report,
 )
-from agelens.training.tuning.report import write_report
-from agelens.training.tuning.trial_table import TrialTable
-from agelens.training.tuning.tuning_folder import TuningFolder
+from agelens.training.tuning.trials import TrialTable, TuningFolder
 
 
 def test_a_trial_is_known_again_by_its_key(tmp_path) -> None:

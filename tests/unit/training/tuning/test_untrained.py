@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from agelens.training.tuning.untrained import UntrainedLoss, untrained_loss
+from agelens.training.tuning.checks import UntrainedLoss, untrained_loss
 
 TRAIN_AGES = range(0, 64, 2)
 

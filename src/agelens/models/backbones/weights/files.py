@@ -4,20 +4,196 @@ from __future__ import annotations
 
 import struct
 import warnings
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Final
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
 from agelens.errors import CardError
+from agelens.models.backbones.base import Backbone
+
+# In float16 the subnormals are part of the useful range, and processors are no slower on them.
+_FLUSHED: Final = (torch.float32, torch.float64, torch.bfloat16)
+
+
+def flush_subnormals(module: nn.Module) -> int:
+    """Set every subnormal number in parameters and buffers to zero; return how many there were.
+
+    This changes the weights, not the processor: `torch.set_flush_denormal` would also change
+    the arithmetic of everything else in the process, reaches only the thread that calls it,
+    and does nothing for whoever runs the exported network elsewhere.
+    """
+    return sum(flush_tensor(tensor) for tensor in (*module.parameters(), *module.buffers()))
+
+
+@torch.no_grad()
+def flush_tensor(tensor: Tensor) -> int:
+    """The same for one tensor, in place."""
+    if tensor.dtype not in _FLUSHED:
+        return 0
+    subnormal = (tensor != 0) & (tensor.abs() < torch.finfo(tensor.dtype).tiny)
+    count = int(subnormal.sum())
+    if count:
+        tensor.masked_fill_(subnormal, 0.0)
+    return count
+
+
+KeyFate = Literal["taken", "renamed", "resampled", "beyond", "missing", "mismatched", "unexpected"]
+FATES: Final[tuple[KeyFate, ...]] = get_args(KeyFate)
+"""In the order of the report. ``resampled``: a position embedding brought to another grid.
+``beyond``: known not to be the backbone's, a classifier or another part of a whole model.
+``missing``, ``mismatched`` (in shape) and ``unexpected``: what a strict load refuses."""
+REFUSED: Final[frozenset[KeyFate]] = frozenset({"missing", "mismatched", "unexpected"})
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLine:
+    """One key: `name` is ours, `source` the file's; each empty where that side has none."""
+
+    fate: KeyFate
+    name: str = ""
+    source: str = ""
+    expected: Shape | None = None
+    found: Shape | None = None
+
+    def __str__(self) -> str:
+        ours = _described(self.name, self.expected)
+        theirs = _described(self.source, self.found)
+        both = f"{theirs} -> {ours}" if self.name and self.source else ours + theirs
+        return f"{self.fate:<10} {self.name if self.fate == 'taken' else both}"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyReport:
+    """Every key of `source` and of the backbone, once.
+
+    `flushed` is the number of subnormal weights that were set to zero.
+    """
+
+    backbone: str
+    source: str
+    lines: tuple[KeyLine, ...] = ()
+    flushed: int = 0
+
+    def of(self, *fates: KeyFate) -> tuple[KeyLine, ...]:
+        """The lines with one of `fates`, in the report's order."""
+        wanted = [fate for fate in FATES if fate in fates]
+        return tuple(line for fate in wanted for line in self.lines if line.fate == fate)
+
+    @property
+    def summary(self) -> str:
+        """One line: how many keys met which fate."""
+        counts = Counter(line.fate for line in self.lines)
+        told = ", ".join(f"{counts[fate]} {fate}" for fate in FATES if counts[fate])
+        flushed = f"; {self.flushed} subnormal weights set to zero" if self.flushed else ""
+        return f"{self.backbone} from {self.source}: {told or 'no keys to load'}{flushed}"
+
+    def __str__(self) -> str:
+        return "\n".join((self.summary, *(f"  {line}" for line in self.of(*FATES))))
+
+
+def _described(name: str, shape: Shape | None) -> str:
+    return f"{name} {list(shape)}" if name and shape is not None else name
+
+
+# What wrappers put before a name: data parallelism, compilation, Lightning, and models like ours.
+_WRAPPERS: Final = ("module.", "_orig_mod.", "model.", "backbone.", "net.")
+_COUNTER: Final = "num_batches_tracked"
+
+
+class Matched(NamedTuple):
+    """The tensors to load under the backbone's own names, and what became of each key."""
+
+    tensors: dict[str, Tensor]
+    lines: tuple[KeyLine, ...]
+
+
+def match_keys(
+    tensors: Mapping[str, Tensor],
+    backbone: Backbone,
+    renamed: Callable[[str], str] = str,
+) -> Matched:
+    """Bring `tensors` under the names of `backbone`, in its shapes.
+
+    Names are compared without the prefixes that wrappers put before them, on both sides. In a
+    file where some names carry ``backbone.``, the others belong to other parts of a model.
+
+    Args:
+        tensors: by name, as the file has them.
+        backbone: what they are for; it is not changed.
+        renamed: our name for a public one, where they differ by more than a prefix.
+
+    Raises:
+        CardError: two keys of the file are the same parameter.
+    """
+    ours = {unwrapped(name): name for name in backbone.state_dict()}
+    shapes = {name: tuple(value.shape) for name, value in backbone.state_dict().items()}
+    derived = {unwrapped(name) for name, _ in backbone.named_buffers()}
+    theirs, others = _of_the_backbone(tensors)
+    lines = [KeyLine("beyond", source=source) for source in others]
+    taken: dict[str, Tensor] = {}
+    for source in theirs:
+        bare = renamed(unwrapped(source))
+        name = ours.get(bare)
+        if name is None:
+            # Buffers that are computed are not saved; older files have them.
+            known = bare in derived or bare.startswith(backbone.beyond)
+            fate: KeyFate = "beyond" if known else "unexpected"
+            lines.append(KeyLine(fate, source=source, found=tuple(tensors[source].shape)))
+            continue
+        if name in taken:
+            raise CardError(f"two keys of the weights are {name}; the second is {source}")
+        line, taken[name] = _fitted(backbone, name, shapes[name], source, tensors[source])
+        lines.append(line)
+    lines += [
+        KeyLine("missing", name, expected=shape)
+        for name, shape in shapes.items()
+        if name not in taken and not name.endswith(_COUNTER)
+    ]
+    mismatched = {line.name for line in lines if line.fate == "mismatched"}
+    fitting = {name: value for name, value in taken.items() if name not in mismatched}
+    return Matched(fitting, tuple(lines))
+
+
+def unwrapped(name: str) -> str:
+    """`name` without what wrappers put before it."""
+    prefix = next((wrapper for wrapper in _WRAPPERS if name.startswith(wrapper)), "")
+    return unwrapped(name.removeprefix(prefix)) if prefix else name
+
+
+def _of_the_backbone(names: Iterable[str]) -> tuple[list[str], list[str]]:
+    def inside(name: str) -> bool:
+        return "backbone." in name.removesuffix(unwrapped(name))
+
+    names = list(names)
+    marked = [name for name in names if inside(name)]
+    return (marked, [name for name in names if not inside(name)]) if marked else (names, [])
+
+
+def _fitted(
+    backbone: Backbone, name: str, expected: tuple[int, ...], source: str, tensor: Tensor
+) -> tuple[KeyLine, Tensor]:
+    found = tuple(tensor.shape)
+    if found == expected:
+        fate: KeyFate = "taken" if source in (name, unwrapped(name)) else "renamed"
+        return KeyLine(fate, name, source), tensor
+    resampled = backbone.resampled(name, tensor)
+    if resampled is not None and tuple(resampled.shape) == expected:
+        return KeyLine("resampled", name, source, expected, found), resampled
+    return KeyLine("mismatched", name, source, expected, found), tensor
+
 
 SUFFIXES: Final = (".safetensors", ".pt", ".pth", ".ckpt")
-_WRAPPERS: Final = ("state_dict", "model_state_dict", "model", "backbone")
+_STATE_KEYS: Final = ("state_dict", "model_state_dict", "model", "backbone")
 # What torch's restricted unpickler and its zip reader raise on files that are damaged.
 _DAMAGED: Final = (
     RuntimeError,
@@ -54,7 +230,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     tensors = _named_tensors(content)
     if not tensors:
         raise CardError(
-            f"{path}: no named tensors in it, nor under {', '.join(_WRAPPERS)}; save the weights "
+            f"{path}: no named tensors in it, nor under "
+            f"{', '.join(_STATE_KEYS)}; save the weights "
             "with torch.save(model.state_dict(), path) or as safetensors"
         )
     _check_finite(tensors, path)
@@ -85,7 +262,7 @@ def _read(path: Path) -> Any:
 def _named_tensors(content: Any) -> dict[str, Tensor]:
     if not isinstance(content, Mapping):
         return {}
-    for wrapper in _WRAPPERS:
+    for wrapper in _STATE_KEYS:
         if isinstance(content.get(wrapper), Mapping):
             return _named_tensors(content[wrapper])
     return {

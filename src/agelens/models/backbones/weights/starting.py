@@ -11,11 +11,16 @@ from torch import Tensor
 
 from agelens.errors import CardError, UnknownNameError, UsageError
 from agelens.models.backbones.base import Backbone
-from agelens.models.backbones.weights.files import SUFFIXES, read_tensors
-from agelens.models.backbones.weights.key_report import REFUSED, KeyLine, KeyReport
-from agelens.models.backbones.weights.matching import match_keys
+from agelens.models.backbones.weights.files import (
+    REFUSED,
+    SUFFIXES,
+    KeyLine,
+    KeyReport,
+    flush_subnormals,
+    match_keys,
+    read_tensors,
+)
 from agelens.models.backbones.weights.packaged import PACKAGED
-from agelens.models.backbones.weights.subnormals import flush_subnormals
 
 STARTS: Final = ("random", "packaged", "timm")
 """The words for starting weights; anything else is a file."""

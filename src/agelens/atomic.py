@@ -1,0 +1,92 @@
+"""Files that appear whole or not at all, even where the machine stops."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+from agelens.errors import OutputError, UsageError
+
+
+@contextmanager
+def whole_folder(folder: Path, what: str) -> Iterator[Path]:
+    """A folder to write into, which becomes `folder` once all is written.
+
+    Args:
+        folder: must not exist, or be empty.
+        what: what is written, for the error.
+
+    Raises:
+        UsageError: `folder` exists and is not empty.
+        OutputError: it cannot be written; nothing is left behind.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} exists and is not empty; name a new folder")
+    partial = folder.with_name(f".{folder.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
+        partial.mkdir(parents=True)
+        yield partial
+        if folder.exists():
+            folder.rmdir()
+        partial.rename(folder)
+    except OSError as error:
+        raise OutputError(f"cannot write the {what} to {folder}: {error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+_KEPT: Final = "What was there before is kept"
+
+
+@contextmanager
+def whole_file(path: Path, what: str = "", *, advice: str = _KEPT) -> Iterator[Path]:
+    """A name beside `path` to write to, which becomes `path` once all is written.
+
+    Args:
+        path: of the file; its folder must exist.
+        what: what is written, for the error: ``the table``.
+        advice: the way out, for the error.
+
+    Raises:
+        OutputError: it cannot be written, as on a full disk; nothing is left of it, and what
+            was there before is kept.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())  # or a rename could outlive the content
+        partial.replace(path)
+    except OSError as error:
+        named = f"{what} {path}" if what else str(path)
+        raise OutputError(f"cannot write {named}: {error.strerror or error}. {advice}") from error
+    finally:
+        with suppress(OSError):  # where the folder is none, nothing was written
+            partial.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: bytes, *, advice: str = _KEPT) -> None:
+    """Write `content` to `path`, whose folder is made where it is absent; see `whole_file`."""
+    with whole_file(path, advice=advice) as partial:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(content)
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write plain JSON types, indented; see `write_whole`."""
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    write_whole(path, text.encode() + b"\n")
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what killed writers left in `folder`, where nobody else writes now."""
+    for partial in folder.glob(".*.partial"):
+        if partial.is_file():
+            partial.unlink(missing_ok=True)

@@ -1,0 +1,310 @@
+"""The leaderboard: one line for each model and test set, with what it takes to believe it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Final
+
+import numpy as np
+
+from agelens.errors import UsageError
+from agelens.evaluation.comparison import ComparedTable
+from agelens.evaluation.comparison.common_samples import (
+    Interval,
+    common_samples,
+    model_errors,
+    refuse_same_network,
+)
+from agelens.evaluation.comparison.comparison import (
+    Relation,
+    relation_to_training,
+    worst_relation,
+)
+from agelens.evaluation.groups import FEW
+from agelens.evaluation.reports.page import with_interval
+from agelens.evaluation.table_checks import has_age, spelled, tally
+from agelens.inference.estimator import AgeEstimator
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What a run's folder says of one trained network.
+
+    Args:
+        method: of the run.
+        backbone: of the run.
+        train_data: names of the datasets.
+        split: protocol and seed.
+        leaks: sentences on people or pictures that its parts share.
+        coverage: by test set, the share of its ages that calibrated 90 % intervals hold; empty
+            where the card has none.
+        size_mb: of the weights, in millions of bytes.
+        chip_ms: measured time of one chip; None where it was not measured.
+        command: that trains it.
+    """
+
+    method: str
+    backbone: str
+    train_data: str
+    split: str
+    leaks: tuple[str, ...]
+    coverage: Mapping[str, float]
+    size_mb: float
+    chip_ms: float | None
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaderboardEntry:
+    """A model on a test set.
+
+    `mae` and `cs5` are means over the seeds, with the bootstrap's interval by person; `coverage`,
+    `size_mb` and `chip_ms` are means over the runs. `people` says whether anybody may be in
+    training and in test.
+    """
+
+    model: str
+    dataset: str
+    facts: RunFacts
+    people: str
+    seeds: tuple[int | None, ...]
+    mae: Interval
+    mae_of_seeds: tuple[float, ...]
+    cs5: Interval
+    samples: int
+    left_out: int
+    age_kinds: tuple[str, ...]
+    coverage: float | None
+    size_mb: float
+    chip_ms: float | None
+    commands: tuple[str, ...]
+    few: bool
+
+
+def leaderboard_entries(
+    runs: Sequence[tuple[RunFacts, Sequence[ComparedTable]]],
+    *,
+    mix_age_kinds: bool = False,
+    draws: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> list[LeaderboardEntry]:
+    """The entries of all runs, by test set, the lowest error first.
+
+    Runs whose tables bear one model's name are its seeds, measured on the samples that all of
+    them answered. Models are not compared with each other here: their samples may differ.
+
+    Args:
+        runs: each run's facts, and its tables of test predictions.
+        mix_age_kinds: whether real, apparent and estimated ages may stand in one table.
+        draws: of the bootstrap; 0 leaves the intervals out.
+        level: of the intervals.
+        seed: of the draws.
+
+    Raises:
+        TableError: predictions without ages.
+        UsageError: kinds of age are mixed without `mix_age_kinds`; two runs of a model have one
+            seed.
+    """
+    refuse_same_network([table for _, tables in runs for table in tables])
+    groups: dict[tuple[str, str], list[tuple[RunFacts, ComparedTable]]] = {}
+    for facts, tables in runs:
+        for table in tables:
+            groups.setdefault((table.dataset, table.model), []).append((facts, table))
+    entries = [
+        _entry(some, mix_age_kinds=mix_age_kinds, draws=draws, level=level, seed=seed)
+        for some in groups.values()
+    ]
+    if not mix_age_kinds:
+        _refuse_mixed(entries)
+    return sorted(entries, key=lambda one: (one.dataset, one.mae.value))
+
+
+def _entry(
+    some: Sequence[tuple[RunFacts, ComparedTable]],
+    *,
+    mix_age_kinds: bool,
+    draws: int,
+    level: float,
+    seed: int,
+) -> LeaderboardEntry:
+    tables = [table for _, table in some]
+    runs = [facts for facts, _ in some]
+    first = tables[0]
+    common = common_samples(tables, mix_age_kinds=mix_age_kinds)
+    errors = model_errors(common, draws=draws, level=level, seed=seed)
+    figures = errors.figures[first.model]
+    aged = first.frame[has_age(first.frame)]
+    return LeaderboardEntry(
+        *(first.model, first.dataset, runs[0], _people(runs, tables)),
+        common.seeds[first.model],
+        figures["mae"],
+        errors.by_seed[first.model],
+        figures["cs@5"],
+        samples=len(common.age_years),
+        left_out=len(first.frame) - len(common.age_years),
+        age_kinds=tuple(tally(aged["age_kind"])),
+        coverage=_mean([one.coverage.get(first.dataset) for one in runs]),
+        size_mb=float(np.mean([one.size_mb for one in runs])),
+        chip_ms=_mean([one.chip_ms for one in runs]),
+        commands=tuple(one.command for one in runs),
+        few=len(common.age_years) < FEW,
+    )
+
+
+def _people(runs: Sequence[RunFacts], tables: Sequence[ComparedTable]) -> str:
+    """Whether anybody may be both in training and in the test."""
+    relation: Relation = worst_relation([relation_to_training(table.frame) for table in tables])
+    leaks = dict.fromkeys(leak for one in runs for leak in one.leaks)
+    if relation.kind == "cross":
+        return "other dataset"
+    if relation.kind != "intra":
+        return f"{relation.kind}: {relation.text}"
+    if leaks:
+        return f"leaks: {'; '.join(leaks)}"
+    known = all(table.frame["subject"].notna().all() for table in tables)
+    return "subject-exclusive" if known else "people not known"
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """None where one is missing: a mean of the rest would be of other runs."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if len(known) == len(values) else None
+
+
+def _refuse_mixed(entries: Sequence[LeaderboardEntry]) -> None:
+    kinds: dict[str, int] = {}
+    for entry in entries:
+        for kind in entry.age_kinds:
+            kinds[kind] = kinds.get(kind, 0) + 1
+    if len(kinds) > 1:
+        raise UsageError(
+            "errors against ages of several kinds do not belong in one leaderboard unless you say "
+            f"so (--allow-mixed-age-kinds): lines by kind: {spelled(kinds)}. --only DATASET takes "
+            "the lines of one test set"
+        )
+
+
+_COLUMNS: Final = (
+    *("model", "method", "backbone", "trained on", "tested on", "ages", "split", "people", "seeds"),
+    *("samples", "MAE", "CS@5", "coverage of 90 %", "MB", "ms a chip"),
+)
+_RIGHT: Final = ("samples", "MB", "ms a chip")
+_LIMITS: Final = (
+    "An age estimate is no proof of age. These are errors on the named test sets; elsewhere they "
+    "may be others, and a mean hides whom a model fails (`agelens evaluate`).",
+    "Lines of different samples or splits do not compare: `agelens compare` tests models on the "
+    "samples that all of them answer.",
+)
+
+
+def leaderboard_markdown(
+    entries: Sequence[LeaderboardEntry], *, made_by: str, machine: str, level: float = 0.95
+) -> str:
+    """The whole page.
+
+    Args:
+        entries: in the order of their lines.
+        made_by: the command that makes the page.
+        machine: what the times were measured on.
+        level: of the intervals.
+    """
+    rows = [_row(entry) for entry in entries]
+    rule = ["---:" if name in _RIGHT else "---" for name in _COLUMNS]
+    lines = [_line([row[name] for name in _COLUMNS]) for row in rows]
+    table = [_line(_COLUMNS), _line(rule), *lines]
+    commands = dict.fromkeys(command for entry in entries for command in entry.commands)
+    return "\n".join(
+        [
+            "# Leaderboard",
+            "",
+            f"Made by `{made_by}`.",
+            "",
+            *table,
+            "",
+            *_legend(entries, machine, level),
+            "",
+            *(f"- {line}" for line in _LIMITS),
+            "",
+            "The commands that train them:",
+            "",
+            *(f"    {command}" for command in commands),
+            "",
+        ]
+    )
+
+
+def _row(entry: LeaderboardEntry) -> dict[str, str]:
+    mae = with_interval(entry.mae.value, entry.mae.low, entry.mae.high)
+    if len(entry.mae_of_seeds) > 1:
+        mae += f" (seeds ± {np.std(entry.mae_of_seeds, ddof=1):.2f})"
+    cs5 = with_interval(entry.cs5.value, entry.cs5.low, entry.cs5.high, share=True)
+    left_out = f" ({entry.left_out:,} left out)" if entry.left_out else ""
+    return {
+        "model": entry.model,
+        "method": entry.facts.method,
+        "backbone": entry.facts.backbone,
+        "trained on": entry.facts.train_data,
+        "tested on": entry.dataset,
+        "ages": "+".join(entry.age_kinds),
+        "split": entry.facts.split,
+        "people": entry.people,
+        "seeds": ", ".join("?" if seed is None else str(seed) for seed in entry.seeds),
+        "samples": f"{entry.samples:,}{left_out}{' (few)' if entry.few else ''}",
+        "MAE": mae,
+        "CS@5": cs5,
+        "coverage of 90 %": (
+            "not calibrated" if entry.coverage is None else f"{100 * entry.coverage:.1f} %"
+        ),
+        "MB": f"{entry.size_mb:.1f}",
+        "ms a chip": "" if entry.chip_ms is None else f"{entry.chip_ms:.1f}",
+    }
+
+
+def _line(cells: Sequence[str]) -> str:
+    """A row of a table; a bar or a line break in a name would make cells of its own."""
+    clean = (" ".join(cell.split()).replace("|", "\\|") for cell in cells)
+    return f"| {' | '.join(clean)} |"
+
+
+def _legend(entries: Sequence[LeaderboardEntry], machine: str, level: float) -> list[str]:
+    lines = [
+        f"MAE in years, mean over seeds, with {100 * level:g} % bootstrap interval by person. "
+        "CS@5: share of errors of at most 5 years. People: whether anybody may be in training and "
+        "in test. Coverage: share of the test set's ages that the card's calibrated 90 % "
+        "intervals hold.",
+    ]
+    if any(entry.chip_ms is not None for entry in entries):
+        lines.append(
+            f"Times: one chip through the exported network, the shortest of many, {machine}."
+        )
+    if any("estimated" in entry.age_kinds for entry in entries):
+        lines.append(
+            "Estimated ages are themselves estimates: an error against them is a disagreement."
+        )
+    return lines
+
+
+def chip_milliseconds(model: str | Path, *, repetitions: int = 30, warm_up: int = 3) -> float:
+    """Time in milliseconds of one chip, normalisation included, detection not.
+
+    The shortest of the repetitions: what else runs on a machine can only add to it. The chip is
+    noise, as what a network takes does not depend on what is in the picture.
+
+    Args:
+        model: of `AgeEstimator`.
+        repetitions: that are measured.
+        warm_up: before them.
+    """
+    estimator = AgeEstimator(model, workers=1)
+    side = estimator.card.input.size
+    chip = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    times = []
+    for _ in range(warm_up + repetitions):
+        start = perf_counter()
+        estimator.estimate_chips([chip])
+        times.append(1000 * (perf_counter() - start))
+    return min(times[warm_up:])

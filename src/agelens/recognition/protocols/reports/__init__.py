@@ -1,1 +1,0 @@
-"""What protocols found, as figures, tables and a page."""
