@@ -24,10 +24,10 @@ import pandas as pd
 
 from agelens.data.predictions import predict_store
 from agelens.data.store import ChipStore
-from agelens.evaluation.calibrate import calibrate, own_answers
+from agelens.evaluation.calibrate import calibrate, uncalibrated_outputs
 from agelens.evaluation.conformal import Way
 from agelens.evaluation.groups import age_bands
-from agelens.inference.answers import stated_ages
+from agelens.inference.answers import point_and_interval
 from agelens.inference.calibrated_cards import write_calibration
 from agelens.inference.cards import load_card
 from agelens.inference.estimator import AgeEstimator
@@ -72,8 +72,8 @@ def counted(
             # Through the card, as use reads it.
             write_calibration(model, found.calibration, Path(folder) / "calibrated")
             card = load_card(Path(folder) / "calibrated")
-        rows, answers = own_answers(table, card)
-        stated = stated_ages(answers, LEVEL, card.calibration if way else None)
+        rows, answers = uncalibrated_outputs(table, card)
+        stated = point_and_interval(answers, LEVEL, card.calibration if way else None)
     frame = table.frame.iloc[rows]
     ages = frame["age_years"].to_numpy()
     inside = (stated.low_years <= ages) & (ages <= stated.high_years)

@@ -27,9 +27,9 @@ import numpy as np
 
 from agelens.cli import main as agelens
 from agelens.evaluation.bootstrap import percentile_interval
+from agelens.recognition.embedding_purifier.purifiers import PURIFIERS
 from agelens.recognition.embeddings import EmbeddingTable, read_embeddings
 from agelens.recognition.embeddings.purifier import CARD, Purifier
-from agelens.recognition.light.purifiers import PURIFIERS
 from agelens.recognition.protocols import Resampling, Trials, leave_one_out, megaface_style
 from agelens.recognition.protocols.age_probe import AgeProbe, age_probe
 from agelens.recognition.protocols.identification import GAP_NAMES, by_gap

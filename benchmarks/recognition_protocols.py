@@ -26,7 +26,7 @@ from agelens.recognition.embeddings import EmbeddingModel, EmbeddingTable
 from agelens.recognition.protocols import Resampling, megaface_style, probe_gallery
 from agelens.recognition.protocols.identification import pair_ranks
 from agelens.recognition.protocols.megaface import MOST
-from agelens.recognition.protocols.rates import Mates
+from agelens.recognition.protocols.rates import GenuinePairs
 
 DIMENSION = 512
 NO_INTERVALS = Resampling(draws=0)
@@ -58,7 +58,7 @@ def plain_loop(vectors: np.ndarray, people: np.ndarray) -> np.ndarray:
 def megaface(options: argparse.Namespace) -> None:
     vectors, people = _pictures(options.pictures, people=82)
     loop, by_loop = _timed(lambda: plain_loop(vectors, people))
-    mates = Mates(people, people, itself=True)
+    mates = GenuinePairs(people, people, itself=True)
     pair_ranks(vectors, mates, most=MOST)  # NumPy starts its threads
     blocks, ranks = _best(lambda: pair_ranks(vectors, mates, most=MOST))
     found = np.array([(ranks <= rank).mean() for rank in range(1, MOST + 1)])

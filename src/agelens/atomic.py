@@ -14,7 +14,7 @@ from agelens.errors import OutputError, UsageError
 
 
 @contextmanager
-def whole_folder(folder: Path, what: str) -> Iterator[Path]:
+def atomic_folder(folder: Path, what: str) -> Iterator[Path]:
     """A folder to write into, which becomes `folder` once all is written.
 
     Args:
@@ -45,7 +45,7 @@ _KEPT: Final = "What was there before is kept"
 
 
 @contextmanager
-def whole_file(path: Path, what: str = "", *, advice: str = _KEPT) -> Iterator[Path]:
+def atomic_file(path: Path, what: str = "", *, advice: str = _KEPT) -> Iterator[Path]:
     """A name beside `path` to write to, which becomes `path` once all is written.
 
     Args:
@@ -71,18 +71,18 @@ def whole_file(path: Path, what: str = "", *, advice: str = _KEPT) -> Iterator[P
             partial.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, content: bytes, *, advice: str = _KEPT) -> None:
-    """Write `content` to `path`, whose folder is made where it is absent; see `whole_file`."""
-    with whole_file(path, advice=advice) as partial:
+def write_atomically(path: Path, content: bytes, *, advice: str = _KEPT) -> None:
+    """Write `content` to `path`, whose folder is made where it is absent; see `atomic_file`."""
+    with atomic_file(path, advice=advice) as partial:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
             file.write(content)
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Write plain JSON types, indented; see `write_whole`."""
+    """Write plain JSON types, indented; see `write_atomically`."""
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-    write_whole(path, text.encode() + b"\n")
+    write_atomically(path, text.encode() + b"\n")
 
 
 def remove_partials(folder: Path) -> None:

@@ -73,7 +73,7 @@ class MissingDependencyError(AgelensError):
 
 
 class TrainingError(AgelensError):
-    """A run cannot be begun, resumed, or gone on with; its last good checkpoint is kept."""
+    """A run cannot be begun or resumed; its last good checkpoint is kept."""
 
 
 class ExportError(AgelensError):

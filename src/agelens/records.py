@@ -125,7 +125,7 @@ class AgeEstimate:
     fall inside such intervals, and None while nobody has measured it. `distribution`
     float64 [K] lies over the model's age scale, and is None where a model answers with an
     age and its spread. `answer` float64 [width] is the network's own, as its card's
-    `AnswerSpec` describes it. `refer` says why a human should look
+    `OutputSpec` describes it. `refer` says why a human should look
     instead of trusting the number, or is None.
     """
 

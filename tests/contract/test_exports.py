@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from agelens.data.training_input.geometry import ChipTransform
-from agelens.export.export_network import AnsweringNetwork, TrainedInput
+from agelens.export.export_network import ExportNetwork, TrainedInput
 from agelens.export.formats import weights_of
 from agelens.inference.answers import read_answers
 from agelens.inference.network import normalised
@@ -45,7 +45,7 @@ class Pooling(Backbone):
 
 def model_of(method: str, backbone: Backbone) -> AgeModel:
     made = method_class(method)("10-40")
-    made.see_ages(torch.linspace(10, 40, 31))
+    made.fit_ages(torch.linspace(10, 40, 31))
     return AgeModel(backbone, made).eval()
 
 
@@ -68,7 +68,7 @@ def trained(model: AgeModel, seen: TrainedInput, chips: RGB) -> NDArray[np.float
 def exported(
     model: AgeModel, seen: TrainedInput, chips: RGB, form: str, precision: str = "single"
 ) -> NDArray[np.float64]:
-    network = AnsweringNetwork(model, seen)
+    network = ExportNetwork(model, seen)
     pixels = normalised(chips, seen.chip_input)
     content = weights_of(network, [pixels], format=form, precision=precision)  # type: ignore[arg-type]
     width = model.method.spec.width
@@ -123,7 +123,7 @@ def test_what_is_learned_beside_the_age_stays_inside(way: str) -> None:
 def onnx_of_tinyagenet() -> bytes:
     torch.manual_seed(8)
     model = model_of("coral", build_backbone("tinyagenet", size=64).backbone)
-    network = AnsweringNetwork(model, input_of(model.backbone, 64))
+    network = ExportNetwork(model, input_of(model.backbone, 64))
     return weights_of(network, [], format="onnx", precision="single")
 
 

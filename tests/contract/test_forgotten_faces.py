@@ -9,7 +9,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from agelens.data.training_input.geometry import ChipTransform
-from agelens.export.export_network import AnsweringNetwork, TrainedInput
+from agelens.export.export_network import ExportNetwork, TrainedInput
 from agelens.export.formats import weights_of
 from agelens.models.age_model import AgeModel
 from agelens.models.backbones import Backbone
@@ -43,7 +43,7 @@ def taught(name: str) -> tuple[AgeModel, Tensor]:
     torch.manual_seed(3)
     method = method_class(name)("10-40")
     ages = torch.linspace(10, 40, 31)
-    method.see_ages(ages)
+    method.fit_ages(ages)
     model = AgeModel(Grid(), method)
     seen = []
     with torch.no_grad():
@@ -85,7 +85,7 @@ def test_some_checkpoints_hold_what_learning_goes_on_by(method: str) -> None:
 def test_an_export_holds_no_face(method: str, form: str, precision: str) -> None:
     model, features = taught(method)
     before = state_bytes(model)
-    network = AnsweringNetwork(model, trained_input())
+    network = ExportNetwork(model, trained_input())
     content = weights_of(network, [], format=form, precision=precision)  # type: ignore[arg-type]
     assert held(content, features) == 0
     assert state_bytes(model) == before

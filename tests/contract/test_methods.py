@@ -62,7 +62,7 @@ def made(name: str, ages: str) -> Case:
     age_years = torch.linspace(first, last, BATCH).round().clamp(first, last)
     features = torch.randn(BATCH, FEATURES, generator=generator) / 3
     features[:, 0] += (age_years - (first + last) / 2) / 10
-    method.see_ages(age_years)
+    method.fit_ages(age_years)
     torch.manual_seed(2)
     head = method.head(FEATURES)
     return Case(method, head, features, targets_of(age_years))

@@ -1,4 +1,4 @@
-"""Runs killed without warning, gone on with: the same weights as an unbroken run, bit by bit."""
+"""Runs killed without warning, resumed: the same weights as an unbroken run, bit by bit."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _die_at(point: str, count: int) -> None:
     elif point == "test":
         AgeModule.test_step = passing(AgeModule.test_step)  # type: ignore[method-assign]
     elif point == "before a checkpoint":
-        checkpoints.write_whole = passing(checkpoints.write_whole)
+        checkpoints.write_atomically = passing(checkpoints.write_atomically)
     elif point == "within a checkpoint":
         os.fsync = passing(os.fsync)
     elif point != "never":
@@ -126,7 +126,7 @@ def unbroken(config: Path, run: Callable[..., int], tmp_path_factory: Any) -> Pa
     return folder
 
 
-def same_run(folder: Path, unbroken: Path) -> None:
+def resume_identity(folder: Path, unbroken: Path) -> None:
     """Every weight, the optimiser, the schedule, and every estimate are equal."""
     mine, theirs = (load_file(run / "weights.safetensors") for run in (folder, unbroken))
     assert mine.keys() == theirs.keys()
@@ -188,7 +188,7 @@ def test_a_killed_run_ends_like_an_unbroken_one(
     assert run("--config", config, "-o", folder, point=point, count=count) == -signal.SIGKILL
     assert not (folder / "summary.json").exists()
     assert run("--resume", folder) == 0
-    same_run(folder, unbroken)
+    resume_identity(folder, unbroken)
 
 
 def test_a_run_killed_again_and_again_ends_like_an_unbroken_one(
@@ -201,4 +201,4 @@ def test_a_run_killed_again_and_again_ends_like_an_unbroken_one(
         statuses.append(run("--resume", folder, point="step", count=chance.randint(1, 3)))
     assert statuses[:-1] == [-signal.SIGKILL] * (len(statuses) - 1)
     assert len(statuses) > 3
-    same_run(folder, unbroken)
+    resume_identity(folder, unbroken)

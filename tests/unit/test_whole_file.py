@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agelens.atomic import remove_partials, whole_file, write_json, write_whole
+from agelens.atomic import atomic_file, remove_partials, write_atomically, write_json
 from agelens.errors import OutputError
 
 
@@ -21,7 +21,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_file_appears_once_all_is_written(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
-    with whole_file(path) as partial:
+    with atomic_file(path) as partial:
         partial.write_text("half")
         assert partial.parent == tmp_path
         assert not path.exists()
@@ -35,7 +35,7 @@ def test_content_is_on_the_disk_before_its_name(
 ) -> None:
     path, synced = tmp_path / "a.txt", []
     monkeypatch.setattr(os, "fsync", lambda file: synced.append((os.fstat(file), path.exists())))
-    write_whole(path, b"four")
+    write_atomically(path, b"four")
     [(stat, there)] = synced
     assert (stat.st_size, stat.st_ino, there) == (4, path.stat().st_ino, False)
 
@@ -44,7 +44,7 @@ def test_a_full_disk_keeps_what_was_there(tmp_path: Path, full_disk: None) -> No
     path = tmp_path / "a.txt"
     path.write_bytes(b"old")
     with pytest.raises(OutputError) as told:
-        write_whole(path, b"new")
+        write_atomically(path, b"new")
     assert str(told.value) == (
         f"cannot write {path}: No space left on device. What was there before is kept"
     )
@@ -57,7 +57,7 @@ def test_the_error_says_what_and_the_way_out(tmp_path: Path, full_disk: None) ->
     said = rf"^cannot write the table {path}: No space left on device\. Make room$"
     with (
         pytest.raises(OutputError, match=said),
-        whole_file(path, "the table", advice="Make room") as partial,
+        atomic_file(path, "the table", advice="Make room") as partial,
     ):
         partial.touch()
 
@@ -66,25 +66,25 @@ def test_the_error_says_what_and_the_way_out(tmp_path: Path, full_disk: None) ->
 def test_other_failures_keep_their_type_and_leave_nothing(
     failure: type[BaseException], tmp_path: Path
 ) -> None:
-    with pytest.raises(failure), whole_file(tmp_path / "a.txt") as partial:
+    with pytest.raises(failure), atomic_file(tmp_path / "a.txt") as partial:
         partial.write_text("half")
         raise failure
     assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_is_made_for_bytes_and_not_otherwise(tmp_path: Path) -> None:
-    write_whole(tmp_path / "new" / "a.txt", b"1")
+    write_atomically(tmp_path / "new" / "a.txt", b"1")
     assert (tmp_path / "new" / "a.txt").read_bytes() == b"1"
-    with pytest.raises(OutputError, match="No such file"), whole_file(tmp_path / "no" / "a") as to:
+    with pytest.raises(OutputError, match="No such file"), atomic_file(tmp_path / "no" / "a") as to:
         to.write_bytes(b"1")
     with pytest.raises(OutputError, match=r"Not a directory|File exists"):
-        write_whole(tmp_path / "new" / "a.txt" / "b", b"1")
+        write_atomically(tmp_path / "new" / "a.txt" / "b", b"1")
 
 
 def test_a_folder_in_the_way_stays(tmp_path: Path) -> None:
     (tmp_path / "a.txt").mkdir()
     with pytest.raises(OutputError, match="Is a directory"):
-        write_whole(tmp_path / "a.txt", b"1")
+        write_atomically(tmp_path / "a.txt", b"1")
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
 

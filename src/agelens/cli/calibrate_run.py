@@ -15,7 +15,7 @@ from agelens.errors import UsageError
 from agelens.evaluation.calibrate import CalibrationFinding, calibrate
 from agelens.evaluation.conformal import Way
 from agelens.evaluation.groups import FEW
-from agelens.evaluation.training_overlap import refuse_training_data
+from agelens.evaluation.training_overlap import check_training_data
 from agelens.inference.calibrated_cards import write_calibration
 from agelens.inference.cards import MODELS, Card, card_path, load_card
 from agelens.tables import GENDERS, PredictionsTable
@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     _check_output(options, card)
     predictions = _predictions(options)
     if not options.allow_training_data:
-        refuse_training_data(predictions.frame, card)
+        check_training_data(predictions.frame, card)
     found = calibrate(
         predictions,
         card,

@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 
 from agelens.errors import UsageError
 from agelens.tables import SampleTable
-from agelens.training.resolve_split import SplitOptions, chosen_split
+from agelens.training.resolve_split import SplitOptions, resolve_split
 
 
 def parts_as_asked(table: SampleTable, options: argparse.Namespace) -> pd.Series:
     """The part [N] of each row: by --split, or as the table says.
 
     Raises:
-        UsageError: see `chosen_split`.
+        UsageError: see `resolve_split`.
     """
     if options.split is None:
         return table.frame["split"].astype(object)
     fold = int(options.fold) if str(options.fold).isdecimal() else options.fold
-    split = chosen_split(table, SplitOptions(options.split, options.split_seed, fold))
+    split = resolve_split(table, SplitOptions(options.split, options.split_seed, fold))
     codes = split.codes_for(table)
     names = np.array([*split.part_names, None], dtype=object)
     return pd.Series(names[codes], index=table.frame.index)

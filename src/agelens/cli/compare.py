@@ -50,7 +50,7 @@ def add_command(commands: Any) -> None:
         type=Path,
         metavar="CONFIG",
         help="a configuration of agelens train; again for several. Finished runs are taken as they "
-        "are, interrupted ones gone on with",
+        "are, interrupted ones resumed",
     )
     training.add_argument(
         "--seeds", type=int, default=1, metavar="N", help="train each with seeds 0 to N-1 (1)"

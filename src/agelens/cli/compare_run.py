@@ -8,7 +8,7 @@ from contextlib import nullcontext
 
 import pandas as pd
 
-from agelens.atomic import whole_folder
+from agelens.atomic import atomic_folder
 from agelens.cli.compared_models import given_models, remarks_on, tables_as_asked
 from agelens.cli.registries import show
 from agelens.evaluation.comparison import Comparison, compare
@@ -24,7 +24,7 @@ from agelens.evaluation.reports.comparison_tables import matrix_table, pair_tabl
 def run(options: argparse.Namespace) -> int:
     """Train what is to be trained, compare, write the folder, and print JSON or the findings."""
     # Entered first: that a folder is taken is no news for after hours of training.
-    output = whole_folder(options.output, "comparison") if options.output else nullcontext()
+    output = atomic_folder(options.output, "comparison") if options.output else nullcontext()
     with output as folder:
         found = _compared(options)
         if folder is not None:

@@ -9,9 +9,9 @@ from typing import Final
 
 from agelens.data.predictions import (
     AGE_MODEL,
+    check_other_chips,
     predict_photos,
     predict_store,
-    refuse_other_chips,
     with_estimated_ages,
 )
 from agelens.data.store import ChipStore
@@ -49,7 +49,7 @@ def label(options: argparse.Namespace) -> int:
 
 def _of_store(options: argparse.Namespace) -> tuple[SampleTable, PredictionsTable]:
     store = ChipStore.open(options.faces)
-    refuse_other_chips(store, load_card(options.model))  # before the network is opened
+    check_other_chips(store, load_card(options.model))  # before the network is opened
     estimator = AgeEstimator(options.model, workers=options.workers)
     return store.table, predict_store(estimator, store, on_progress=_progress())
 

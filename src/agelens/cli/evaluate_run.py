@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from agelens.atomic import whole_folder
+from agelens.atomic import atomic_folder
 from agelens.cli.read_tables import read_predictions_as_asked
 from agelens.cli.registries import show
 from agelens.errors import UsageError
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
         _evaluated(name, path, options) for name, path in zip(names, options.tables, strict=True)
     ]
     if options.output is not None:
-        with whole_folder(options.output, "evaluation") as folder:
+        with atomic_folder(options.output, "evaluation") as folder:
             write_evaluation(shown, folder)
             _write_pictures(shown, folder, options)
     if options.json:

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from agelens.atomic import whole_folder
+from agelens.atomic import atomic_folder
 from agelens.cli.chosen_rows import parts_as_asked, rows_as_asked
 from agelens.cli.explain_faces import StoreFaces, TableFaces
 from agelens.cli.explain_methods import explainer_as_asked
 from agelens.cli.registries import show
-from agelens.data.predictions import refuse_other_chips
+from agelens.data.predictions import check_other_chips
 from agelens.data.store import ChipStore
 from agelens.errors import TableError
 from agelens.evaluation.bootstrap import person_codes
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     settings["faces_used"] = sum(band.samples for band in bands)
     points = landmark_points(estimator.card.input)
     if options.output is not None:
-        with whole_folder(options.output, "heat maps") as folder:
+        with atomic_folder(options.output, "heat maps") as folder:
             write_by_age(bands, settings, points, folder)
     if options.json:
         document = by_age_document(bands, settings, points)
@@ -92,7 +92,7 @@ def landmark_points(wanted: ChipInput) -> Floats | None:
 def _faces(options: argparse.Namespace, estimator: AgeEstimator) -> StoreFaces | TableFaces:
     if options.store is not None:
         store = ChipStore.open(options.store)
-        refuse_other_chips(store, estimator.card)
+        check_other_chips(store, estimator.card)
         return StoreFaces(store)
     estimator.check_takes_photos()
     return TableFaces(read_table(options.table, extra=None), options.root, estimator)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from agelens.atomic import whole_folder
+from agelens.atomic import atomic_folder
 from agelens.cli.explain_methods import explainer_as_asked
 from agelens.cli.registries import show
 from agelens.errors import PhotoError, UsageError
@@ -17,8 +17,8 @@ from agelens.evaluation.heat_maps import Explainer, HeatMap
 from agelens.evaluation.heat_maps.sanity_check import (
     ENOUGH,
     NOT_TOLD,
-    Alikeness,
     ExplainedFaces,
+    RandomizationResult,
     verdict,
 )
 from agelens.imaging.align import apply
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     if output is None:
         found, failed = _explain_all(options, estimator, explain, settings, None)
     else:
-        with whole_folder(output, "heat maps") as folder:
+        with atomic_folder(output, "heat maps") as folder:
             found, failed = _explain_all(options, estimator, explain, settings, folder)
     if options.json:
         print(json.dumps(found.to_json(), ensure_ascii=False, allow_nan=False))
@@ -147,7 +147,7 @@ def _draw(photo: Photo, chip: Chip, found: HeatMap, path: Path) -> None:
     save(face_figure(photo.rgb, chip.rgb, chip.matrix, found, name), path)
 
 
-def _checked(explain: Explainer, chips: list[RGB], seed: int) -> list[Alikeness]:
+def _checked(explain: Explainer, chips: list[RGB], seed: int) -> list[RandomizationResult]:
     if not chips:
         return []
     from agelens.evaluation.heat_maps.sanity_check import sanity_check  # noqa: PLC0415 - scipy

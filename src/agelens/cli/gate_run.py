@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from agelens.atomic import whole_folder
+from agelens.atomic import atomic_folder
 from agelens.cli.read_tables import read_predictions_as_asked
 from agelens.cli.registries import show
 from agelens.evaluation.age_gates import find_challenge_age
@@ -15,15 +15,15 @@ from agelens.evaluation.reports.gate_report import (
     gate_sentences,
     write_gate,
 )
-from agelens.evaluation.table_checks import refuse_unlabelled, refuse_unmeasurable
+from agelens.evaluation.table_checks import check_unlabelled, check_unmeasurable
 
 
 def run(options: argparse.Namespace) -> int:
     """Find the challenge age, and print or write what it costs."""
     predictions = read_predictions_as_asked(options.predictions, options)
     frame = predictions.frame
-    refuse_unlabelled(frame)
-    refuse_unmeasurable(frame, mix_age_kinds=options.allow_mixed_age_kinds)
+    check_unlabelled(frame)
+    check_unmeasurable(frame, mix_age_kinds=options.allow_mixed_age_kinds)
     found = find_challenge_age(
         predictions,
         legal_years=options.legal,
@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
         groups=options.by,
     )
     if options.output is not None:
-        with whole_folder(options.output, "gate") as folder:
+        with atomic_folder(options.output, "gate") as folder:
             write_gate(found, predictions, folder)
     if options.json:
         print(json.dumps(gate_document(found), ensure_ascii=False, allow_nan=False))

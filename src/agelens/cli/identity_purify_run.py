@@ -7,13 +7,18 @@ import json
 import sys
 from typing import Any
 
+from agelens.recognition.embedding_purifier.bundle import write_bundle
+from agelens.recognition.embedding_purifier.faces import IdentityFaces, identity_faces
+from agelens.recognition.embedding_purifier.settings import PurifierSettings
+from agelens.recognition.embedding_purifier.train import (
+    Purification,
+    TrainingFolder,
+    asked_of,
+    train_purifier,
+)
+from agelens.recognition.embedding_purifier.training import EpochRow
 from agelens.recognition.embeddings import read_embeddings
 from agelens.recognition.embeddings.purifier import CARD
-from agelens.recognition.light.bundle import write_bundle
-from agelens.recognition.light.faces import IdentityFaces, identity_faces
-from agelens.recognition.light.settings import LightSettings
-from agelens.recognition.light.train import Purification, TrainingFolder, asked_of, train_purifier
-from agelens.recognition.light.training import EpochRow
 
 
 def run(options: argparse.Namespace) -> int:
@@ -33,13 +38,13 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _settings(options: argparse.Namespace) -> LightSettings:
+def _settings(options: argparse.Namespace) -> PurifierSettings:
     given: dict[str, Any] = {"purifier": options.purifier, "seed": options.seed}
     if options.weights is not None:
         given["weights"] = tuple(options.weights)
     if options.epochs is not None:
         given["epochs"] = options.epochs
-    return LightSettings(**given)
+    return PurifierSettings(**given)
 
 
 def _sentences(found: Purification, faces: IdentityFaces) -> list[str]:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
-from agelens.atomic import whole_folder
+from agelens.atomic import atomic_folder
 from agelens.cli.registries import show
 from agelens.data.datasets.cacd_vs import cacd_vs_pairs
 from agelens.data.datasets.pair_files import read_pair_file
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     how = Resampling(options.draws, options.level, options.seed)
     found = protocol(read_embeddings(options.embeddings), options, how)
     if options.output is not None:
-        with whole_folder(options.output, "result") as folder:
+        with atomic_folder(options.output, "result") as folder:
             write_protocol(found, folder)
     if options.json:
         print(json.dumps(protocol_document(found), ensure_ascii=False, allow_nan=False))

@@ -1,4 +1,4 @@
-"""`agelens identity train`: a configuration to a run of one stage, or a run gone on with."""
+"""`agelens identity train`: a configuration to a run of one stage, or a run resumed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from jsonargparse import ArgumentParser
 
-from agelens.cli.run_words import INTERRUPTED, carried_out, run_words
+from agelens.cli.run_words import INTERRUPTED, run_or_resume, run_words
 from agelens.recognition.training.configuration import (
     GROUPS,
     identity_parser,
@@ -31,7 +31,7 @@ def train(words: Sequence[str]) -> int:
         return 0
     run = make_identity_run(parser, config)
     folder = options.folder(_COMMAND)
-    summary = carried_out(
+    summary = run_or_resume(
         options, folder, text, lambda: train_identity(run, folder, quiet=options.quiet)
     )
     if summary is None:

@@ -11,10 +11,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from agelens.atomic import write_whole
+from agelens.atomic import write_atomically
 from agelens.cli.finished_runs import FinishedRun, finished_run, model_names
 from agelens.errors import UsageError
-from agelens.evaluation.calibrate import own_answers
+from agelens.evaluation.calibrate import uncalibrated_outputs
 from agelens.evaluation.comparison import ComparedTable, compared_tables
 from agelens.evaluation.leaderboard import (
     RunFacts,
@@ -22,7 +22,7 @@ from agelens.evaluation.leaderboard import (
     leaderboard_entries,
     leaderboard_markdown,
 )
-from agelens.inference.answers import stated_ages
+from agelens.inference.answers import point_and_interval
 from agelens.inference.cards import CARD_FILE, Card, load_card
 
 _LEVEL: Final = 0.9
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     if options.output is None:
         print(page, end="")
         return 0
-    write_whole(options.output, page.encode())
+    write_atomically(options.output, page.encode())
     print(f"wrote {options.output}: {len(entries)} lines")
     return 0
 
@@ -89,8 +89,8 @@ def _coverage(run: FinishedRun, card: Card) -> dict[str, float]:
         return {}
     inside: dict[str, list[NDArray[np.bool_]]] = {}
     for table in run.test_predictions():
-        rows, answers = own_answers(table, card)
-        stated = stated_ages(answers, _LEVEL, card.calibration)
+        rows, answers = uncalibrated_outputs(table, card)
+        stated = point_and_interval(answers, _LEVEL, card.calibration)
         frame = table.frame.iloc[rows]
         ages = frame["age_years"].to_numpy(np.float64)
         known = ~np.isnan(ages)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from agelens.atomic import whole_folder
+from agelens.atomic import atomic_folder
 from agelens.cli.read_tables import read_predictions_as_asked
 from agelens.evaluation.nist.errors import Resampling
 from agelens.evaluation.nist.quantities import YearRange, nist_quantities
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
         resampling=Resampling(options.draws, options.level, options.seed),
     )
     if options.output is not None:
-        with whole_folder(options.output, "page") as folder:
+        with atomic_folder(options.output, "page") as folder:
             write_nist(found, folder)
     if options.json:
         print(json.dumps(nist_document(found), ensure_ascii=False, allow_nan=False))

@@ -11,7 +11,7 @@ from typing import Final
 import pandas as pd
 
 from agelens.cli.chosen_rows import parts_as_asked, rows_as_asked
-from agelens.data.predictions import predict_photos, predict_store, refuse_other_chips
+from agelens.data.predictions import check_other_chips, predict_photos, predict_store
 from agelens.data.store import ChipStore
 from agelens.errors import UsageError
 from agelens.evaluation.table_checks import tally
@@ -55,7 +55,7 @@ def predicted_store(
         DatasetError: no store.
     """
     store = ChipStore.open(folder)
-    refuse_other_chips(store, load_card(model))  # before the network is opened
+    check_other_chips(store, load_card(model))  # before the network is opened
     parts = parts_as_asked(store.table, options)
     rows = rows_as_asked(parts, options)
     workers = getattr(options, "workers", None)

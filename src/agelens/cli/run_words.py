@@ -28,7 +28,7 @@ _FLAGS: Final = {
 
 
 @dataclass(slots=True)
-class RunWords:
+class TrainOptions:
     """The command's own options; `rest` are the configuration's words."""
 
     output: Path | None = None
@@ -51,15 +51,15 @@ class RunWords:
         return RunFolder(path, command)
 
 
-def run_words(words: Sequence[str], command: str, print_help: Callable[[], None]) -> RunWords:
+def run_words(words: Sequence[str], command: str, print_help: Callable[[], None]) -> TrainOptions:
     """The command's own options taken out, before the configuration is read.
 
-    Of a run that is gone on with, the configuration is the one in its folder.
+    Of a run that is resumed, the configuration is the one in its folder.
 
     Raises:
         UsageError: an option without its folder, two that clash, or no run to go on with.
     """
-    options = RunWords()
+    options = TrainOptions()
     left = iter(words)
     for word in left:
         option, equals, value = word.partition("=")
@@ -86,8 +86,8 @@ def run_words(words: Sequence[str], command: str, print_help: Callable[[], None]
     return options
 
 
-def carried_out(
-    options: RunWords, folder: RunFolder, config: str, train: Callable[[], dict[str, Any]]
+def run_or_resume(
+    options: TrainOptions, folder: RunFolder, config: str, train: Callable[[], dict[str, Any]]
 ) -> dict[str, Any] | None:
     """What `train` gives, once the folder is begun with `config`, or held to go on with.
 

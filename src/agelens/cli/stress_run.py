@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from agelens.atomic import whole_folder
+from agelens.atomic import atomic_folder
 from agelens.cli.chosen_rows import parts_as_asked, rows_as_asked
 from agelens.cli.registries import show
-from agelens.data.predictions.predict import refuse_other_chips
+from agelens.data.predictions.predict import check_other_chips
 from agelens.data.predictions.stress import stress_photos, stress_store
 from agelens.data.store import ChipStore
 from agelens.errors import UsageError
@@ -35,8 +35,8 @@ from agelens.evaluation.sensitivity.conditions import (
     ON_CHIPS,
     STRESSES,
     Condition,
+    check_off_chips,
     conditions,
-    refuse_off_chips,
 )
 from agelens.evaluation.sensitivity.estimates import StressEstimates
 from agelens.evaluation.sensitivity.stress import stress
@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     if options.limit is not None and options.limit < 1:
         raise UsageError(f"--limit is at least 1, got {options.limit}")
     measure, skipped = _of_store(options) if options.store is not None else _of_photos(options)
-    with whole_folder(options.output, "stress test") as folder:
+    with atomic_folder(options.output, "stress test") as folder:
         with _progress(options.model) as progress:
             estimates = measure(options.model, progress)
         found = stress(
@@ -84,10 +84,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _of_store(options: argparse.Namespace) -> tuple[Measure, dict[str, str]]:
     asked = options.corruptions or ON_CHIPS
-    refuse_off_chips(asked)
+    check_off_chips(asked)
     wanted = conditions(asked)
     store = ChipStore.open(options.store)
-    refuse_other_chips(store, load_card(options.model))  # before the network is opened
+    check_other_chips(store, load_card(options.model))  # before the network is opened
     rows = _rows(store.table, options)
 
     def measure(model: str, progress: Progress) -> StressEstimates:

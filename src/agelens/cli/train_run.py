@@ -1,4 +1,4 @@
-"""`agelens train`: a configuration to a run, or a run gone on with."""
+"""`agelens train`: a configuration to a run, or a run resumed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from agelens.cli.run_words import INTERRUPTED, carried_out, run_words
+from agelens.cli.run_words import INTERRUPTED, run_or_resume, run_words
 from agelens.training.configuration import config_text, make_run, parse_run, run_parser
 from agelens.training.run_folder import RunFolder
 from agelens.training.train import train as train_run
@@ -23,7 +23,7 @@ def train(words: Sequence[str]) -> int:
         return 0
     run = make_run(parser, config)
     folder = options.folder("agelens train")
-    summary = carried_out(
+    summary = run_or_resume(
         options, folder, config_text(config), lambda: train_run(run, folder, quiet=options.quiet)
     )
     if summary is None:

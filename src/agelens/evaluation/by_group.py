@@ -26,18 +26,18 @@ from agelens.evaluation.groups import (
     Crossed,
     Measured,
     Row,
+    bootstrap_batches,
     column_grouping,
     crossed_grouping,
     crossings,
     ends,
     group_rows,
     group_words,
-    passes,
 )
 from agelens.evaluation.metric_columns import DISTRIBUTIONS, metric_columns
 from agelens.evaluation.metrics import Metric, named_metric
 from agelens.evaluation.metrics.base import ratio
-from agelens.evaluation.table_checks import refuse_unmeasurable
+from agelens.evaluation.table_checks import check_unmeasurable
 from agelens.records import Floats
 from agelens.tables import PredictionsTable
 
@@ -219,7 +219,7 @@ def evaluate_groups(
     if draws < 0 or not 0 < level < 1:
         raise UsageError(f"draws are 0 or more, a level is between 0 and 1; got {draws}, {level}")
     frame = predictions.frame
-    refuse_unmeasurable(frame, mix_age_kinds=mix_age_kinds)
+    check_unmeasurable(frame, mix_age_kinds=mix_age_kinds)
     needs = {need for name in metrics or GROUP_METRICS for need in named_metric(name).needs}
     values = metric_columns(predictions, distributions=[n for n in DISTRIBUTIONS if n in needs])
     chosen = _metrics(values, metrics)
@@ -229,7 +229,7 @@ def evaluate_groups(
         wanted += crossings(columns, [name for name in columns if name != FIGURE_COLUMN])
     measured = Measured(values, person_codes(frame), chosen, level)
     found = {}
-    for part in passes(columns, wanted, len(frame)):
+    for part in bootstrap_batches(columns, wanted, len(frame)):
         groupings = [crossed_grouping([columns[name] for name in names]) for names in part]
         for names, rows in zip(part, _rows(measured, groupings, draws, seed), strict=True):
             found[names] = rows

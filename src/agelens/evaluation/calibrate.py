@@ -22,8 +22,8 @@ from agelens.evaluation.conformal import (
     correct_bias,
 )
 from agelens.evaluation.groups import age_bands
-from agelens.evaluation.table_checks import refuse_unlabelled, refuse_unmeasurable, tally
-from agelens.inference.answers import Answers, AnswerSpec, read_answers
+from agelens.evaluation.table_checks import check_unlabelled, check_unmeasurable, tally
+from agelens.inference.answers import Answers, OutputSpec, read_answers
 from agelens.inference.calibration import Calibration
 from agelens.inference.cards import Card
 from agelens.tables import PredictionsTable
@@ -33,7 +33,9 @@ _TOLERANCE_YEARS: Final = 0.01
 _REMEDY: Final = "Make them with `agelens predict`, or give a chip store"
 
 
-def own_answers(predictions: PredictionsTable, card: Card) -> tuple[NDArray[np.int64], Answers]:
+def uncalibrated_outputs(
+    predictions: PredictionsTable, card: Card
+) -> tuple[NDArray[np.int64], Answers]:
     """The rows [N] of a table that have an answer of the model of `card`, and the answers.
 
     A model's distribution is in the table. One that answers with an age and its spread has an
@@ -66,11 +68,11 @@ def own_answers(predictions: PredictionsTable, card: Card) -> tuple[NDArray[np.i
         )
     rows = np.flatnonzero(~np.isnan(predictions.distribution[:, 0]))
     # However it was answered, what is stored is the posterior; only its point is the card's.
-    stored = AnswerSpec(spec.scale, point=spec.point, threshold=spec.threshold)
+    stored = OutputSpec(spec.scale, point=spec.point, threshold=spec.threshold)
     return rows, read_answers(predictions.distribution[rows], stored)
 
 
-def _by_spread(frame: pd.DataFrame, spec: AnswerSpec) -> tuple[NDArray[np.int64], Answers]:
+def _by_spread(frame: pd.DataFrame, spec: OutputSpec) -> tuple[NDArray[np.int64], Answers]:
     needed = ("estimate_years", "low_years", "high_years", "interval_level")
     rows = np.flatnonzero(frame[list(needed)].notna().all(axis=1))
     age, low, high, level = (frame[name].to_numpy(np.float64)[rows] for name in needed)
@@ -116,7 +118,7 @@ def calibrate(
     """Calibrate the intervals of the model of `card` on people whom it was not trained on.
 
     Args:
-        predictions: the model's, with its answers (see `own_answers`) and ages.
+        predictions: the model's, with its answers (see `uncalibrated_outputs`) and ages.
         card: of the model.
         levels: shares that intervals are to hold, strictly between 0 and 1.
         way: how intervals are corrected; None moves both ends by the same years. Its column
@@ -133,9 +135,9 @@ def calibrate(
     """
     _check_levels(levels)
     frame = predictions.frame
-    refuse_unlabelled(frame)
-    refuse_unmeasurable(frame, mix_age_kinds=mix_age_kinds)
-    rows, answers = own_answers(predictions, card)
+    check_unlabelled(frame)
+    check_unmeasurable(frame, mix_age_kinds=mix_age_kinds)
+    rows, answers = uncalibrated_outputs(predictions, card)
     known = frame["age_years"].notna().to_numpy()[rows]
     used = frame.iloc[rows[known]]
     way = way or Way()

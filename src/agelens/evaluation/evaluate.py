@@ -23,7 +23,7 @@ from agelens.evaluation.bootstrap.groupings import Codes, complete_rows
 from agelens.evaluation.metric_columns import metric_columns
 from agelens.evaluation.metrics import METRICS, AgeClasses, Metric, named_metric
 from agelens.evaluation.metrics.base import Better, Unit
-from agelens.evaluation.table_checks import RowCounts, count_rows, refuse_unmeasurable, words_in_use
+from agelens.evaluation.table_checks import RowCounts, check_unmeasurable, count_rows, words_in_use
 from agelens.records import Floats
 from agelens.tables import QUALITY, PredictionsTable
 
@@ -64,7 +64,7 @@ def choose_metrics(
     if names is not None:
         chosen = {name: named_metric(name) for name in names}
         for name, metric in chosen.items():
-            _refuse_unmeasurable(name, metric, columns, filled)
+            _check_unmeasurable(name, metric, columns, filled)
         return chosen
     genders = {"gender", "gender_estimate"} <= filled
     if not genders and not filled & {"age_years", "age_class"}:
@@ -82,7 +82,7 @@ def choose_metrics(
     }
 
 
-def _refuse_unmeasurable(
+def _check_unmeasurable(
     name: str, metric: Metric, columns: Mapping[str, object], filled: set[str]
 ) -> None:
     absent = [need for need in metric.needs if need not in columns]
@@ -206,7 +206,7 @@ def evaluate(
     if draws < 0 or not 0 < level < 1:
         raise UsageError(f"draws are 0 or more, a level is between 0 and 1; got {draws}, {level}")
     frame = predictions.frame
-    refuse_unmeasurable(frame, mix_age_kinds=mix_age_kinds)
+    check_unmeasurable(frame, mix_age_kinds=mix_age_kinds)
     columns = metric_columns(predictions, age_classes)
     chosen = choose_metrics(columns, metrics)
     interval_level = claimed_level(frame, chosen)

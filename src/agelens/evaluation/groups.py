@@ -33,7 +33,7 @@ class _Pass:
     cells: Codes
 
 
-def passes(
+def bootstrap_batches(
     columns: Mapping[str, Grouping], wanted: Sequence[Crossed], count: int
 ) -> list[list[Crossed]]:
     """What is wanted of `count` rows in parts, each for one pass."""

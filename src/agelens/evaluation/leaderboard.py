@@ -14,9 +14,9 @@ from agelens.errors import UsageError
 from agelens.evaluation.comparison import ComparedTable
 from agelens.evaluation.comparison.common_samples import (
     Interval,
+    check_same_network,
     common_samples,
     model_errors,
-    refuse_same_network,
 )
 from agelens.evaluation.comparison.comparison import (
     Relation,
@@ -109,7 +109,7 @@ def leaderboard_entries(
         UsageError: kinds of age are mixed without `mix_age_kinds`; two runs of a model have one
             seed.
     """
-    refuse_same_network([table for _, tables in runs for table in tables])
+    check_same_network([table for _, tables in runs for table in tables])
     groups: dict[tuple[str, str], list[tuple[RunFacts, ComparedTable]]] = {}
     for facts, tables in runs:
         for table in tables:
@@ -119,7 +119,7 @@ def leaderboard_entries(
         for some in groups.values()
     ]
     if not mix_age_kinds:
-        _refuse_mixed(entries)
+        _check_mixed(entries)
     return sorted(entries, key=lambda one: (one.dataset, one.mae.value))
 
 
@@ -175,7 +175,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if len(known) == len(values) else None
 
 
-def _refuse_mixed(entries: Sequence[LeaderboardEntry]) -> None:
+def _check_mixed(entries: Sequence[LeaderboardEntry]) -> None:
     kinds: dict[str, int] = {}
     for entry in entries:
         for kind in entry.age_kinds:

@@ -70,7 +70,7 @@ OLDEST_YEARS: Final = 150.0
 """No person was older; what is above is a code, such as 999 for an unknown age."""
 
 
-def refuse_impossible_ages(frame: pd.DataFrame) -> None:
+def check_impossible_ages(frame: pd.DataFrame) -> None:
     """Raise where an age is none that a person can have, since one code spoils every mean.
 
     Readers of datasets keep such labels and say so in `issue`; a measurement cannot.
@@ -89,7 +89,7 @@ def refuse_impossible_ages(frame: pd.DataFrame) -> None:
         )
 
 
-def refuse_repeats(frame: pd.DataFrame) -> None:
+def check_repeats(frame: pd.DataFrame) -> None:
     """Raise where a sample has several estimates, since all would count as different people.
 
     Raises:
@@ -105,7 +105,7 @@ def refuse_repeats(frame: pd.DataFrame) -> None:
         )
 
 
-def refuse_mixed_kinds(frame: pd.DataFrame) -> None:
+def check_mixed_kinds(frame: pd.DataFrame) -> None:
     """Raise where ages of several kinds are together: an error means another thing in each.
 
     Raises:
@@ -119,20 +119,20 @@ def refuse_mixed_kinds(frame: pd.DataFrame) -> None:
         )
 
 
-def refuse_unmeasurable(frame: pd.DataFrame, *, mix_age_kinds: bool) -> None:
+def check_unmeasurable(frame: pd.DataFrame, *, mix_age_kinds: bool) -> None:
     """Raise where rows cannot be measured together: the checks above, in turn.
 
     Raises:
         TableError: an age that nobody has.
         UsageError: a sample has several estimates; kinds of age are mixed without `mix_age_kinds`.
     """
-    refuse_repeats(frame)
-    refuse_impossible_ages(frame)
+    check_repeats(frame)
+    check_impossible_ages(frame)
     if not mix_age_kinds:
-        refuse_mixed_kinds(frame)
+        check_mixed_kinds(frame)
 
 
-def refuse_unlabelled(frame: pd.DataFrame) -> None:
+def check_unlabelled(frame: pd.DataFrame) -> None:
     """Raise where no row has an age in years.
 
     Raises:

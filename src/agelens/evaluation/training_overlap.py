@@ -48,7 +48,7 @@ def training_overlaps(frame: pd.DataFrame, trained_on: Collection[str]) -> list[
     return found
 
 
-def refuse_training_data(frame: pd.DataFrame, card: Card) -> None:
+def check_training_data(frame: pd.DataFrame, card: Card) -> None:
     """Raise where rows may be what the model of `card` was trained on.
 
     A model is surer of people it has seen, so that numbers found on them promise too much. Only

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from agelens.errors import OutputError, UsageError
-from agelens.export.export_network import AnsweringNetwork, TrainedInput
+from agelens.export.export_network import ExportNetwork, TrainedInput
 from agelens.export.formats import WEIGHTS_FILE, Format, Precision, check_choice, weights_of
 from agelens.export.parity import LabelledChips, Parity, measure_parity, require_parity
-from agelens.inference.answers import AnswerSpec
+from agelens.inference.answers import OutputSpec
 from agelens.inference.cards import CARD_FILE, Card, read_card
 from agelens.inference.network import ChipNetwork, normalised
 from agelens.models.age_model import AgeModel
@@ -59,7 +59,7 @@ class CardFacts:
         *,
         weights: Mapping[str, str],
         chips: Mapping[str, Any],
-        spec: AnswerSpec,
+        spec: OutputSpec,
         export: Mapping[str, Any],
     ) -> dict[str, Any]:
         """The whole card: plain JSON types.
@@ -93,7 +93,7 @@ class CardFacts:
         }
 
 
-def output_section(spec: AnswerSpec) -> dict[str, Any]:
+def output_section(spec: OutputSpec) -> dict[str, Any]:
     """The card's section ``output``."""
     section: dict[str, Any] = {
         "kind": spec.kind,
@@ -146,7 +146,7 @@ def export_model(
     pixels = [normalised(batch, wanted) for batch in calibration] if precision == "int8" else []
     if precision == "int8" and not pixels:
         raise UsageError("int8 needs chips of the training part, to know what values to expect")
-    network = AnsweringNetwork(model, trained_input)
+    network = ExportNetwork(model, trained_input)
     content = weights_of(network, pixels, format=format, precision=precision)
     made: dict[str, Any] = {"format": format, "precision": precision}
     card = facts.to_json(

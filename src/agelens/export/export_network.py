@@ -159,7 +159,7 @@ FITTING: Final = "fitting."
 """Names of weights that resize chips begin so: whole numbers, of which none may be rounded."""
 
 
-class AnsweringNetwork(nn.Module):
+class ExportNetwork(nn.Module):
     """Normalised chips float32 [N, 3, S, S] to answers float32 [N, width].
 
     A copy of the model in evaluation form on the CPU; the model itself is left as it is.
@@ -176,7 +176,7 @@ class AnsweringNetwork(nn.Module):
         self.model = copy.deepcopy(model).cpu().float().requires_grad_(False)
         self.chip_size = trained_input.chip_size
         self.fitting = ChipFitting(self.chip_size, trained_input.transform)
-        self.model.forget_faces()
+        self.model.clear_training_features()
         self.eval()
         flush_subnormals(self.model)
 

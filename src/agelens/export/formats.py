@@ -21,7 +21,7 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from agelens.errors import ExportError, UsageError
-from agelens.export.export_network import FITTING, AnsweringNetwork
+from agelens.export.export_network import FITTING, ExportNetwork
 from agelens.export.torchscript import to_torchscript
 from agelens.inference.runtimes import Pixels
 from agelens.sessions import flush_subnormals
@@ -76,7 +76,7 @@ class _Calibration(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime 
         return None if batch is None else {self._name: batch}
 
 
-def to_onnx(network: AnsweringNetwork) -> onnx.ModelProto:
+def to_onnx(network: ExportNetwork) -> onnx.ModelProto:
     """`network` with one input, ``chips`` [N, 3, S, S], and one output, ``answer`` [N, width].
 
     Raises:
@@ -146,7 +146,7 @@ FORMATS: Final[tuple[str, ...]] = get_args(Format)
 PRECISIONS: Final[tuple[str, ...]] = get_args(Precision)
 WEIGHTS_FILE: Final[dict[str, str]] = {"onnx": "model.onnx", "torchscript": "model.ts.pt"}
 
-_Write: TypeAlias = Callable[[AnsweringNetwork, Iterable[Pixels]], bytes]
+_Write: TypeAlias = Callable[[ExportNetwork, Iterable[Pixels]], bytes]
 _WRITERS: Final[dict[tuple[str, str], _Write]] = {
     ("onnx", "single"): lambda network, _: to_onnx(network).SerializeToString(),
     ("onnx", "half"): lambda network, _: with_half_weights(to_onnx(network)).SerializeToString(),
@@ -157,7 +157,7 @@ _WRITERS: Final[dict[tuple[str, str], _Write]] = {
 
 
 def weights_of(
-    network: AnsweringNetwork,
+    network: ExportNetwork,
     calibration: Iterable[Pixels],
     *,
     format: Format,

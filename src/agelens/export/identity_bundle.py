@@ -15,9 +15,9 @@ from safetensors.torch import load as load_safetensors
 from agelens.data.training_input.geometry import ChipTransform
 from agelens.errors import ExportError, TrainingError
 from agelens.export.bundle import put_in_place, trial_folder
-from agelens.export.export_network import AnsweringNetwork, TrainedInput
+from agelens.export.export_network import ExportNetwork, TrainedInput
 from agelens.export.formats import WEIGHTS_FILE, to_onnx
-from agelens.export.run_export import UNKNOWN_TERMS, one_way
+from agelens.export.run_export import UNKNOWN_TERMS, require_same_crop
 from agelens.inference.cards import CARD_FILE
 from agelens.inference.runtimes import open_runtime
 from agelens.recognition.extractors.network import TASK
@@ -61,8 +61,8 @@ def export_identity_run(folder: RunFolder) -> Path:
         mean=stated["mean"],
         std=stated["std"],
     )
-    settings = one_way([store["settings"] for store in data["folders"]], folder)
-    network = AnsweringNetwork(branch, TrainedInput(settings, transform))
+    settings = require_same_crop([store["settings"] for store in data["folders"]], folder)
+    network = ExportNetwork(branch, TrainedInput(settings, transform))
     content: bytes = to_onnx(network).SerializeToString()
     card = _card(folder, data, summary, TrainedInput(settings, transform), branch.features)
     card["weights"] = {
@@ -136,7 +136,7 @@ def _card(
     }
 
 
-def _least_cosine(network: AnsweringNetwork, content: bytes, features: int) -> float:
+def _least_cosine(network: ExportNetwork, content: bytes, features: int) -> float:
     """The least cosine of an exported embedding with the trained network's, on noise.
 
     Raises:

@@ -16,10 +16,10 @@ from agelens.export.formats import Format, Precision, check_choice
 from agelens.export.parity import Parity
 from agelens.records import RGB, Floats
 from agelens.training.age_data import AgeData
-from agelens.training.batches import PartChips
+from agelens.training.batches import SplitDataset
 from agelens.training.model_parts import NetworkInput
 from agelens.training.resolve_split import TRAIN, VALID
-from agelens.training.resume_identity import data_identity, differences
+from agelens.training.resume_identity import config_diff, data_identity
 from agelens.training.run_folder import RunFolder
 from agelens.training.trained_run import TrainedRun, load_run
 
@@ -28,12 +28,14 @@ UNKNOWN_TERMS = "not stated"
 
 
 def trained_input_of(run: TrainedRun) -> TrainedInput:
-    """How the run's network saw chips; raises as `one_way` does."""
+    """How the run's network saw chips; raises as `require_same_crop` does."""
     settings = [store["settings"] for store in run.data["stores"]]
-    return TrainedInput(one_way(settings, run.folder), run.transform)
+    return TrainedInput(require_same_crop(settings, run.folder), run.transform)
 
 
-def one_way(settings: Sequence[Mapping[str, Any]], folder: RunFolder) -> Mapping[str, Any]:
+def require_same_crop(
+    settings: Sequence[Mapping[str, Any]], folder: RunFolder
+) -> Mapping[str, Any]:
     """The settings of a run's stores, which all have to cut chips alike.
 
     Raises:
@@ -49,7 +51,7 @@ def one_way(settings: Sequence[Mapping[str, Any]], folder: RunFolder) -> Mapping
     return settings[0]
 
 
-def facts_of(run: TrainedRun) -> CardFacts:
+def card_from_run(run: TrainedRun) -> CardFacts:
     """What the run's folder says of its model."""
     train = run.data["parts"][TRAIN]
     method, backbone = run.model.method, run.config["backbone"]
@@ -120,7 +122,7 @@ class PartSample:
         at_most: how many, spread evenly over the part; None for all.
     """
 
-    def __init__(self, part: PartChips, at_most: int | None = None) -> None:
+    def __init__(self, part: SplitDataset, at_most: int | None = None) -> None:
         self.part = part
         count = len(part) if at_most is None else min(at_most, len(part))
         self.places = np.linspace(0, len(part) - 1, count).round().astype(np.int64)
@@ -187,7 +189,7 @@ def export_run(
     target = Path(output) if output else run.folder.path / default_folder(format, precision)
     parity = export_model(
         run.model,
-        facts_of(run),
+        card_from_run(run),
         trained_input,
         target,
         chips=PartSample(parts[VALID], None if precision == "int8" else COMPARED),
@@ -225,7 +227,7 @@ def _data_of(run: TrainedRun) -> AgeData:
         name: {key: run.data["parts"].get(name, {}).get(key) for key in part}
         for name, part in now.items()
     }
-    if changed := differences(was, now, "data"):
+    if changed := config_diff(was, now, "data"):
         raise TrainingError(
             f"the data of {run.folder.path} are no longer those that it was trained on "
             f"({'; '.join(changed)}), so an export cannot be compared with the run's network; "

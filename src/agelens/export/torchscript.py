@@ -18,7 +18,7 @@ from torch.jit._trace import TracerWarning
 from torch.nn.utils import parametrize
 
 from agelens.errors import CardError, ExportError, UsageError
-from agelens.export.export_network import AnsweringNetwork
+from agelens.export.export_network import ExportNetwork
 from agelens.inference.cards import LARGEST_WEIGHTS
 from agelens.inference.runtimes import Pixels
 
@@ -136,7 +136,7 @@ class _KeptInHalf(nn.Module):
         return stored.float()
 
 
-def to_torchscript(network: AnsweringNetwork, *, half: bool = False) -> bytes:
+def to_torchscript(network: ExportNetwork, *, half: bool = False) -> bytes:
     """The content of a TorchScript file: one input [N, 3, S, S], one output [N, width].
 
     Weights stay weights, so that the program can be moved to other devices. With `half`,

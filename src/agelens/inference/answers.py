@@ -28,7 +28,7 @@ LINKS: Final = ("independent", "conditional")
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerSpec:
+class OutputSpec:
     """What the numbers of an answer [N, width] are.
 
     Args:
@@ -83,7 +83,7 @@ class Answers:
     one of the two is None.
     """
 
-    spec: AnswerSpec
+    spec: OutputSpec
     age_years: Floats
     median_years: Floats
     distribution: Floats | None
@@ -107,7 +107,7 @@ class Answers:
         return np.maximum(self.age_years - reach, 0), self.age_years + reach
 
 
-def read_answers(answer: ArrayLike, spec: AnswerSpec) -> Answers:
+def read_answers(answer: ArrayLike, spec: OutputSpec) -> Answers:
     """Ages of `answer` [N, spec.width].
 
     Raises:
@@ -124,8 +124,8 @@ def read_answers(answer: ArrayLike, spec: AnswerSpec) -> Answers:
         age = np.asarray(np.clip(mean, spec.scale.years[0], spec.scale.years[-1]))
         return Answers(spec, age, age, None, spread)
     if spec.kind == "ordinal-logits":
-        older = older_probabilities(rows, spec.link)
-        distribution = from_older(older)
+        older = survival_probabilities(rows, spec.link)
+        distribution = pmf_from_survival(older)
     else:
         distribution = spec.scale.normalise(rows)
         older = 1 - np.cumsum(distribution, axis=1)[:, :-1]
@@ -140,14 +140,14 @@ def read_answers(answer: ArrayLike, spec: AnswerSpec) -> Answers:
     return Answers(spec, points[spec.point](), median, distribution, None)
 
 
-def older_probabilities(logits: Floats, link: Link) -> Floats:
+def survival_probabilities(logits: Floats, link: Link) -> Floats:
     """P(older than age k) [N, K - 1] of ordinal logits [N, K - 1]."""
     # tanh form: exp of a large logit would overflow
     single = 0.5 * (1 + np.tanh(np.asarray(logits, dtype=np.float64) / 2))
     return np.asarray(np.cumprod(single, axis=1) if link == "conditional" else single)
 
 
-def from_older(older: Floats) -> Floats:
+def pmf_from_survival(older: Floats) -> Floats:
     """The posterior [N, K] of P(older than age k) [N, K - 1].
 
     Tasks that are trained apart may contradict each other: P(older than 30) above
@@ -182,7 +182,7 @@ class StatedAges:
     coverage: float | None
 
 
-def stated_ages(
+def point_and_interval(
     answers: Answers,
     level: float,
     calibration: Calibration | None = None,

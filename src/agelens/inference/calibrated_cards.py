@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from agelens.atomic import whole_file, whole_folder
+from agelens.atomic import atomic_file, atomic_folder
 from agelens.errors import UsageError
 from agelens.inference.calibration import Calibration
 from agelens.inference.cards import CARD_FILE, MODELS, Card, card_path, read_card
@@ -50,7 +50,7 @@ def write_calibration(
             )
         _replace(path, document)
         return path
-    with whole_folder(folder, "calibrated model") as partial:
+    with atomic_folder(folder, "calibrated model") as partial:
         _copy(card, document, partial)
     return folder / CARD_FILE
 
@@ -67,7 +67,7 @@ def _copy(card: Card, document: Mapping[str, Any], folder: Path) -> None:
 
 
 def _replace(path: Path, document: Mapping[str, Any]) -> None:
-    with whole_file(path, "the card") as partial:
+    with atomic_file(path, "the card") as partial:
         partial.write_bytes(_encoded(document))
         read_card(partial)
 

@@ -20,7 +20,7 @@ from agelens.ages import AgeScale
 from agelens.errors import CardError, UnknownNameError
 from agelens.imaging.align import TIGHTEST_MARGIN, WIDEST_MARGIN
 from agelens.imaging.quality import QualityLimits
-from agelens.inference.answers import LINKS, OUTPUT_KINDS, POINTS, AnswerSpec, OutputKind
+from agelens.inference.answers import LINKS, OUTPUT_KINDS, POINTS, OutputKind, OutputSpec
 from agelens.inference.calibration import Calibration
 from agelens.inference.runtimes import RUNTIMES, runtime_suffix
 
@@ -116,7 +116,7 @@ class Card:
     sha256: str
     input: ChipInput
     labels: tuple[str, ...]
-    answer: AnswerSpec | None
+    answer: OutputSpec | None
     limits: QualityLimits
     calibration: Calibration | None
     document: Mapping[str, Any] = field(repr=False)
@@ -259,9 +259,9 @@ def _calibration(section: Mapping[str, Any] | None) -> Calibration | None:
         raise ValueError(f"calibration lacks {error}") from error
 
 
-def _answer_spec(output: Mapping[str, Any]) -> AnswerSpec:
+def _answer_spec(output: Mapping[str, Any]) -> OutputSpec:
     """What an age network's answers are; keys that older cards lack have their old meaning."""
-    return AnswerSpec(
+    return OutputSpec(
         scale=AgeScale(tuple(float(year) for year in output["ages_years"])),
         kind=output["kind"],
         point=_one_of("output.point", output.get("point", "expected"), POINTS),

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from agelens.atomic import whole_file
+from agelens.atomic import atomic_file
 from agelens.errors import OutputError
 from agelens.records import RGB, AgeEstimate, PhotoResult
 
@@ -107,7 +107,7 @@ def save_jpeg(rgb: RGB, path: Path) -> None:
     """
     encoded = BytesIO()  # Pillow, writing to a file, overlooks that a full disk took only a part
     Image.fromarray(rgb).save(encoded, format="JPEG", quality=_JPEG_QUALITY)
-    with whole_file(path) as partial:
+    with atomic_file(path) as partial:
         partial.write_bytes(encoded.getvalue())
 
 

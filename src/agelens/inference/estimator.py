@@ -20,7 +20,7 @@ from agelens.errors import CardError, PhotoError
 from agelens.imaging.align import Aligner
 from agelens.imaging.detectors import DEFAULT_LONGEST_SIDE, Detector, detector_class
 from agelens.imaging.photos import DEFAULT_MAX_PIXELS
-from agelens.inference.answers import AnswerSpec, stated_ages
+from agelens.inference.answers import OutputSpec, point_and_interval
 from agelens.inference.calibration import Calibration
 from agelens.inference.cards import DEFAULT_GENDER_MODEL, DEFAULT_MODEL, Card, load_card
 from agelens.inference.network import BATCH, ChipNetwork
@@ -62,7 +62,7 @@ class FaceAnswers:
             return []
         rows = self._age.answers(np.stack(chips))
         read = self._age.read(rows)
-        stated = stated_ages(read, self._level, self._calibration, genders)
+        stated = point_and_interval(read, self._level, self._calibration, genders)
         return [
             AgeEstimate(
                 age_years=float(stated.age_years[face]),
@@ -188,7 +188,7 @@ class AgeEstimator:
         return self._answer.scale
 
     @property
-    def _answer(self) -> AnswerSpec:
+    def _answer(self) -> OutputSpec:
         assert self.card.answer is not None  # noqa: S101 - _card_for took an age card only
         return self.card.answer
 

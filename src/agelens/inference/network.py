@@ -10,7 +10,7 @@ from agelens.errors import CardError, UsageError
 from agelens.imaging.align import Aligner, SimilarityAligner, template_named
 from agelens.imaging.detectors.base import Detector
 from agelens.imaging.rotate_crop import RotateCropAligner
-from agelens.inference.answers import Answers, AnswerSpec, older_probabilities, read_answers
+from agelens.inference.answers import Answers, OutputSpec, read_answers, survival_probabilities
 from agelens.inference.cards import Card, ChipInput
 from agelens.inference.runtimes import Pixels, open_runtime
 from agelens.records import RGB, Floats
@@ -18,7 +18,7 @@ from agelens.records import RGB, Floats
 _SUREST: Final = 1e-12  # probabilities this near to 0 or 1 keep a finite logit
 
 
-def averageable(answer: Floats, spec: AnswerSpec) -> Floats:
+def averageable(answer: Floats, spec: OutputSpec) -> Floats:
     """`answer` [N, width] in a form [N, width] whose mean over faces means something.
 
     Posteriors are in it already. An age and its spread become the first two moments, so
@@ -28,11 +28,11 @@ def averageable(answer: Floats, spec: AnswerSpec) -> Floats:
         mean, spread = answer[:, 0], answer[:, 1]
         return np.column_stack([mean, spread**2 + mean**2])
     if spec.kind == "ordinal-logits":
-        return older_probabilities(answer, spec.link)
+        return survival_probabilities(answer, spec.link)
     return answer
 
 
-def answer_of(average: Floats, spec: AnswerSpec) -> Floats:
+def answer_of(average: Floats, spec: OutputSpec) -> Floats:
     """The answer [N, width] that an average [N, width] of `averageable` forms stands for."""
     if spec.kind == "mean-spread":
         mean, square = average[:, 0], average[:, 1]

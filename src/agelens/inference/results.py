@@ -20,7 +20,7 @@ from typing import Any, Final, Literal, Self, TypeAlias
 import numpy as np
 
 from agelens.errors import OutputError, UsageError
-from agelens.inference.answers import AnswerSpec, older_probabilities
+from agelens.inference.answers import OutputSpec, survival_probabilities
 from agelens.records import Floats
 
 RAW_FIELDS: Final = (
@@ -33,7 +33,7 @@ RAW_FIELDS: Final = (
 _DIGITS: Final = 6
 
 
-def raw_fields(answer: Floats, spec: AnswerSpec) -> dict[str, Any]:
+def raw_fields(answer: Floats, spec: OutputSpec) -> dict[str, Any]:
     """What one face's answer [K - 1] says, step by step, as plain JSON types.
 
     `raw_logits` [K - 1] are the network's; of a face averaged with its mirror image, those
@@ -46,7 +46,7 @@ def raw_fields(answer: Floats, spec: AnswerSpec) -> dict[str, Any]:
     """
     if spec.kind != "ordinal-logits":
         raise ValueError(f"a {spec.kind} answer has no ordinal logits")
-    older = older_probabilities(answer[None], spec.link)[0]
+    older = survival_probabilities(answer[None], spec.link)[0]
     ones = (older > spec.threshold).astype(int)
     return {
         "raw_logits": np.round(answer, _DIGITS).tolist(),

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from agelens.inference.answers import AnswerSpec, read_answers, stated_ages
+from agelens.inference.answers import OutputSpec, point_and_interval, read_answers
 from agelens.inference.calibration import Calibration
 from agelens.inference.network import answer_of, averageable
 from agelens.records import AgeEstimate, Floats, TrackAge
@@ -72,7 +72,7 @@ class FaceTracker:
 
     def __init__(
         self,
-        spec: AnswerSpec,
+        spec: OutputSpec,
         *,
         level: float = 0.9,
         calibration: Calibration | None = None,
@@ -144,7 +144,7 @@ class FaceTracker:
     ) -> tuple[AgeEstimate, ...]:
         means = np.array([t.mass / t.frames for t in tracks]).reshape(-1, self.spec.width)
         read = read_answers(answer_of(means, self.spec), self.spec)
-        stated = stated_ages(read, self.level, self.calibration)
+        stated = point_and_interval(read, self.level, self.calibration)
         return tuple(
             replace(
                 face,

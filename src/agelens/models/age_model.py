@@ -114,10 +114,10 @@ class AgeModel(nn.Module):
         features: Tensor = self.backbone(self.entry(images))
         return features
 
-    def forget_faces(self) -> None:
-        """Let go of what the head keeps of training faces; see `LearningHead.forget_faces`."""
+    def clear_training_features(self) -> None:
+        """Clear the features of training faces that the head keeps, if it keeps any."""
         if isinstance(self.head, LearningHead):
-            self.head.forget_faces()
+            self.head.clear_training_features()
 
     def answer(self, images: Tensor) -> Tensor:
         """What the exported network answers [B, width]: `method.spec` says what it is."""

@@ -226,5 +226,5 @@ class PurifiedBranch(nn.Module):
         """What an exported branch answers: the embeddings."""
         return self.forward(images)
 
-    def forget_faces(self) -> None:
+    def clear_training_features(self) -> None:
         """Nothing to do: the centres of people are the margin's, and no branch holds them."""

@@ -24,7 +24,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from pandas.util import hash_array
 
-from agelens.atomic import whole_file
+from agelens.atomic import atomic_file
 from agelens.errors import TableError
 from agelens.records import Gender
 from agelens.tables.columns import (
@@ -68,7 +68,7 @@ def write_frame(frame: pd.DataFrame, path: Path) -> None:
         OutputError: the file cannot be written; what was there before is kept.
     """
     kind = _suffix(path)
-    with whole_file(path, "the table") as partial:
+    with atomic_file(path, "the table") as partial:
         if kind == ".parquet":
             frame.to_parquet(partial, engine="pyarrow", index=False)
         else:

@@ -21,7 +21,7 @@ from agelens.tables import SampleTable
 from agelens.training.batches import (
     EvaluationLoader,
     EvaluationOrder,
-    PartChips,
+    SplitDataset,
     TrainingLoader,
     TrainingOrder,
 )
@@ -31,14 +31,14 @@ from agelens.training.resolve_split import (
     TRAIN,
     VALID,
     SplitOptions,
-    chosen_split,
     labels_of,
     open_store,
+    resolve_split,
     rows_by_store,
 )
 
 
-def learned_words(wanted: Words, datasets: Sequence[ChipDataset]) -> Words:
+def auxiliary_vocabulary(wanted: Words, datasets: Sequence[ChipDataset]) -> Words:
     """`wanted` with an empty vocabulary filled in by the words of the train part, sorted."""
     return {
         column: words or tuple(sorted({one for data in datasets for one in data.classes[column]}))
@@ -46,7 +46,7 @@ def learned_words(wanted: Words, datasets: Sequence[ChipDataset]) -> Words:
     }
 
 
-def refuse_absent_words(part: PartChips, words: Words) -> None:
+def check_absent_words(part: SplitDataset, words: Words) -> None:
     """Check that `part` has samples of every word.
 
     Raises:
@@ -169,7 +169,7 @@ class AgeData(pl.LightningDataModule):
         self.flagged = flagged
         self.verify = verify
         self.seed = 0
-        self.parts: dict[str, PartChips] = {}
+        self.parts: dict[str, SplitDataset] = {}
         self._opened: tuple[NetworkInput, int] | None = None
         self.notes: list[str] = []
         if sampling not in AGE_WEIGHTS:
@@ -196,7 +196,7 @@ class AgeData(pl.LightningDataModule):
         self._augmented = input_transform(network, self.preset, steps=steps)
         stores = [open_store(folder, verify=self.verify) for folder in self.folders]
         self.table = labels_of(stores, self.labels_file)
-        self.split = chosen_split(self.table, self.split_options)
+        self.split = resolve_split(self.table, self.split_options)
         self.leaks = [str(leak) for leak in describe_leaks(self.split, self.table).leaks]
         codes = self.split.codes_for(self.table)
         self.parts = {}
@@ -229,7 +229,7 @@ class AgeData(pl.LightningDataModule):
         )
         return TrainingLoader(part, order, workers=self.workers)
 
-    def _weights(self, part: PartChips) -> Floats | None:
+    def _weights(self, part: SplitDataset) -> Floats | None:
         """How often to draw each chip; None where each comes once an epoch."""
         if self.sampling == "uniform" and self.sampling_within is None:
             return None
@@ -282,7 +282,7 @@ class AgeData(pl.LightningDataModule):
             for store, piece in pieces
         ]
         if part == TRAIN:
-            self.words = learned_words(self.words, datasets)
-        self.parts[part] = PartChips(datasets, [piece for _, piece in pieces], self.words)
+            self.words = auxiliary_vocabulary(self.words, datasets)
+        self.parts[part] = SplitDataset(datasets, [piece for _, piece in pieces], self.words)
         if part == TRAIN:
-            refuse_absent_words(self.parts[part], self.words)
+            check_absent_words(self.parts[part], self.words)

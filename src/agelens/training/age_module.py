@@ -18,12 +18,12 @@ from agelens.inference.answers import read_answers
 from agelens.models.age_model import AgeModel, ModelOutputs
 from agelens.models.methods.base import AgeTargets, LearningHead
 from agelens.records import Floats
-from agelens.training.epoch_metrics import CollectedAnswers, LossSums, validation_metrics
+from agelens.training.epoch_metrics import LossAverager, PredictionGatherer, validation_metrics
 from agelens.training.lr_scheduler import (
     Plateau,
     Schedule,
+    lr_scheduler,
     refresh_rates,
-    step_rates,
     steps_per_epoch,
 )
 from agelens.training.optimizers import OptimizerChoice
@@ -112,9 +112,9 @@ class AgeModule(pl.LightningModule):
         self.improved = False
         self.loss_parts: dict[str, Tensor] = {}
         self.answers: dict[int, Floats] = {}
-        self._collected: dict[int, CollectedAnswers] = {}
+        self._collected: dict[int, PredictionGatherer] = {}
         self.seen: tuple[Any, AgeTargets] | None = None
-        self._sums = LossSums()
+        self._sums = LossAverager()
         self._rate = 0.0
 
     def setup(self, stage: str) -> None:
@@ -128,7 +128,7 @@ class AgeModule(pl.LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The optimiser, and its learning rate as a function of the step."""
         optimizer = self.make_optimizer(self.model)
-        rates = step_rates(
+        rates = lr_scheduler(
             optimizer,
             self.schedule,
             steps_per_epoch=steps_per_epoch(self.trainer),
@@ -251,7 +251,7 @@ class AgeModule(pl.LightningModule):
         outputs = self._run(self._images(batch))
         if place not in self._collected:
             width = self.model.method.spec.width
-            self._collected[place] = CollectedAnswers(len(loader.chips), width)
+            self._collected[place] = PredictionGatherer(len(loader.chips), width)
         with torch.autocast(self.device.type, enabled=False):
             self._collected[place].add(self.model.method.answer(outputs.age), batch.rows)
         return outputs

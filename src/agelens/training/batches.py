@@ -133,7 +133,7 @@ CHANCE_ROWS: Final = 16
 is cut between such groups, so that its chances do not hang on how many they are."""
 
 
-class PartChips:
+class SplitDataset:
     """The samples of a part, numbered through its stores, in batches with their labels.
 
     `table` has the labels of every sample, in order; `left_out` counts the rows that cannot
@@ -260,7 +260,7 @@ class EvaluationLoader:
     batch_sampler = None  # Lightning looks whether a loader for evaluation shuffles
 
     def __init__(
-        self, chips: PartChips, order: TrainingOrder | EvaluationOrder, *, workers: int = 1
+        self, chips: SplitDataset, order: TrainingOrder | EvaluationOrder, *, workers: int = 1
     ) -> None:
         self.chips = chips
         self.order = order
@@ -298,7 +298,7 @@ class TrainingLoader(EvaluationLoader):
 
     order: TrainingOrder
 
-    def __init__(self, chips: PartChips, order: TrainingOrder, *, workers: int = 1) -> None:
+    def __init__(self, chips: SplitDataset, order: TrainingOrder, *, workers: int = 1) -> None:
         super().__init__(chips, order, workers=workers)
         self.sampler = order
         self._given = 0

@@ -15,7 +15,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import CheckpointIO
 from torch import Tensor
 
-from agelens.atomic import write_whole
+from agelens.atomic import write_atomically
 from agelens.errors import TrainingError, UsageError
 from agelens.training.epoch_history import EpochResults
 from agelens.training.run_folder import RunFolder
@@ -23,7 +23,7 @@ from agelens.training.run_folder import RunFolder
 _REASON: Final = re.compile(r"(?:WeightsUnpickler error:\s*|(?=Trying to load ))(\S.*)")
 
 
-class WholeCheckpoints(CheckpointIO):
+class AtomicCheckpoints(CheckpointIO):
     """Lightning's checkpoints as files that hold tensors and plain types, and nothing else."""
 
     def save_checkpoint(
@@ -37,7 +37,7 @@ class WholeCheckpoints(CheckpointIO):
         del storage_options
         content = io.BytesIO()
         torch.save(checkpoint, content)
-        write_whole(Path(path), content.getvalue())
+        write_atomically(Path(path), content.getvalue())
 
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = None

@@ -54,7 +54,7 @@ def class_path(key: str, name: str) -> str:
     raise UnknownNameError(_ONE.get(key, key), name, registry, hint)
 
 
-def spelled_out(document: Mapping[str, Any]) -> dict[str, Any]:
+def resolve_names(document: Mapping[str, Any]) -> dict[str, Any]:
     """`document` with import paths in place of names; raises as `class_path` does."""
     spelled = dict(document)
     for key in REGISTRIES:
@@ -160,4 +160,4 @@ def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     whole: dict[str, Any] = {}
     for base in [bases] if isinstance(bases, str) else bases:
         whole = merged(whole, _read(path.parent / base, (*above, path.resolve())))
-    return merged(whole, spelled_out(own))
+    return merged(whole, resolve_names(own))

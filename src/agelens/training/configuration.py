@@ -42,7 +42,7 @@ _CLASS: Final = re.compile(r"class_path '([\w.]+)'")
 _TYPE_NOISE: Final = re.compile(r"\s*- Expected a <class 'NoneType'>|\s*Subtypes: .*")
 
 
-def explained(error: ArgumentError, parser: ArgumentParser) -> UsageError:
+def to_usage_error(error: ArgumentError, parser: ArgumentParser) -> UsageError:
     """The error with the nearest valid keys, where a key is unknown."""
     message = str(error)
     unknown = _NOT_ACCEPTED.search(message)
@@ -157,7 +157,7 @@ def parse_run(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
     try:
         return parser.parse_args([*given, *named_arguments(rest)])
     except ArgumentError as error:
-        raise explained(error, parser) from error
+        raise to_usage_error(error, parser) from error
 
 
 def make_run(parser: ArgumentParser, config: Namespace) -> RunOptions:

@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import pytorch_lightning as pl
 
-from agelens.atomic import write_whole
+from agelens.atomic import write_atomically
 
 
 class TimeShare(pl.Callback):
@@ -142,4 +142,4 @@ class EpochHistory(pl.Callback):
         writer = csv.DictWriter(text, list(names), lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
-        write_whole(self.path, text.getvalue().encode())
+        write_atomically(self.path, text.getvalue().encode())

@@ -36,7 +36,7 @@ def band_maes(estimate_years: ArrayLike, age_years: ArrayLike) -> dict[str, floa
 Value = TypeVar("Value")
 
 
-def of_all_processes(mine: Value) -> list[Value]:
+def all_gather_objects(mine: Value) -> list[Value]:
     """The value of every process of the run, in their order; of one process, its own.
 
     Every process has to call it, with a value that can be pickled.
@@ -48,7 +48,7 @@ def of_all_processes(mine: Value) -> list[Value]:
     return gathered
 
 
-class CollectedAnswers:
+class PredictionGatherer:
     """Answers as batches bring them, put in the order of the part when all are there.
 
     Args:
@@ -74,12 +74,12 @@ class CollectedAnswers:
         """
         mine = (torch.cat(self._rows).numpy(), torch.cat(self._answers).numpy())
         answers = np.full((self.samples, self.width), np.nan)
-        for rows, values in of_all_processes(mine):
+        for rows, values in all_gather_objects(mine):
             answers[rows] = values
         return answers
 
 
-class LossSums:
+class LossAverager:
     """Sums of terms by part and name (``train/loss``), over samples and not over batches.
 
     They are tensors until they are asked for, so that no step waits for a device.
@@ -100,7 +100,7 @@ class LossSums:
         """The means of all processes since they were last asked for."""
         mine = ({key: float(total) for key, total in self._sums.items()}, self._samples)
         self._sums, self._samples = {}, {}
-        parts = of_all_processes(mine)
+        parts = all_gather_objects(mine)
         samples = {part: sum(one[1][part] for one in parts) for part in mine[1]}
         return {
             key: sum(one[0][key] for one in parts) / samples[key.partition("/")[0]]

@@ -213,7 +213,7 @@ def _cosine(start: float, end: float, share: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
 
 
-def step_rates(
+def lr_scheduler(
     optimizer: Optimizer, schedule: Schedule, *, steps_per_epoch: int, epochs: int
 ) -> LambdaLR:
     """The scheduler that gives each step the optimiser's rates times the schedule's factor."""

@@ -100,7 +100,7 @@ class SplitOptions:
             raise UsageError(f"the share to validate on is between 0 and 1, got {self.valid_share}")
 
 
-def chosen_split(table: SampleTable, options: SplitOptions) -> Split:
+def resolve_split(table: SampleTable, options: SplitOptions) -> Split:
     """The split of `table` that a run is on, with a train and a valid part.
 
     Raises:

@@ -15,7 +15,7 @@ from agelens.errors import UsageError
 from agelens.tables import SampleTable
 from agelens.training.age_data import AgeData
 from agelens.training.age_module import STATE
-from agelens.training.batches import PartChips
+from agelens.training.batches import SplitDataset
 from agelens.training.checkpoints import read_checkpoint
 from agelens.training.resolve_split import TRAIN
 from agelens.training.run_folder import RunFolder
@@ -85,13 +85,13 @@ def data_description(data: AgeData) -> dict[str, Any]:
     }
 
 
-def differences(before: Any, now: Any, where: str = "") -> list[str]:
+def config_diff(before: Any, now: Any, where: str = "") -> list[str]:
     """What differs between two nests of plain types, one line each, named by dotted path."""
     if isinstance(before, dict) and isinstance(now, dict):
         return [
             line
             for name in dict.fromkeys([*before, *now])
-            for line in differences(
+            for line in config_diff(
                 before.get(name), now.get(name), f"{where}.{name}" if where else str(name)
             )
         ]
@@ -106,7 +106,7 @@ def _shown(value: Any) -> str:
     return f"{value[:12]}..." if is_hash else repr(value)
 
 
-def _part(part: PartChips) -> dict[str, Any]:
+def _part(part: SplitDataset) -> dict[str, Any]:
     frame = part.table.frame
     labels = frame[["age_years", "age_std", "gender", "ethnicity"]]
     return {
@@ -148,7 +148,7 @@ _MAY_CHANGE: Final = {
 """Where the data lie is told by their hashes; on how many devices is no one's matter."""
 
 
-def is_begun(folder: RunFolder, identity: dict[str, Any]) -> bool:
+def can_resume(folder: RunFolder, identity: dict[str, Any]) -> bool:
     """Whether `folder` has a checkpoint to go on from, and it is of the run `identity`.
 
     Raises:
@@ -158,16 +158,16 @@ def is_begun(folder: RunFolder, identity: dict[str, Any]) -> bool:
     if not folder.last.is_file():
         return False
     there = read_checkpoint(folder.last).get(STATE, {}).get("identity")
-    changed = differences(there, identity)
+    changed = config_diff(there, identity)
     if changed:
         raise UsageError(
-            f"{folder.last} is of another run, so it cannot be gone on with: "
+            f"{folder.last} is of another run, so it cannot be resumed: "
             f"{'; '.join(changed)}. Give back what it was trained with, or start a new run with -o"
         )
     return True
 
 
-def same_run(config: dict[str, Any]) -> dict[str, Any]:
+def resume_identity(config: dict[str, Any]) -> dict[str, Any]:
     """`config` without what may change between two parts of one run."""
     return {
         group: {name: value for name, value in values.items() if name not in _MAY_CHANGE[group]}

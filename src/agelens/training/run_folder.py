@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from agelens.atomic import remove_partials, write_json, write_whole
+from agelens.atomic import remove_partials, write_atomically, write_json
 from agelens.errors import OutputError, TrainingError, UsageError
 
 RunState = Literal["running", "finished", "interrupted", "failed"]
@@ -89,7 +89,7 @@ class RunFolder:
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             hint = " (to go on with the run in it: --resume)" if self.config.exists() else ""
             raise UsageError(f"{self.path} exists and is not empty; name a new folder{hint}")
-        write_whole(self.config, config.encode())
+        write_atomically(self.config, config.encode())
         with self.held():
             yield
 

@@ -21,7 +21,7 @@ import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from agelens.errors import UsageError
-from agelens.training.checkpoints import RunCheckpoints, WholeCheckpoints
+from agelens.training.checkpoints import AtomicCheckpoints, RunCheckpoints
 from agelens.training.run_folder import RunFolder
 from agelens.training.run_options import CheckpointTimes
 from agelens.version import __version__
@@ -124,7 +124,7 @@ _WORDS: Final = (
 
 
 @contextmanager
-def quiet_lightning() -> Iterator[None]:
+def lightning_logging() -> Iterator[None]:
     """Within this context Lightning logs warnings only, and not those that we cause knowingly."""
     levels = {name: logging.getLogger(name).level for name in _LOGGERS}
     for name in _LOGGERS:
@@ -168,12 +168,12 @@ def run_trainer(
         quiet: without a progress bar.
     """
     saved = RunCheckpoints(folder, every_epochs=times.every_epochs, every_steps=times.every_steps)
-    with quiet_lightning():
+    with lightning_logging():
         return pl.Trainer(
             **options,
             callbacks=[*callbacks, saved],
             logger=TensorBoardLogger(folder.path, name="", version=folder.logs.name),
-            plugins=[WholeCheckpoints()],
+            plugins=[AtomicCheckpoints()],
             default_root_dir=folder.path,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,

@@ -11,9 +11,9 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import RichProgressBar
 from safetensors.torch import save
 
-from agelens.atomic import write_json, write_whole
+from agelens.atomic import write_atomically, write_json
 from agelens.errors import TrainingError
-from agelens.inference.answers import AnswerSpec, read_answers
+from agelens.inference.answers import OutputSpec, read_answers
 from agelens.models.age_model import AgeModel, start_head
 from agelens.records import Floats
 from agelens.tables import PredictionsTable, SampleTable, write_predictions
@@ -27,14 +27,19 @@ from agelens.training.epoch_history import EpochHistory, TimeShare
 from agelens.training.epoch_metrics import validation_metrics
 from agelens.training.model_parts import NetworkInput, age_model
 from agelens.training.resolve_split import TEST, TRAIN, VALID
-from agelens.training.resume_identity import data_description, data_identity, is_begun, same_run
+from agelens.training.resume_identity import (
+    can_resume,
+    data_description,
+    data_identity,
+    resume_identity,
+)
 from agelens.training.run_folder import RunFolder
 from agelens.training.run_options import RunOptions
 from agelens.training.run_trainer import (
     SeededSteps,
     check_epochs,
     environment,
-    quiet_lightning,
+    lightning_logging,
     reseed,
     run_trainer,
 )
@@ -82,7 +87,7 @@ LEVEL: Final = 0.9
 
 def predictions_of(
     answers: Floats,
-    spec: AnswerSpec,
+    spec: OutputSpec,
     samples: SampleTable,
     *,
     split: str,
@@ -122,7 +127,7 @@ def predictions_of(
 def weights_file(model: AgeModel) -> bytes:
     """Weights and buffers of `model` as safetensors, without features of training faces."""
     shared = copy.deepcopy(model)
-    shared.forget_faces()
+    shared.clear_training_features()
     return save({name: value.contiguous() for name, value in shared.state_dict().items()})
 
 
@@ -180,7 +185,7 @@ class Training:
 
     Args:
         run: what to train, and how.
-        folder: where to; what it holds of an earlier part of the same run is gone on with.
+        folder: where to; what it holds of an earlier part of the same run is resumed.
         quiet: print nothing on the way.
     """
 
@@ -198,13 +203,13 @@ class Training:
             ),
             seed=run.seed,
         )
-        run.method.see_ages(run.data.parts[TRAIN].age_years)
+        run.method.fit_ages(run.data.parts[TRAIN].age_years)
         self.model = age_model(
             self.built, run.method, run.auxiliary, run.data.words, run.backbone.entry()
         )
         if run.backbone.head == "packaged":
             start_head(self.model.head, run.method.scale, backbone)
-        self.identity = {"config": same_run(run.config), "data": data_identity(run.data)}
+        self.identity = {"config": resume_identity(run.config), "data": data_identity(run.data)}
         self.module = AgeModule(
             self.model,
             run.optimizer,
@@ -219,11 +224,11 @@ class Training:
 
     def run_to_end(self) -> dict[str, Any]:
         """Train, test the best epoch once, write the results; returns the summary."""
-        resume = is_begun(self.folder, self.identity)
+        resume = can_resume(self.folder, self.identity)
         trainer = self._trainer()
         if trainer.is_global_zero:
             self._describe()
-        with quiet_lightning():
+        with lightning_logging():
             trainer.fit(
                 self.module,
                 datamodule=self.run.data,
@@ -236,7 +241,7 @@ class Training:
         answers = self._test()
         if not trainer.is_global_zero:
             return {}
-        write_whole(self.folder.weights, weights_file(self.model))
+        write_atomically(self.folder.weights, weights_file(self.model))
         summary = {
             **write_predictions_of(answers, self.run, self.folder),
             "epochs": len(self.history.rows),
@@ -267,7 +272,9 @@ class Training:
         described = {**origin(self.run), "departures": list(self.run.method.departures)}
         write_json(self.folder.environment, {**described, **environment(self.run.seed)})
         write_json(self.folder.data, data_description(self.run.data))
-        write_whole(self.folder.path / "starting-weights.txt", f"{self.built.report}\n".encode())
+        write_atomically(
+            self.folder.path / "starting-weights.txt", f"{self.built.report}\n".encode()
+        )
 
     def _load_best(self, model: AgeModel) -> None:
         model.load_state_dict(model_weights(read_checkpoint(self.folder.best)))
@@ -275,7 +282,7 @@ class Training:
     def _test(self) -> dict[str, Any]:
         """Answers [N, width] by part: valid, test, and the further tests."""
         options = {**self.run.trainer, "max_epochs": 1}
-        with quiet_lightning():
+        with lightning_logging():
             tester = pl.Trainer(
                 **options,
                 logger=False,

@@ -56,7 +56,7 @@ def load_run(folder: str | Path) -> TrainedRun:
     config = parse_run(parser, ["--config", str(place.config)])
     method, backbone, auxiliary = make_parts(config)
     seen = data["train_ages"]
-    method.see_ages(torch.tensor(seen["years"]).repeat_interleave(torch.tensor(seen["samples"])))
+    method.fit_ages(torch.tensor(seen["years"]).repeat_interleave(torch.tensor(seen["samples"])))
     words = {column: tuple(known) for column, known in data["words"].items()}
     model = age_model(backbone.build_empty(), method, auxiliary, words, backbone.entry())
     try:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from agelens.errors import TableError, UsageError
-from agelens.evaluation.calibrate import calibrate, own_answers
+from agelens.evaluation.calibrate import calibrate, uncalibrated_outputs
 from agelens.evaluation.conformal import Way
-from agelens.inference.answers import AnswerSpec, read_answers
+from agelens.inference.answers import OutputSpec, read_answers
 from agelens.inference.calibration import Calibration
 from agelens.inference.cards import Card, read_card
 from agelens.tables import PredictionsTable
@@ -105,7 +105,7 @@ def test_the_networks_own_answer_is_found_behind_a_moved_interval(
     table = estimated_people(50)
     moved = {"estimate_years": 50.0, "low_years": 40.0, "high_years": 60.0}
     shifted = PredictionsTable(table.frame.assign(**moved), table.distribution, table.scale)
-    _, answers = own_answers(shifted, card_of(point="median"))
+    _, answers = uncalibrated_outputs(shifted, card_of(point="median"))
     assert table.scale is not None
     assert answers.age_years == pytest.approx(table.scale.median(table.distribution))
 
@@ -113,20 +113,20 @@ def test_the_networks_own_answer_is_found_behind_a_moved_interval(
 def test_an_age_with_a_spread_is_read_off_its_interval(
     estimated_people: People, card_of: Callable[..., Card]
 ) -> None:
-    spec = AnswerSpec(card_of().answer.scale, "mean-spread")  # type: ignore[union-attr]
+    spec = OutputSpec(card_of().answer.scale, "mean-spread")  # type: ignore[union-attr]
     said = np.array([[3.0, 4.0], [40.0, 6.0], [99.0, 2.0]])
     read = read_answers(said, spec)
     low, high = read.interval(0.9)
     frame = estimated_people(3).frame.assign(
         estimate_years=read.age_years, low_years=low, high_years=high
     )
-    rows, answers = own_answers(PredictionsTable(frame), card_of(kind="mean-spread"))
+    rows, answers = uncalibrated_outputs(PredictionsTable(frame), card_of(kind="mean-spread"))
     assert rows.tolist() == [0, 1, 2]
     for ours, theirs in zip(answers.interval(0.5), read.interval(0.5), strict=True):
         assert ours == pytest.approx(theirs)
     calibrated = PredictionsTable(frame.assign(low_years=np.maximum(low - 5, 0)))
     with pytest.raises(UsageError, match="not the network's own"):
-        own_answers(calibrated, card_of(kind="mean-spread"))
+        uncalibrated_outputs(calibrated, card_of(kind="mean-spread"))
 
 
 def test_bad_input_is_refused(estimated_people: People, card_of: Callable[..., Card]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from agelens.errors import UsageError
-from agelens.evaluation.training_overlap import refuse_training_data
+from agelens.evaluation.training_overlap import check_training_data
 from agelens.inference.cards import Card, read_card
 from agelens.tables import PredictionsTable
 
@@ -32,9 +32,9 @@ def test_people_who_may_have_been_trained_on_are_refused(
     estimated_people: People, card: Card, columns: dict[str, Any], why: str
 ) -> None:
     with pytest.raises(UsageError, match=why):
-        refuse_training_data(estimated_people(20, **columns).frame, card)
+        check_training_data(estimated_people(20, **columns).frame, card)
 
 
 @pytest.mark.parametrize("columns", [{"split": "valid"}, {"dataset": "others"}, {"dataset": None}])
 def test_others_are_taken(estimated_people: People, card: Card, columns: dict[str, Any]) -> None:
-    refuse_training_data(estimated_people(20, **columns).frame, card)
+    check_training_data(estimated_people(20, **columns).frame, card)

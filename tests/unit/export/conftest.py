@@ -46,7 +46,7 @@ def small_model() -> Callable[..., AgeModel]:
     def make(method: str = "dex", ages: str = "10-40", **options: Any) -> AgeModel:
         torch.manual_seed(11)
         made = method_class(method)(ages, **options)
-        made.see_ages(torch.linspace(10, 40, 31))
+        made.fit_ages(torch.linspace(10, 40, 31))
         return AgeModel(SmallNet(), made).eval()
 
     return make

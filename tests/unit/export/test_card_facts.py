@@ -12,21 +12,21 @@ import pytest
 
 from agelens.ages import AgeScale
 from agelens.export.bundle import CardFacts, output_section
-from agelens.inference.answers import AnswerSpec
+from agelens.inference.answers import OutputSpec
 from agelens.inference.cards import read_card
 
 SCALE = AgeScale.parse("0.25,1-80")
 SPECS = [
-    AnswerSpec(SCALE),
-    AnswerSpec(SCALE, point="median"),
-    AnswerSpec(SCALE, point="rank", threshold=0.4),
-    AnswerSpec(SCALE, "mean-spread"),
-    AnswerSpec(SCALE, "ordinal-logits", point="rank", threshold=0.6),
-    AnswerSpec(SCALE, "ordinal-logits", link="conditional"),
+    OutputSpec(SCALE),
+    OutputSpec(SCALE, point="median"),
+    OutputSpec(SCALE, point="rank", threshold=0.4),
+    OutputSpec(SCALE, "mean-spread"),
+    OutputSpec(SCALE, "ordinal-logits", point="rank", threshold=0.6),
+    OutputSpec(SCALE, "ordinal-logits", link="conditional"),
 ]
 
 
-def written(folder: Path, facts: CardFacts, spec: AnswerSpec) -> Path:
+def written(folder: Path, facts: CardFacts, spec: OutputSpec) -> Path:
     (folder / "model.onnx").write_bytes(b"weights")
     chips: dict[str, Any] = {
         "size": 16,
@@ -46,7 +46,7 @@ def written(folder: Path, facts: CardFacts, spec: AnswerSpec) -> Path:
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)
 def test_use_reads_answers_as_training_did(
-    spec: AnswerSpec, tmp_path: Path, facts: CardFacts
+    spec: OutputSpec, tmp_path: Path, facts: CardFacts
 ) -> None:
     card = read_card(written(tmp_path, facts, spec))
     assert card.answer == spec

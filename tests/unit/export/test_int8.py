@@ -9,7 +9,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from agelens.export.export_network import FITTING, AnsweringNetwork, TrainedInput
+from agelens.export.export_network import FITTING, ExportNetwork, TrainedInput
 from agelens.export.formats import to_int8, to_onnx
 from agelens.inference.network import normalised
 from agelens.inference.runtimes import open_runtime
@@ -30,7 +30,7 @@ def pixels(
 def plain(
     small_model: Callable[..., AgeModel], seen: Callable[..., TrainedInput]
 ) -> onnx.ModelProto:
-    return to_onnx(AnsweringNetwork(small_model("coral"), seen(24)))
+    return to_onnx(ExportNetwork(small_model("coral"), seen(24)))
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from onnx import TensorProto, numpy_helper
 from torch import Tensor, nn
 
 from agelens.errors import ExportError
-from agelens.export.export_network import FITTING, AnsweringNetwork, TrainedInput
+from agelens.export.export_network import FITTING, ExportNetwork, TrainedInput
 from agelens.export.formats import to_onnx, with_half_weights
 from agelens.inference.runtimes import open_runtime
 from agelens.models.age_model import AgeModel
@@ -22,12 +22,12 @@ Seen = Callable[..., TrainedInput]
 
 
 @pytest.fixture(scope="module")
-def network(small_model: Model, seen: Seen) -> AnsweringNetwork:
-    return AnsweringNetwork(small_model(), seen(24))
+def network(small_model: Model, seen: Seen) -> ExportNetwork:
+    return ExportNetwork(small_model(), seen(24))
 
 
 @pytest.fixture(scope="module")
-def written(network: AnsweringNetwork) -> onnx.ModelProto:
+def written(network: ExportNetwork) -> onnx.ModelProto:
     return to_onnx(network)
 
 
@@ -47,7 +47,7 @@ def test_half_is_for_matrices_and_not_for_what_resizes(written: onnx.ModelProto)
     assert kept["model.head.bias"].data_type == TensorProto.FLOAT
 
 
-def test_half_answers_nearly_alike(network: AnsweringNetwork, written: onnx.ModelProto) -> None:
+def test_half_answers_nearly_alike(network: ExportNetwork, written: onnx.ModelProto) -> None:
     pixels = network.example()
     content = with_half_weights(written).SerializeToString()
     answer = open_runtime(".onnx", content, name="half", size=24, width=31)(pixels.numpy())
@@ -60,7 +60,7 @@ def test_weights_that_folding_made_subnormal_are_flushed(small_model: Model, see
     with torch.no_grad():
         model.backbone.norm.weight.fill_(1e-30)  # type: ignore[union-attr, operator]
         model.backbone.first.weight.fill_(1e-9)  # type: ignore[union-attr, operator]
-    graph = to_onnx(AnsweringNetwork(model, seen())).graph
+    graph = to_onnx(ExportNetwork(model, seen())).graph
     tiny = np.finfo(np.float32).tiny
     for tensor in graph.initializer:
         if tensor.data_type == TensorProto.FLOAT:
@@ -79,4 +79,4 @@ def test_a_network_that_cannot_be_written_is_told(small_model: Model, seen: Seen
     model = small_model()
     model.head = _Undecided()
     with pytest.raises(ExportError, match="torch cannot write this network as ONNX"):
-        to_onnx(AnsweringNetwork(model, seen()))
+        to_onnx(ExportNetwork(model, seen()))

@@ -11,7 +11,7 @@ import pytest
 
 from agelens.data.training_input.geometry import ChipTransform
 from agelens.errors import UsageError
-from agelens.export.run_export import default_folder, facts_of, trained_input_of
+from agelens.export.run_export import card_from_run, default_folder, trained_input_of
 from agelens.models.age_model import AgeModel
 from agelens.training.run_folder import RunFolder
 from agelens.training.trained_run import TrainedRun
@@ -57,7 +57,7 @@ def run_of(small_model: Callable[..., AgeModel], tmp_path: Path) -> Callable[...
 
 
 def test_a_card_says_what_the_run_was(run_of: Callable[..., TrainedRun]) -> None:
-    facts = facts_of(run_of())
+    facts = card_from_run(run_of())
     assert (facts.name, facts.method, facts.backbone) == ("mine", "corn", "resnet18")
     assert facts.summary == "corn on resnet18, trained on one, two"
     assert "Raschka" in facts.paper
@@ -78,7 +78,7 @@ def test_a_card_says_what_the_run_was(run_of: Callable[..., TrainedRun]) -> None
 
 
 def test_figures_name_their_tables(run_of: Callable[..., TrainedRun]) -> None:
-    assert facts_of(run_of()).metrics == [
+    assert card_from_run(run_of()).metrics == [
         {"part": "valid", "mae": 5.0, "table": "mine/predictions-valid.parquet"},
         {"part": "fgnet", "mae": 6.0, "table": "mine/predictions-test-fgnet.parquet"},
     ]
@@ -87,7 +87,7 @@ def test_figures_name_their_tables(run_of: Callable[..., TrainedRun]) -> None:
 def test_stores_that_are_cut_alike_are_one_input(run_of: Callable[..., TrainedRun]) -> None:
     run = run_of({}, {"licences": {"two": "CC0"}, "encoding": "png"})
     assert trained_input_of(run).chip_size == 64
-    assert facts_of(run).licences["data"] == "one: research only; two: CC0"
+    assert card_from_run(run).licences["data"] == "one: research only; two: CC0"
 
 
 @pytest.mark.parametrize(
@@ -117,6 +117,6 @@ def test_each_export_has_its_folder(form: Any, precision: Any, folder: str) -> N
 def test_a_card_says_where_the_method_departs_from_its_authors_code(
     run_of: Callable[..., TrainedRun], small_model: Callable[..., AgeModel]
 ) -> None:
-    assert facts_of(run_of()).departures == ()
+    assert card_from_run(run_of()).departures == ()
     forest = replace(run_of(), model=small_model("drf"))
-    assert any("leaf that no sample reaches" in each for each in facts_of(forest).departures)
+    assert any("leaf that no sample reaches" in each for each in card_from_run(forest).departures)

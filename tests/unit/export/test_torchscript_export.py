@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from agelens.errors import ExportError
-from agelens.export.export_network import AnsweringNetwork, TrainedInput
+from agelens.export.export_network import ExportNetwork, TrainedInput
 from agelens.export.torchscript import quiet_torchscript, to_torchscript
 from agelens.inference.runtimes import open_runtime
 from agelens.models.age_model import AgeModel
@@ -34,7 +34,7 @@ def stored(content: bytes) -> list[torch.dtype]:
 def test_weights_lie_as_asked_and_answers_are_single(
     half: bool, dtype: torch.dtype, tolerance: float, small_model: Model, seen: Seen
 ) -> None:
-    network = AnsweringNetwork(small_model(), seen(24))
+    network = ExportNetwork(small_model(), seen(24))
     pixels = network.example()
     expected = network(pixels).numpy()
     content = to_torchscript(network, half=half)
@@ -45,7 +45,7 @@ def test_weights_lie_as_asked_and_answers_are_single(
 
 
 def test_a_file_names_no_folder(small_model: Model, seen: Seen) -> None:
-    content = to_torchscript(AnsweringNetwork(small_model(), seen()))
+    content = to_torchscript(ExportNetwork(small_model(), seen()))
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         for name in archive.namelist():
             if not name.endswith(".debug_pkl"):
@@ -63,7 +63,7 @@ def test_a_network_that_cannot_be_traced_is_told(small_model: Model, seen: Seen)
     model = small_model()
     model.head = _Untraceable()
     with pytest.raises(ExportError, match="cannot trace this network: a tensor is no number"):
-        to_torchscript(AnsweringNetwork(model, seen()))
+        to_torchscript(ExportNetwork(model, seen()))
 
 
 def test_other_warnings_are_still_heard() -> None:

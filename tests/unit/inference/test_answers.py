@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from agelens.ages import AgeScale
 from agelens.inference.answers import (
     OUTPUT_KINDS,
-    AnswerSpec,
     Link,
+    OutputSpec,
     Point,
-    from_older,
-    older_probabilities,
+    pmf_from_survival,
     read_answers,
+    survival_probabilities,
 )
 from agelens.records import Floats
 
@@ -49,7 +49,7 @@ ROWS = st.lists(st.floats(-20, 20), min_size=5, max_size=5)
     ],
 )
 def test_a_posterior_becomes_the_point_of_its_spec(point: Point, ages: list[float]) -> None:
-    answers = read_answers(POSTERIOR, AnswerSpec(SCALE, point=point))
+    answers = read_answers(POSTERIOR, OutputSpec(SCALE, point=point))
     np.testing.assert_allclose(answers.age_years, ages)
     np.testing.assert_allclose(answers.median_years, [2.5 + 0.05 / 0.35, 0.625 * 0.5 / 0.6])
     np.testing.assert_allclose(answers.distribution, POSTERIOR)
@@ -58,7 +58,7 @@ def test_a_posterior_becomes_the_point_of_its_spec(point: Point, ages: list[floa
 
 @pytest.mark.parametrize("level", [0.5, 0.9])
 def test_the_interval_of_a_posterior_is_that_of_its_scale(level: float) -> None:
-    answers = read_answers(POSTERIOR, AnswerSpec(SCALE))
+    answers = read_answers(POSTERIOR, OutputSpec(SCALE))
     np.testing.assert_array_equal(answers.interval(level), SCALE.interval(POSTERIOR, level))
 
 
@@ -67,7 +67,7 @@ def test_the_rank_counts_probabilities_above_the_threshold(
     logits: list[float], threshold: float
 ) -> None:
     for link in ("independent", "conditional"):
-        spec = AnswerSpec(SCALE, "ordinal-logits", "rank", link, threshold)
+        spec = OutputSpec(SCALE, "ordinal-logits", "rank", link, threshold)
         older = loop_older(logits, link)
         if min(abs(p - threshold) for p in older) < 1e-9:
             return  # rounding decides
@@ -78,7 +78,7 @@ def test_the_rank_counts_probabilities_above_the_threshold(
 @given(ROWS)
 def test_ordinal_logits_become_a_posterior_with_their_probabilities(logits: list[float]) -> None:
     for link in ("independent", "conditional"):
-        answers = read_answers([logits], AnswerSpec(EVEN, "ordinal-logits", link=link))
+        answers = read_answers([logits], OutputSpec(EVEN, "ordinal-logits", link=link))
         assert answers.distribution is not None
         posterior = answers.distribution[0]
         assert posterior.min() >= 0
@@ -92,23 +92,25 @@ def test_ordinal_logits_become_a_posterior_with_their_probabilities(logits: list
 
 def test_conditional_probabilities_multiply_and_need_no_sorting() -> None:
     logits = np.array([[2.0, -1.0, 3.0, 0.0, -2.0]])
-    older = older_probabilities(logits, "conditional")
+    older = survival_probabilities(logits, "conditional")
     np.testing.assert_allclose(older[0], loop_older(logits[0].tolist(), "conditional"))
     assert (np.diff(older) <= 0).all()
     bounds = [1, *older[0], 0]
-    np.testing.assert_allclose(from_older(older)[0], [a - b for a, b in itertools.pairwise(bounds)])
+    np.testing.assert_allclose(
+        pmf_from_survival(older)[0], [a - b for a, b in itertools.pairwise(bounds)]
+    )
 
 
 def test_huge_logits_are_certain() -> None:
     logits = np.array([[1e5, 1e5, -1e5, -1e5, -1e5]])
     with np.errstate(all="raise"):
-        answers = read_answers(logits, AnswerSpec(SCALE, "ordinal-logits", "argmax"))
+        answers = read_answers(logits, OutputSpec(SCALE, "ordinal-logits", "argmax"))
     np.testing.assert_array_equal(answers.distribution, [[0, 0, 1, 0, 0, 0]])
     assert answers.age_years[0] == 2.0
 
 
 def test_a_mean_with_a_spread_is_a_normal_distribution() -> None:
-    answers = read_answers([[3.0, 0.5], [1.0, 2.0]], AnswerSpec(SCALE, "mean-spread"))
+    answers = read_answers([[3.0, 0.5], [1.0, 2.0]], OutputSpec(SCALE, "mean-spread"))
     np.testing.assert_array_equal(answers.age_years, [3.0, 1.0])
     np.testing.assert_array_equal(answers.median_years, [3.0, 1.0])
     np.testing.assert_array_equal(answers.spread_years, [0.5, 2.0])
@@ -120,7 +122,7 @@ def test_a_mean_with_a_spread_is_a_normal_distribution() -> None:
 
 
 def test_an_age_beyond_the_scale_is_its_end_and_inside_its_interval() -> None:
-    answers = read_answers([[-4.0, 1.0], [19.0, 1.0]], AnswerSpec(SCALE, "mean-spread"))
+    answers = read_answers([[-4.0, 1.0], [19.0, 1.0]], OutputSpec(SCALE, "mean-spread"))
     np.testing.assert_array_equal(answers.age_years, [0.25, 5.0])
     low, high = answers.interval(0.5)
     assert (low <= answers.age_years).all()
@@ -129,7 +131,7 @@ def test_an_age_beyond_the_scale_is_its_end_and_inside_its_interval() -> None:
 
 @pytest.mark.parametrize("kind", OUTPUT_KINDS)
 def test_no_rows_give_no_answers(kind: str) -> None:
-    spec = AnswerSpec(SCALE, kind)
+    spec = OutputSpec(SCALE, kind)
     answers = read_answers(np.empty((0, spec.width)), spec)
     assert answers.age_years.shape == answers.median_years.shape == (0,)
     assert [bound.shape for bound in answers.interval(0.9)] == [(0,), (0,)]
@@ -139,7 +141,7 @@ def test_no_rows_give_no_answers(kind: str) -> None:
     ("kind", "width"), [("posterior", 6), ("mean-spread", 2), ("ordinal-logits", 5)]
 )
 def test_other_shapes_are_refused(kind: str, width: int) -> None:
-    spec = AnswerSpec(SCALE, kind)
+    spec = OutputSpec(SCALE, kind)
     assert spec.width == width
     for shape in ((width,), (2, width + 1), (1, 2, width)):
         with pytest.raises(ValueError, match=rf"a {kind} answer is \[N, {width}\], got"):
@@ -149,7 +151,7 @@ def test_other_shapes_are_refused(kind: str, width: int) -> None:
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("kind", OUTPUT_KINDS)
 def test_numbers_that_are_not_finite_are_refused(kind: str, bad: float) -> None:
-    spec = AnswerSpec(SCALE, kind)
+    spec = OutputSpec(SCALE, kind)
     answer = np.full((3, spec.width), 1 / spec.width)
     answer[1, 1] = bad
     with pytest.raises(ValueError, match=r"row 1 .*NaN or infinity"):
@@ -158,19 +160,19 @@ def test_numbers_that_are_not_finite_are_refused(kind: str, bad: float) -> None:
 
 def test_a_negative_spread_is_refused() -> None:
     with pytest.raises(ValueError, match=r"row 1 .*spread is negative"):
-        read_answers([[30.0, 0.0], [30.0, -1e-3]], AnswerSpec(SCALE, "mean-spread"))
+        read_answers([[30.0, 0.0], [30.0, -1e-3]], OutputSpec(SCALE, "mean-spread"))
 
 
 def test_logits_in_place_of_a_posterior_are_refused() -> None:
     with pytest.raises(ValueError, match="logits without softmax"):
-        read_answers(np.full((1, 6), 2.0), AnswerSpec(SCALE))
+        read_answers(np.full((1, 6), 2.0), OutputSpec(SCALE))
 
 
 @pytest.mark.parametrize("level", [0, 1, -0.5, math.nan])
 @pytest.mark.parametrize("kind", ["posterior", "mean-spread"])
 def test_impossible_levels_are_refused(kind: str, level: float) -> None:
     answers = read_answers(
-        POSTERIOR if kind == "posterior" else [[3.0, 1.0]], AnswerSpec(SCALE, kind)
+        POSTERIOR if kind == "posterior" else [[3.0, 1.0]], OutputSpec(SCALE, kind)
     )
     with pytest.raises(ValueError, match="strictly between 0 and 1"):
         answers.interval(level)
@@ -195,11 +197,11 @@ def test_specs_that_say_nothing_are_refused(
     options: dict[str, str | float], complaint: str
 ) -> None:
     with pytest.raises(ValueError, match=complaint):
-        AnswerSpec(SCALE, **options)
+        OutputSpec(SCALE, **options)
 
 
 def test_what_is_read_in_float16_is_still_a_posterior() -> None:
     half: Floats = np.random.default_rng(0).dirichlet(np.ones(101), size=200).astype(np.float16)
-    answers = read_answers(half, AnswerSpec(AgeScale.yearly(0, 100)))
+    answers = read_answers(half, OutputSpec(AgeScale.yearly(0, 100)))
     assert answers.distribution is not None
     np.testing.assert_allclose(answers.distribution.sum(axis=1), 1, atol=1e-12)

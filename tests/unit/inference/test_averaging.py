@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from agelens.ages import AgeScale
-from agelens.inference.answers import AnswerSpec, older_probabilities, read_answers
+from agelens.inference.answers import OutputSpec, read_answers, survival_probabilities
 from agelens.inference.network import answer_of, averageable, logits
 from agelens.records import Floats
 
 SCALE = AgeScale.yearly(0, 9)
-POSTERIOR = AnswerSpec(SCALE)
-SPREAD = AnswerSpec(SCALE, "mean-spread")
-APART = AnswerSpec(SCALE, "ordinal-logits", point="rank")
-CHAINED = AnswerSpec(SCALE, "ordinal-logits", link="conditional")
+POSTERIOR = OutputSpec(SCALE)
+SPREAD = OutputSpec(SCALE, "mean-spread")
+APART = OutputSpec(SCALE, "ordinal-logits", point="rank")
+CHAINED = OutputSpec(SCALE, "ordinal-logits", link="conditional")
 ORDINAL = pytest.mark.parametrize("spec", [APART, CHAINED], ids=["independent", "conditional"])
 
 LOGITS = hnp.arrays(np.float64, (3, 9), elements=st.floats(-8, 8))
@@ -37,10 +37,10 @@ def test_an_age_and_its_spread_come_back(rows: Floats) -> None:
 
 @ORDINAL
 @given(rows=LOGITS)
-def test_logits_come_back(spec: AnswerSpec, rows: Floats) -> None:
+def test_logits_come_back(spec: OutputSpec, rows: Floats) -> None:
     back = answer_of(averageable(rows, spec), spec)
     np.testing.assert_allclose(
-        older_probabilities(back, spec.link), older_probabilities(rows, spec.link), atol=1e-9
+        survival_probabilities(back, spec.link), survival_probabilities(rows, spec.link), atol=1e-9
     )
     np.testing.assert_allclose(back[:, 0], rows[:, 0], atol=1e-6)
 
@@ -48,13 +48,15 @@ def test_logits_come_back(spec: AnswerSpec, rows: Floats) -> None:
 @ORDINAL
 @given(one=LOGITS, other=LOGITS)
 def test_ordinal_answers_average_as_probabilities(
-    spec: AnswerSpec, one: Floats, other: Floats
+    spec: OutputSpec, one: Floats, other: Floats
 ) -> None:
     mean = answer_of((averageable(one, spec) + averageable(other, spec)) / 2, spec)
-    expected = (older_probabilities(one, spec.link) + older_probabilities(other, spec.link)) / 2
-    np.testing.assert_allclose(older_probabilities(mean, spec.link), expected, atol=1e-9)
+    expected = (
+        survival_probabilities(one, spec.link) + survival_probabilities(other, spec.link)
+    ) / 2
+    np.testing.assert_allclose(survival_probabilities(mean, spec.link), expected, atol=1e-9)
     # The sum of "older than" probabilities is the expected age on a yearly scale.
-    ages = read_answers(mean, AnswerSpec(SCALE, "ordinal-logits", link=spec.link)).age_years
+    ages = read_answers(mean, OutputSpec(SCALE, "ordinal-logits", link=spec.link)).age_years
     np.testing.assert_allclose(ages, expected.sum(axis=1), atol=1e-8)
 
 
@@ -75,7 +77,7 @@ def test_two_ages_that_disagree_are_a_mixture() -> None:
 
 
 @ORDINAL
-def test_answers_sure_beyond_measure_stay_finite(spec: AnswerSpec) -> None:
+def test_answers_sure_beyond_measure_stay_finite(spec: OutputSpec) -> None:
     extreme = np.array([[1e4] * 5 + [-1e4] * 4, [-1e4] * 9, [1e4] * 9])
     back = answer_of(averageable(extreme, spec), spec)
     assert np.isfinite(back).all()

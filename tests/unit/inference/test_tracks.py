@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agelens.ages import AgeScale
-from agelens.inference.answers import AnswerSpec, Link, older_probabilities
+from agelens.inference.answers import Link, OutputSpec, survival_probabilities
 from agelens.inference.tracks import FaceTracker
 from agelens.records import AgeEstimate, Face, Floats, TrackAge
 
 SCALE = AgeScale.yearly(0, 80)
-SPEC = AnswerSpec(SCALE)
+SPEC = OutputSpec(SCALE)
 
 
 def peak(age: int) -> Floats:
@@ -229,7 +229,7 @@ def test_every_face_gets_a_track_of_its_own(
 
 
 def test_an_age_with_its_spread_is_averaged_as_a_mixture() -> None:
-    tracker = FaceTracker(AnswerSpec(SCALE, "mean-spread"))
+    tracker = FaceTracker(OutputSpec(SCALE, "mean-spread"))
     answers = [np.array([20.0, 3.0]), np.array([30.0, 4.0]), np.array([31.0, 2.0])]
     for answer in answers:
         found = track_of(tracker.update([replace(at(0), distribution=None, answer=answer)])[0])
@@ -242,12 +242,12 @@ def test_an_age_with_its_spread_is_averaged_as_a_mixture() -> None:
 
 @pytest.mark.parametrize("link", ["independent", "conditional"])
 def test_ordinal_logits_are_averaged_as_probabilities(link: Link) -> None:
-    spec = AnswerSpec(SCALE, "ordinal-logits", point="rank", link=link)
+    spec = OutputSpec(SCALE, "ordinal-logits", point="rank", link=link)
     tracker = FaceTracker(spec)
     rows = np.random.default_rng(4).normal(2, 3, (5, 80))
     for row in rows:
         found = track_of(tracker.update([replace(at(0), answer=row)])[0])
-    older = older_probabilities(rows, link).mean(axis=0)
+    older = survival_probabilities(rows, link).mean(axis=0)
     assert found.age_years == (older > 0.5).sum()
 
 
@@ -261,6 +261,6 @@ def test_ordinal_logits_are_averaged_as_probabilities(link: Link) -> None:
     ],
 )
 def test_an_answer_of_another_kind_is_refused(answer: Floats | None, complaint: str) -> None:
-    tracker = FaceTracker(AnswerSpec(SCALE, "mean-spread"))
+    tracker = FaceTracker(OutputSpec(SCALE, "mean-spread"))
     with pytest.raises(ValueError, match=complaint):
         tracker.update([replace(at(0), answer=answer)])

@@ -16,7 +16,7 @@ from agelens.errors import DatasetError, TableError, UnknownNameError, UsageErro
 from agelens.tables import SampleTable, write_table
 from agelens.training.age_data import AgeData
 from agelens.training.model_parts import NetworkInput
-from agelens.training.resume_identity import data_description, data_identity, differences
+from agelens.training.resume_identity import config_diff, data_description, data_identity
 
 NETWORK = NetworkInput(32, (0.1, 0.2, 0.3), (0.5, 0.6, 0.7), AgeScale.yearly(0, 100), {})
 
@@ -185,16 +185,16 @@ def test_the_identity_tells_stores_labels_and_splits_apart(folder: Path, tmp_pat
     identity = data_identity(opened(folder / "bright"))
     assert data_identity(opened(folder / "bright", workers=0, batch_size=3)) == identity
     other_split = data_identity(opened(folder / "bright", split_seed=1))
-    changed = differences(identity, other_split)
+    changed = config_diff(identity, other_split)
     assert any(line.startswith("parts.train.samples_sha256") for line in changed)
     frame = ChipStore.open(folder / "bright").table.frame.copy()
     frame.loc[0, "age_years"] += 1
     write_table(SampleTable(frame), tmp_path / "t.parquet")
     other_label = data_identity(opened(folder / "bright", table=str(tmp_path / "t.parquet")))
-    (line,) = differences(identity, other_label)
+    (line,) = config_diff(identity, other_label)
     assert "labels_sha256" in line
     other_store = data_identity(opened(folder / "more"))
-    assert any(line.startswith("stores.0") for line in differences(identity, other_store))
+    assert any(line.startswith("stores.0") for line in config_diff(identity, other_store))
 
 
 def test_the_description_is_plain(folder: Path) -> None:

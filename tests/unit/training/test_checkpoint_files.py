@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from agelens.errors import OutputError, TrainingError
-from agelens.training.checkpoints import WholeCheckpoints, model_weights, read_checkpoint
+from agelens.training.checkpoints import AtomicCheckpoints, model_weights, read_checkpoint
 
 
 class Evil:
@@ -24,9 +24,9 @@ def state(value: float) -> dict[str, Any]:
 
 def test_what_is_saved_is_read(tmp_path: Path) -> None:
     path = tmp_path / "new" / "c.ckpt"
-    WholeCheckpoints().save_checkpoint(state(1), path)
+    AtomicCheckpoints().save_checkpoint(state(1), path)
     assert list(path.parent.iterdir()) == [path]
-    weights = model_weights(WholeCheckpoints().load_checkpoint(path, weights_only=False))
+    weights = model_weights(AtomicCheckpoints().load_checkpoint(path, weights_only=False))
     assert list(weights) == ["w"]
     assert weights["w"].tolist() == [1, 1, 1]
 
@@ -55,7 +55,7 @@ def test_a_damaged_file_is_told(content: bytes, tmp_path: Path) -> None:
 
 def test_a_torn_checkpoint_is_told(tmp_path: Path) -> None:
     path = tmp_path / "c.ckpt"
-    WholeCheckpoints().save_checkpoint(state(1), path)
+    AtomicCheckpoints().save_checkpoint(state(1), path)
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(TrainingError, match=r"c\.ckpt"):
         read_checkpoint(path)
@@ -72,7 +72,7 @@ def test_other_files_are_no_checkpoints(tmp_path: Path) -> None:
 @pytest.mark.parametrize("call", ["write", "fsync"])
 def test_a_full_disk_leaves_the_last_good_one(call: str, tmp_path: Path, monkeypatch) -> None:
     path = tmp_path / "last.ckpt"
-    WholeCheckpoints().save_checkpoint(state(1), path)
+    AtomicCheckpoints().save_checkpoint(state(1), path)
     before = path.read_bytes()
 
     def full(*_: Any) -> Any:
@@ -96,7 +96,7 @@ def test_a_full_disk_leaves_the_last_good_one(call: str, tmp_path: Path, monkeyp
         opened = Path.open
         monkeypatch.setattr(Path, "open", lambda self, *way: FullFile(opened(self, *way)))
     with pytest.raises(OutputError, match=r"No space left on device\. What was there before"):
-        WholeCheckpoints().save_checkpoint(state(2), path)
+        AtomicCheckpoints().save_checkpoint(state(2), path)
     monkeypatch.undo()
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

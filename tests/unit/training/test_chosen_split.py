@@ -7,7 +7,7 @@ from agelens.data.splits import SubjectKFold, write_split, write_splits
 from agelens.data.splits.random_split import HashSplit
 from agelens.errors import UnknownNameError, UsageError
 from agelens.tables import SampleTable
-from agelens.training.resolve_split import SplitOptions, chosen_split
+from agelens.training.resolve_split import SplitOptions, resolve_split
 
 
 def table(rows: int = 60, **columns: object) -> SampleTable:
@@ -26,7 +26,7 @@ def table(rows: int = 60, **columns: object) -> SampleTable:
 
 def test_a_protocol_by_name_and_seed() -> None:
     one, same, other = (
-        chosen_split(table(), SplitOptions("hash", seed=seed)) for seed in (1, 1, 2)
+        resolve_split(table(), SplitOptions("hash", seed=seed)) for seed in (1, 1, 2)
     )
     assert one.part_names == ("train", "valid", "test")
     assert np.array_equal(one.codes, same.codes)
@@ -36,7 +36,7 @@ def test_a_protocol_by_name_and_seed() -> None:
 
 def test_the_tables_own_column() -> None:
     column = ["train", "valid", "test", None] * 15
-    split = chosen_split(table(split=column), SplitOptions("column"))
+    split = resolve_split(table(split=column), SplitOptions("column"))
     assert split.counts == {"train": 15, "valid": 15, "test": 15}
 
 
@@ -44,7 +44,7 @@ def test_a_written_folder(tmp_path) -> None:
     whole = table()
     written = HashSplit()(whole, seed=3)[0]
     write_split(written, whole, tmp_path / "split")
-    split = chosen_split(whole, SplitOptions(str(tmp_path / "split")))
+    split = resolve_split(whole, SplitOptions(str(tmp_path / "split")))
     assert np.array_equal(split.codes_for(whole), written.codes)
 
 
@@ -59,7 +59,7 @@ def test_one_of_several_by_name_or_place(tmp_path) -> None:
         SplitOptions(str(tmp_path / "folds"), fold=1),
         SplitOptions(str(tmp_path / "folds"), fold=splits[1].name),
     ):
-        assert chosen_split(whole, options).codes_for(whole).tolist() == expected[1]
+        assert resolve_split(whole, options).codes_for(whole).tolist() == expected[1]
 
 
 @pytest.mark.parametrize("fold", [None, 99, -1, "fold_x"])
@@ -67,13 +67,13 @@ def test_an_absent_fold_lists_those_there_are(fold) -> None:
     whole = table()
     names = [split.name for split in SubjectKFold()(whole)]
     with pytest.raises(UsageError, match=names[0]) as refused:
-        chosen_split(whole, SplitOptions("subject-k-fold", fold=fold))
+        resolve_split(whole, SplitOptions("subject-k-fold", fold=fold))
     assert ("--data.fold" if fold is None else repr(fold)) in str(refused.value)
 
 
 def test_a_valid_part_is_taken_from_train_by_subject() -> None:
     whole = table(split=["train"] * 40 + ["test"] * 20)
-    split = chosen_split(whole, SplitOptions("column", valid_share=0.3))
+    split = resolve_split(whole, SplitOptions("column", valid_share=0.3))
     counts = split.counts
     assert counts["test"] == 20
     assert counts["train"] + counts["valid"] == 40
@@ -85,20 +85,20 @@ def test_a_valid_part_is_taken_from_train_by_subject() -> None:
 
 def test_no_train_part_is_refused() -> None:
     with pytest.raises(UsageError, match=r"no train part; its parts are test \(60\)"):
-        chosen_split(table(split="test"), SplitOptions("column"))
+        resolve_split(table(split="test"), SplitOptions("column"))
 
 
 def test_unknown_splits_are_refused(tmp_path) -> None:
     with pytest.raises(UnknownNameError, match=r"Did you mean 'hash'\?.*data split"):
-        chosen_split(table(), SplitOptions("hsah"))
+        resolve_split(table(), SplitOptions("hsah"))
     with pytest.raises(UsageError, match="holds no split"):
-        chosen_split(table(), SplitOptions(str(tmp_path)))
+        resolve_split(table(), SplitOptions(str(tmp_path)))
     with pytest.raises(UsageError, match="--protocol FILE"):
-        chosen_split(table(), SplitOptions("custom"))
+        resolve_split(table(), SplitOptions("custom"))
     with pytest.raises(UsageError, match="between 0 and 1"):
         SplitOptions(valid_share=1)
 
 
 def test_a_fold_of_a_protocol_that_makes_none_is_told() -> None:
     with pytest.raises(UsageError, match=r"not folds: leave out --data\.fold 7"):
-        chosen_split(table(60), SplitOptions("hash", fold=7))
+        resolve_split(table(60), SplitOptions("hash", fold=7))

@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from agelens.training.epoch_metrics import CollectedAnswers
+from agelens.training.epoch_metrics import PredictionGatherer
 
 
 def test_answers_come_into_the_order_of_the_part() -> None:
-    collected = CollectedAnswers(4, 2)
+    collected = PredictionGatherer(4, 2)
     collected.add(torch.tensor([[3.0, 3], [0, 0]]), torch.tensor([3, 0]))
     collected.add(torch.tensor([[2.0, 2], [3, 3]]), torch.tensor([2, 3]))
     whole = collected.whole()
@@ -17,6 +17,6 @@ def test_answers_come_into_the_order_of_the_part() -> None:
 
 
 def test_answers_of_half_precision_are_taken() -> None:
-    collected = CollectedAnswers(1, 1)
+    collected = PredictionGatherer(1, 1)
     collected.add(torch.tensor([[0.5]], dtype=torch.bfloat16), torch.tensor([0]))
     assert collected.whole().tolist() == [[0.5]]

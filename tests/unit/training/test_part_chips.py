@@ -10,7 +10,7 @@ import torch
 from agelens.data.store import ChipStore
 from agelens.data.training_input import ChipDataset, preset_named
 from agelens.tables import SampleTable
-from agelens.training.batches import CHANCE_ROWS, PartChips
+from agelens.training.batches import CHANCE_ROWS, SplitDataset
 
 LABELS = ("age_years", "age_std", "gender", "ethnicity")
 
@@ -25,7 +25,7 @@ def stores(bright_store: Callable[..., Path], tmp_path_factory) -> list[ChipStor
     return [ChipStore.open(first), ChipStore.open(second)]
 
 
-def part(stores: list[ChipStore], *, train: bool = False, words=None) -> PartChips:
+def part(stores: list[ChipStore], *, train: bool = False, words=None) -> SplitDataset:
     preset = preset_named("regression")
     transform = preset.for_training(32) if train else preset.for_evaluation(32)
     tables = [store.table for store in stores]
@@ -33,7 +33,7 @@ def part(stores: list[ChipStore], *, train: bool = False, words=None) -> PartChi
         ChipDataset(store, table=table, labels=LABELS, transform=transform)
         for store, table in zip(stores, tables, strict=True)
     ]
-    return PartChips(datasets, tables, words or {})
+    return SplitDataset(datasets, tables, words or {})
 
 
 def test_samples_of_several_stores_are_numbered_through(stores) -> None:
@@ -81,7 +81,7 @@ def test_a_table_may_choose_and_order(stores) -> None:
     frame = store.table.frame.iloc[[7, 2, 5]]
     table = SampleTable(frame, store.table.extra)
     dataset = ChipDataset(store, table=table, labels=LABELS)
-    chips = PartChips([dataset], [table], {})
+    chips = SplitDataset([dataset], [table], {})
     assert chips.table.frame["sample_id"].tolist() == ["first/7", "first/2", "first/5"]
     assert chips.age_years.tolist() == frame["age_years"].tolist()
 
@@ -95,6 +95,6 @@ def test_what_is_left_out_is_counted_over_stores(stores) -> None:
         ChipDataset(store, table=table, labels=LABELS)
         for store, table in zip(stores, tables, strict=True)
     ]
-    chips = PartChips(datasets, tables, {})
+    chips = SplitDataset(datasets, tables, {})
     assert chips.left_out == {"no age_years": 2}
     assert len(chips) == len(chips.table) == 20

@@ -13,7 +13,7 @@ from agelens.data.training_input.geometry import RandomBatchTransform
 from agelens.errors import UnknownNameError, UsageError
 from agelens.models.methods.base import AgeMethod
 from agelens.training.callbacks import FrozenBatchNorm, StageFreezing, WeightEMA
-from agelens.training.config_files import REGISTRIES, class_path, named_arguments, spelled_out
+from agelens.training.config_files import REGISTRIES, class_path, named_arguments, resolve_names
 from agelens.training.configuration import config_text, make_run, parse_run, run_parser
 from agelens.training.lr_scheduler import Schedule
 from agelens.training.optimizers import OptimizerChoice
@@ -115,7 +115,7 @@ def test_a_name_without_its_arguments_says_which_are_needed() -> None:
 def test_import_paths_and_other_words_stay_as_they_are() -> None:
     path = "my.own.Callback"
     document = {"callbacks": [path], "seed": 3, "data": {"stores": "a"}}
-    assert spelled_out(document) == {**document, "callbacks": [{"class_path": path}]}
+    assert resolve_names(document) == {**document, "callbacks": [{"class_path": path}]}
     words = ["--seed", "3", "method", "--methods", "dex", "--data.stores=dex"]
     assert named_arguments(words) == words
     assert named_arguments(["--data.augmentations", "null"])[1] == "null"

@@ -15,8 +15,8 @@ import torch
 
 from agelens.training import epoch_history as time_share
 from agelens.training.epoch_history import TimeShare
-from agelens.training.epoch_metrics import LossSums, validation_metrics
-from agelens.training.resume_identity import differences, same_run
+from agelens.training.epoch_metrics import LossAverager, validation_metrics
+from agelens.training.resume_identity import config_diff, resume_identity
 from agelens.training.run_trainer import SeededSteps, environment, reseed
 
 
@@ -81,11 +81,11 @@ def test_the_share_of_time_is_the_models_over_all(monkeypatch: pytest.MonkeyPatc
 
 
 def test_losses_are_means_over_samples() -> None:
-    sums = LossSums()
+    sums = LossAverager()
     sums.add("train", {"loss": torch.tensor(1.0)}, 3)
     sums.add("train", {"loss": torch.tensor(5.0)}, 1)
     sums.add("valid", {"loss": torch.tensor(7.0)}, 2)
-    other = LossSums()
+    other = LossAverager()
     other.load_state_dict(sums.state_dict())
     assert sums.means() == {"train/loss": 2, "valid/loss": 7}
     assert sums.means() == {}
@@ -104,14 +104,14 @@ def test_metrics_are_over_samples_with_ties_inside() -> None:
 def test_differences_are_named_by_path() -> None:
     before = {"data": {"split": 1, "same": 2}, "gone": 3}
     now = {"data": {"split": 4, "same": 2}, "new": [5]}
-    assert differences(before, now) == [
+    assert config_diff(before, now) == [
         "data.split: there 1, now 4",
         "gone: there 3, now None",
         "new: there None, now [5]",
     ]
-    assert differences(before, before) == []
+    assert config_diff(before, before) == []
     hashes = [{"labels_sha256": digit * 64} for digit in "ab"]
-    assert differences(*hashes) == ["labels_sha256: there aaaaaaaaaaaa..., now bbbbbbbbbbbb..."]
+    assert config_diff(*hashes) == ["labels_sha256: there aaaaaaaaaaaa..., now bbbbbbbbbbbb..."]
 
 
 def test_places_and_devices_may_change_between_two_parts_of_a_run() -> None:
@@ -120,7 +120,7 @@ def test_places_and_devices_may_change_between_two_parts_of_a_run() -> None:
         "data": {"stores": "a", "batch_size": 2, "workers": 3},
         "trainer": {"devices": 2, "max_epochs": 3},
     }
-    assert same_run(config) == {
+    assert resume_identity(config) == {
         "seed": 1,
         "data": {"batch_size": 2},
         "trainer": {"max_epochs": 3},

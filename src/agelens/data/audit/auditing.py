@@ -11,13 +11,13 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from agelens.atomic import whole_folder
+from agelens.atomic import atomic_folder
 from agelens.data.audit.disagreement import disagreements, estimate_labelled
 from agelens.data.audit.duplicates import find_duplicates, find_shared
 from agelens.data.audit.pictures import Pictures, Root, look_at_pictures
 from agelens.data.audit.report import AuditReport, Finding, save_sheet, write_report
+from agelens.data.explore.compared_table import dataset_names
 from agelens.data.explore.samples import age_text
-from agelens.data.explore.side import dataset_names
 from agelens.imaging.detectors import Detector, detector_class
 from agelens.imaging.sources import PHOTO_SUFFIXES
 from agelens.inference.estimator import AgeEstimator
@@ -177,7 +177,7 @@ def audit(
         OutputError: the folder cannot be written.
     """
     finder = None if model is not None or detector is None else _detector(detector)
-    with whole_folder(Path(output), "report") as folder:
+    with atomic_folder(Path(output), "report") as folder:
         pictures = look_at_pictures(
             table, root, detector=finder, mirrored=mirrored, workers=workers
         )

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from agelens.atomic import whole_folder
+from agelens.atomic import atomic_folder
 from agelens.data.datasets import DATASETS, dataset_reader
+from agelens.data.explore.compared_table import OLDEST_DRAWN, ComparedTable, sides
 from agelens.data.explore.figures import (
     age_histogram,
     age_histogram_by_split,
@@ -24,7 +25,6 @@ from agelens.data.explore.figures import (
     word_counts,
 )
 from agelens.data.explore.samples import random_samples
-from agelens.data.explore.side import OLDEST_DRAWN, Side, sides
 from agelens.evaluation.reports.page import Page, Section
 from agelens.evaluation.reports.plotting import save
 from agelens.tables import SampleTable
@@ -44,7 +44,7 @@ _ALWAYS: Final = (
 )
 
 
-def table_facts(side: Side) -> pd.DataFrame:
+def table_facts(side: ComparedTable) -> pd.DataFrame:
     """Rows `what`, `count`: the size of a table and how much of it is labelled."""
     frame = side.frame
     classes = frame["age_years"].isna() & frame["age_low"].notna()
@@ -61,14 +61,14 @@ def table_facts(side: Side) -> pd.DataFrame:
     return pd.DataFrame({"what": list(facts), "count": list(facts.values())})
 
 
-def label_kinds(side: Side) -> pd.DataFrame:
+def label_kinds(side: ComparedTable) -> pd.DataFrame:
     """Rows `dataset`, `ages`, `count`: which kind of age each dataset's rows carry."""
     kinds = side.frame["age_kind"].astype(object).map(_LABELS).fillna("none")
     pairs = pd.DataFrame({"dataset": side.frame["dataset"].astype(object), "ages": kinds})
     return pairs.value_counts().reset_index()
 
 
-def issues(side: Side) -> pd.DataFrame:
+def issues(side: ComparedTable) -> pd.DataFrame:
     """Rows `issue`, `count`: what the reader found wrong, by its own words, commonest first."""
     counts = side.frame["issue"].value_counts()
     counts = counts[counts > 0]
@@ -82,7 +82,7 @@ def issues(side: Side) -> pd.DataFrame:
     return pd.concat([shown[:_ISSUES], pd.DataFrame([rest])], ignore_index=True)
 
 
-def limits_of_use(side: Side) -> list[str]:
+def limits_of_use(side: ComparedTable) -> list[str]:
     """What the data may not be used for: by the owners' terms, and by what it is."""
     names = side.frame["dataset"].value_counts()
     texts = [text for name, count in names.items() if count for text in _limits(str(name))]
@@ -104,7 +104,7 @@ def _limits(dataset: str) -> list[str]:
 
 PAGE_NAME: Final = "index.html"
 
-_Draw: TypeAlias = Callable[[Sequence[Side]], Figure | str]
+_Draw: TypeAlias = Callable[[Sequence[ComparedTable]], Figure | str]
 _HOLDS_FACES: Final = (
     "This folder holds pictures of people: keep it outside any repository, and do not pass it on."
 )
@@ -143,7 +143,7 @@ def explore(
     shown = sides(table, against)
     roots = [None if given is None else Path(given) for given in (root, against_root)]
     page = Page(" and ".join(side.name for side in shown), _facts(shown))
-    with whole_folder(Path(output), "report") as folder:
+    with atomic_folder(Path(output), "report") as folder:
         page.sections.extend(_pictures(shown, roots, folder, seed))
         for name, (title, draw) in _figures(seed).items():
             page.sections.append(_drawn(folder, f"{name}.png", title, draw(shown)))
@@ -151,7 +151,7 @@ def explore(
     return Path(output) / PAGE_NAME
 
 
-def _facts(shown: Sequence[Side]) -> list[Section]:
+def _facts(shown: Sequence[ComparedTable]) -> list[Section]:
     limits = dict.fromkeys(text for side in shown for text in limits_of_use(side))
     return [
         Section("What is in it", tables=[(side.name, table_facts(side)) for side in shown]),
@@ -181,7 +181,7 @@ def _figures(seed: int) -> dict[str, tuple[str, _Draw]]:
 
 
 def _pictures(
-    shown: Sequence[Side], roots: Sequence[Path | None], folder: Path, seed: int
+    shown: Sequence[ComparedTable], roots: Sequence[Path | None], folder: Path, seed: int
 ) -> Iterator[Section]:
     for number, (side, root) in enumerate(zip(shown, roots, strict=False), start=1):
         if root is None:

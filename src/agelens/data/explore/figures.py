@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.random import Generator
 
-from agelens.data.explore.side import UNKNOWN, Side, common_words, counts_of
+from agelens.data.explore.compared_table import UNKNOWN, ComparedTable, common_words, counts_of
 from agelens.evaluation.reports.plotting import COLOURS, drawable, label_rows, panels, title
 from agelens.records import Floats
 from agelens.tables import COLUMNS, GENDERS
@@ -23,7 +23,7 @@ _ROW_INCHES: Final = 0.28
 _LONG_TAIL: Final = 60
 
 
-def word_counts(shown: Sequence[Side], column: str) -> Figure | str:
+def word_counts(shown: Sequence[ComparedTable], column: str) -> Figure | str:
     """A bar for each word of a column, the commonest first, then others and unknown."""
     words = common_words(shown, column, _WORDS)
     if not words:
@@ -40,7 +40,7 @@ def word_counts(shown: Sequence[Side], column: str) -> Figure | str:
     return figure
 
 
-def gender_by_ethnicity(shown: Sequence[Side]) -> Figure | str:
+def gender_by_ethnicity(shown: Sequence[ComparedTable]) -> Figure | str:
     """Rows with each pair of words; the colour is the share of those shown."""
     ethnicities = common_words(shown, "ethnicity", _WORDS)
     if not ethnicities:
@@ -63,7 +63,7 @@ def gender_by_ethnicity(shown: Sequence[Side]) -> Figure | str:
     return figure
 
 
-def faces_per_subject(shown: Sequence[Side]) -> Figure | str:
+def faces_per_subject(shown: Sequence[ComparedTable]) -> Figure | str:
     """How many subjects have how many rows."""
     counts = [_subject_sizes(side) for side in shown]
     if not any(len(sizes) for sizes in counts):
@@ -84,7 +84,7 @@ def faces_per_subject(shown: Sequence[Side]) -> Figure | str:
     return figure
 
 
-def missing_values(shown: Sequence[Side]) -> Figure | str:
+def missing_values(shown: Sequence[ComparedTable]) -> Figure | str:
     """The share of rows in which each column is missing."""
     if not any(len(side.frame) for side in shown):
         return "The table has no rows."
@@ -101,7 +101,7 @@ def missing_values(shown: Sequence[Side]) -> Figure | str:
     return figure
 
 
-def _bars(side: Side, column: str, words: Sequence[str]) -> pd.Series:
+def _bars(side: ComparedTable, column: str, words: Sequence[str]) -> pd.Series:
     counts, others = counts_of(side, column, words)
     unknown = int(side.frame[column].isna().sum())
     rest = pd.Series({"(other words)": others, "(missing)": unknown})
@@ -119,7 +119,7 @@ def _bar_panel(panel: Axes, counts: pd.Series, total: int, colour: str) -> None:
     panel.spines[["top", "right"]].set_visible(False)
 
 
-def _crossed(side: Side, ethnicities: Sequence[str]) -> pd.DataFrame:
+def _crossed(side: ComparedTable, ethnicities: Sequence[str]) -> pd.DataFrame:
     counts = pd.crosstab(side.words("ethnicity"), side.words("gender"))
     table = counts.reindex(index=list(ethnicities), columns=[*GENDERS, UNKNOWN])
     return table.fillna(0).astype(np.int64)
@@ -132,7 +132,7 @@ def _without_empty(tables: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
     return [table.iloc[rows, columns] for table in tables]
 
 
-def _subject_sizes(side: Side) -> pd.Series:
+def _subject_sizes(side: ComparedTable) -> pd.Series:
     known = side.frame.dropna(subset=["subject"])
     return known.groupby(["dataset", "subject"], observed=True).size()
 
@@ -150,7 +150,7 @@ _DRAWN_PER_GROUP: Final = 20_000  # more change no line of a violin, only the ti
 _SPLITS: Final = ("train", "valid", "test")
 
 
-def age_histogram(shown: Sequence[Side]) -> Figure | str:
+def age_histogram(shown: Sequence[ComparedTable]) -> Figure | str:
     """One bar a year, as shares of the table."""
     if not any(side.years.notna().any() for side in shown):
         return "No row has an age that can be drawn."
@@ -163,7 +163,7 @@ def age_histogram(shown: Sequence[Side]) -> Figure | str:
     return figure
 
 
-def age_histogram_by_split(shown: Sequence[Side]) -> Figure | str:
+def age_histogram_by_split(shown: Sequence[ComparedTable]) -> Figure | str:
     """As `age_histogram`, a row for each official part, as shares of the part."""
     used = set().union(*(set(side.words("split").unique()) for side in shown))
     parts = [part for part in _SPLITS if part in used] + sorted(used - {*_SPLITS, UNKNOWN})
@@ -182,7 +182,7 @@ def age_histogram_by_split(shown: Sequence[Side]) -> Figure | str:
     return figure
 
 
-def ages_by(shown: Sequence[Side], column: str, random: Generator) -> Figure | str:
+def ages_by(shown: Sequence[ComparedTable], column: str, random: Generator) -> Figure | str:
     """Violins and boxes of age for each word of a column; small groups as points only.
 
     Whiskers reach the furthest age within 1.5 times the box (Tukey); the line in it is the median.
@@ -203,7 +203,13 @@ def ages_by(shown: Sequence[Side], column: str, random: Generator) -> Figure | s
 
 
 def _grouped_violins(
-    panel: Axes, side: Side, column: str, words: Sequence[str], *, colour: str, random: Generator
+    panel: Axes,
+    side: ComparedTable,
+    column: str,
+    words: Sequence[str],
+    *,
+    colour: str,
+    random: Generator,
 ) -> bool:
     years, groups = side.years, side.words(column)
     total = 0
@@ -249,7 +255,7 @@ def _histogram(panel: Axes, years: pd.Series, top: int, colour: str) -> None:
     panel.stairs(counts / max(len(known), 1), edges, fill=True, color=colour)
 
 
-def _top(shown: Sequence[Side]) -> int:
+def _top(shown: Sequence[ComparedTable]) -> int:
     return int(np.nanmax([side.years.max() for side in shown]))
 
 

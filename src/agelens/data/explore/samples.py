@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.random import Generator
 
-from agelens.data.explore.side import Side
+from agelens.data.explore.compared_table import ComparedTable
 from agelens.errors import PhotoError
 from agelens.evaluation.reports.plotting import drawable, panels
 from agelens.imaging.detectors.base import bounded_copy
@@ -74,7 +74,7 @@ _SHOWN: Final = 24
 _TRIED: Final = 200  # a root with few of the pictures must not be searched row by row
 
 
-def random_samples(side: Side, root: Path, random: Generator) -> tuple[Figure | None, str]:
+def random_samples(side: ComparedTable, root: Path, random: Generator) -> tuple[Figure | None, str]:
     """A contact sheet of random rows with an age, or of any where none has one, and what it shows.
 
     Pictures that are absent or cannot be read are counted and passed over.

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from agelens.atomic import whole_file
+from agelens.atomic import atomic_file
 from agelens.data.datasets import DATASETS
 from agelens.data.datasets.agedb import person_key
 from agelens.errors import DatasetError, TableError, UsageError
@@ -181,7 +181,7 @@ def writing(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: the file cannot be written.
     """
-    with whole_file(path) as partial:
+    with atomic_file(path) as partial:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
 

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from agelens.atomic import whole_folder
+from agelens.atomic import atomic_folder
 from agelens.data.datasets.base import named_pictures, numbers, sample_table
 from agelens.data.datasets.folder import DatasetFolder, folded
 from agelens.data.formats.base import Written, usable
@@ -80,7 +80,7 @@ def write_iefp(table: SampleTable, path: str | Path, *, root: str | Path) -> Wri
     )
     targets = pd.Series(list(_targets(kept)), index=kept.index, name="path")
     refuse(targets, targets.map(folded).duplicated(keep=False), "is the name of two pictures")
-    with whole_folder(Path(path), "pictures") as folder:
+    with atomic_folder(Path(path), "pictures") as folder:
         for source, target in zip(kept["path"], targets, strict=True):
             (folder / target).parent.mkdir(exist_ok=True)
             shutil.copyfile(root / source, folder / target)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from agelens.data.predictions.predict import (
     AGE_MODEL,
+    check_other_chips,
     predict_photos,
     predict_store,
-    refuse_other_chips,
     with_estimated_ages,
 )
 
 __all__ = [
     "AGE_MODEL",
+    "check_other_chips",
     "predict_photos",
     "predict_store",
-    "refuse_other_chips",
     "with_estimated_ages",
 ]

@@ -167,7 +167,7 @@ def predict_store(
     Raises:
         UsageError: the store's chips are not what the model's card asks for.
     """
-    refuse_other_chips(store, estimator.card)
+    check_other_chips(store, estimator.card)
     chosen = np.arange(len(store)) if rows is None else np.asarray(rows)
     frame = store.table.frame.iloc[chosen]
     samples = SampleTable(frame, store.table.extra)
@@ -181,7 +181,7 @@ def predict_store(
     return table_of(estimator, samples, faces, statuses)
 
 
-def refuse_other_chips(store: ChipStore, card: Card) -> None:
+def check_other_chips(store: ChipStore, card: Card) -> None:
     """Raise unless the store's chips are cut as the card asks for.
 
     The network would answer all the same, and be wrong by years.

@@ -11,7 +11,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from agelens.data.predictions.predict import refuse_other_chips
+from agelens.data.predictions.predict import check_other_chips
 from agelens.data.store import ChipStore
 from agelens.data.store.cutting import (
     LabelledPhoto,
@@ -73,7 +73,7 @@ def stress_store(
     Raises:
         UsageError: the store's chips are not what the model's card asks for.
     """
-    refuse_other_chips(store, estimator.card)
+    check_other_chips(store, estimator.card)
     chosen = np.arange(len(store)) if rows is None else np.asarray(rows)
     labels = store.table.frame.iloc[chosen].reset_index(drop=True)
     faces = _faces(store, chosen)

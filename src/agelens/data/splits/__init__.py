@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from agelens.data.splits.custom import CustomProtocol
-from agelens.data.splits.leaks import Leak, LeakReport, describe_leaks, refuse_leaks
+from agelens.data.splits.leaks import Leak, LeakReport, check_leaks, describe_leaks
 from agelens.data.splits.leave_one_person_out import LeaveOnePersonOut
 from agelens.data.splits.listed_split import RAPLFolds
 from agelens.data.splits.morph import MorphSetting1, MorphSetting2, MorphSetting3
@@ -38,10 +38,10 @@ __all__ = [
     "SplitProtocol",
     "SubjectKFold",
     "UnifiedBenchmark",
+    "check_leaks",
     "describe_leaks",
     "protocol_class",
     "read_split",
-    "refuse_leaks",
     "split_by_column",
     "write_split",
     "write_splits",

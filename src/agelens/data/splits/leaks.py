@@ -122,7 +122,7 @@ def describe_leaks(
     return LeakReport(split.name, tuple(found), int(used.sum()), unknown, groups is not None)
 
 
-def refuse_leaks(reports: Iterable[LeakReport]) -> None:
+def check_leaks(reports: Iterable[LeakReport]) -> None:
     """Refuse splits that leak.
 
     Raises:

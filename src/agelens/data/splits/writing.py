@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 from numpy.typing import NDArray
 
-from agelens.atomic import whole_folder
-from agelens.data.splits.leaks import LeakReport, describe_leaks, refuse_leaks
+from agelens.atomic import atomic_folder
+from agelens.data.splits.leaks import LeakReport, check_leaks, describe_leaks
 from agelens.data.splits.split import Split
 from agelens.errors import TableError
 from agelens.tables import SampleTable
@@ -102,10 +102,10 @@ def write_splits(
 
     All are checked before the first is written. Arguments and errors are those of `write_split`.
     """
-    with whole_folder(Path(folder), "split") as partial:
+    with atomic_folder(Path(folder), "split") as partial:
         reports = [describe_leaks(split, table, duplicates) for split in splits]
         if not allow_leaks:
-            refuse_leaks(reports)
+            check_leaks(reports)
         for split, report in zip(splits, reports, strict=True):
             _write(split, table, partial / split.name if len(splits) > 1 else partial, report)
     return reports

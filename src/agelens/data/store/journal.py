@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from agelens.atomic import remove_partials, write_whole
+from agelens.atomic import remove_partials, write_atomically
 from agelens.data.formats.ldl import ROTATED_BOX
 from agelens.data.store.card import CARD_NAME, ShardEntry
 from agelens.data.store.cutting import Outcome
@@ -169,13 +169,13 @@ class StoreJournal:
         Raises:
             OutputError: it cannot be written; the shards before it are kept.
         """
-        write_whole(self.folder / entry.file, content, advice=_GO_ON)
+        write_atomically(self.folder / entry.file, content, advice=_GO_ON)
         self._append(_line(number, entry))
         self.shards[number] = entry
 
     def finish(self, card: bytes) -> None:
         """Write the store's card and remove the journal."""
-        write_whole(self.folder / CARD_NAME, card, advice=_GO_ON)
+        write_atomically(self.folder / CARD_NAME, card, advice=_GO_ON)
         (self.folder / JOURNAL_NAME).unlink()
 
     def __enter__(self) -> Self:
@@ -198,7 +198,7 @@ class StoreJournal:
         if not lines:
             self._append(identity)
             return
-        refuse_other(self.folder, json.loads(lines[0]), identity)
+        check_other(self.folder, json.loads(lines[0]), identity)
         for line in map(json.loads, lines[1:]):
             number, entry = line.pop("shard"), ShardEntry(**line)
             if is_whole(self.folder, entry):
@@ -223,11 +223,11 @@ class StoreJournal:
 def reopen_journal(folder: Path, identity: Mapping[str, Any], shards: Sequence[ShardEntry]) -> None:
     """Turn a finished store into one in the making, whose damaged shards are made again."""
     lines = [identity, *(_line(number, entry) for number, entry in enumerate(shards))]
-    write_whole(folder / JOURNAL_NAME, b"".join(map(_encoded, lines)), advice=_GO_ON)
+    write_atomically(folder / JOURNAL_NAME, b"".join(map(_encoded, lines)), advice=_GO_ON)
     (folder / CARD_NAME).unlink()
 
 
-def refuse_other(folder: Path, made: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+def check_other(folder: Path, made: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
     """Raise where a store was made otherwise than is asked now.
 
     Raises:

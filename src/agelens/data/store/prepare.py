@@ -36,8 +36,8 @@ from agelens.data.store.encodings import ChipEncoding
 from agelens.data.store.journal import (
     JOURNAL_NAME,
     StoreJournal,
+    check_other,
     is_whole,
-    refuse_other,
     reopen_journal,
     shard_content,
 )
@@ -97,7 +97,7 @@ class Preparation:
             return None
         card = StoreCard.read(self.folder)
         made = {**card.settings, "table_sha256": card.table_sha256}
-        refuse_other(self.folder, made, identity)
+        check_other(self.folder, made, identity)
         if all(is_whole(self.folder, shard) for shard in card.shards):
             (self.folder / JOURNAL_NAME).unlink(missing_ok=True)  # killed between card and end
             return card

@@ -21,7 +21,7 @@ from agelens.evaluation.bootstrap import (
 from agelens.evaluation.bootstrap.groupings import Codes
 from agelens.evaluation.metrics import Metric
 from agelens.evaluation.metrics.base import Sums
-from agelens.evaluation.table_checks import refuse_mixed_kinds, refuse_unlabelled
+from agelens.evaluation.table_checks import check_mixed_kinds, check_unlabelled
 from agelens.records import Floats
 from agelens.tables import PredictionsTable
 
@@ -87,7 +87,7 @@ def compared_tables(
     ]
 
 
-def refuse_same_network(tables: Sequence[ComparedTable]) -> None:
+def check_same_network(tables: Sequence[ComparedTable]) -> None:
     """Raise where two tables are of the same model, seed and dataset.
 
     Raises:
@@ -140,15 +140,15 @@ def common_samples(
             without `mix_age_kinds`.
     """
     for table in tables:
-        refuse_unlabelled(table.frame)
+        check_unlabelled(table.frame)
     if not mix_age_kinds:
-        refuse_mixed_kinds(_labels(tables))
+        check_mixed_kinds(_labels(tables))
     usable = [table.frame[_answered(table.frame)] for table in tables]
     ids = _common_ids(usable)
     if not len(ids):
         raise UsageError(_nothing_common(tables))
     rows = [_rows_of(frame, ids) for frame in usable]
-    _refuse_other_ages(tables, rows)
+    _check_other_ages(tables, rows)
     best = max(rows, key=lambda frame: int(frame["subject"].notna().sum()))
     estimates: dict[str, list[Floats]] = {}
     seeds: dict[str, list[int | None]] = {}
@@ -186,7 +186,7 @@ def _rows_of(frame: pd.DataFrame, ids: pd.Index) -> pd.DataFrame:
     return rows
 
 
-def _refuse_other_ages(tables: Sequence[ComparedTable], rows: Sequence[pd.DataFrame]) -> None:
+def _check_other_ages(tables: Sequence[ComparedTable], rows: Sequence[pd.DataFrame]) -> None:
     ages = rows[0]["age_years"].to_numpy()
     for table, frame in zip(tables[1:], rows[1:], strict=True):
         other = np.flatnonzero(frame["age_years"].to_numpy() != ages)

@@ -16,10 +16,10 @@ from agelens.evaluation.comparison.common_samples import (
     CommonSamples,
     ComparedTable,
     ModelErrors,
+    check_same_network,
     common_samples,
     interval_of_difference,
     model_errors,
-    refuse_same_network,
 )
 from agelens.evaluation.comparison.comparison import (
     Cell,
@@ -221,7 +221,7 @@ def _check(tables: Sequence[ComparedTable], draws: int, flips: int, level: float
             "draws are 0 or more, flips 1 or more, a level is between 0 and 1; got "
             f"{draws}, {flips}, {level}"
         )
-    refuse_same_network(tables)
+    check_same_network(tables)
 
 
 def _cells(

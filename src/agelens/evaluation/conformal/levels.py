@@ -73,7 +73,7 @@ def calibrate_level(
     """
     if (way.column is None) != (labelled.groups is None):
         raise UsageError("calibration by group needs both the groups and the name of their column")
-    _refuse_too_few(labelled)
+    _check_too_few(labelled)
     whole = labelled if fit_bias is None else labelled.corrected(fit_bias(labelled))
     edges = bin_edges(whole, way)
     known, unknown = (np.empty((2, len(labelled.age_years))) for _ in range(2))
@@ -99,7 +99,7 @@ def covers(labelled: Labelled, calibration: IntervalCalibration) -> NDArray[np.b
     return _inside(labelled, *_ends(labelled, calibration))
 
 
-def _refuse_too_few(labelled: Labelled) -> None:
+def _check_too_few(labelled: Labelled) -> None:
     samples, least = len(labelled.age_years), int(np.ceil(1 / (1 - labelled.level)))
     if len(np.unique(labelled.people)) < 2:
         raise UsageError(f"{samples} samples of one person cannot calibrate intervals for others")

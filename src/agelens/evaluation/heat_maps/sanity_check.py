@@ -27,7 +27,7 @@ ENOUGH: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Alikeness:
+class RandomizationResult:
     """How alike the maps of a network are before and after some of its layers are shuffled.
 
     `share` of the layers, from the answer back. Means over `maps` faces: `rank_correlation` of
@@ -50,7 +50,7 @@ class Alikeness:
         }
 
 
-def verdict(found: Sequence[Alikeness]) -> str:
+def verdict(found: Sequence[RandomizationResult]) -> str:
     """What the last step, with the most layers shuffled, says of the method."""
     last = found[-1]
     if math.isnan(last.rank_correlation):
@@ -89,7 +89,7 @@ class ExplainedFaces:
     settings: Mapping[str, Any]
     faces: Sequence[Mapping[str, Any]]
     pictures: Sequence[str] = ()
-    checked: Sequence[Alikeness] = ()
+    checked: Sequence[RandomizationResult] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -148,7 +148,7 @@ SHARES: Final = (0.25, 0.5, 1.0)
 
 def sanity_check(
     explain: Explainer, chips: Sequence[RGB], *, shares: Sequence[float] = SHARES, seed: int = 0
-) -> list[Alikeness]:
+) -> list[RandomizationResult]:
     """Maps of `chips` against those of the same network, shuffled ever further down.
 
     Args:
@@ -163,7 +163,7 @@ def sanity_check(
         other = explain.with_shuffled_weights(share, seed)
         pairs = [(map_, other(chip).values) for map_, chip in zip(before, chips, strict=True)]
         found.append(
-            Alikeness(
+            RandomizationResult(
                 share,
                 len(pairs),
                 _mean([rank_correlation(a, b) for a, b in pairs]),

@@ -22,11 +22,11 @@ from agelens.evaluation.groups import (
     Crossed,
     Measured,
     Row,
+    bootstrap_batches,
     column_grouping,
     crossed_grouping,
     group_rows,
     group_words,
-    passes,
 )
 from agelens.evaluation.metrics import METRICS
 from agelens.evaluation.metrics.base import ratio
@@ -148,7 +148,7 @@ def error_rows(frame: pd.DataFrame, resampling: Resampling) -> pd.DataFrame:
     if "gender" in columns:
         wanted.append(("gender", "age_band"))
     rows: dict[Crossed, list[Row]] = {}
-    for part in passes(columns, wanted, len(frame)):
+    for part in bootstrap_batches(columns, wanted, len(frame)):
         groupings = [crossed_grouping([columns[name] for name in names]) for names in part]
         together = GroupedMetrics(measured.metrics, values, measured.people, groupings)
         of_all, drawn = together.values(), _drawn(together, resampling)

@@ -30,10 +30,10 @@ from agelens.evaluation.nist.errors import (
 from agelens.evaluation.rates import Rate, rate
 from agelens.evaluation.table_checks import (
     RowCounts,
+    check_mixed_kinds,
+    check_repeats,
+    check_unlabelled,
     count_rows,
-    refuse_mixed_kinds,
-    refuse_repeats,
-    refuse_unlabelled,
     tally,
     words_in_use,
 )
@@ -239,10 +239,10 @@ def nist_quantities(
     """
     resampling, years = resampling or Resampling(), years or YearRange(13, 16)
     _check(legal_years, challenges, years, resampling)
-    refuse_repeats(predictions.frame)
-    refuse_unlabelled(predictions.frame)
+    check_repeats(predictions.frame)
+    check_unlabelled(predictions.frame)
     if not mix_age_kinds:
-        refuse_mixed_kinds(predictions.frame)
+        check_mixed_kinds(predictions.frame)
     frame = measured_rows(predictions.frame)
     found = NistRates(frame, resampling.level)
     rates = (

@@ -22,8 +22,8 @@ from agelens.evaluation.heat_maps.by_age import BandMap
 from agelens.evaluation.heat_maps.heat_map import Unit
 from agelens.evaluation.heat_maps.sanity_check import (
     NOT_TOLD,
-    Alikeness,
     ExplainedFaces,
+    RandomizationResult,
     head,
     verdict,
 )
@@ -236,13 +236,17 @@ def _drawn(settings: Mapping[str, Any], unit: Unit, patch: int) -> Section:
     return Section("What is drawn", [f"Colours are {meaning}.", *signs, f"Made with: {stated}."])
 
 
-def _checked(steps: Sequence[Alikeness]) -> tuple[list[str], list[tuple[str, pd.DataFrame]]]:
+def _checked(
+    steps: Sequence[RandomizationResult],
+) -> tuple[list[str], list[tuple[str, pd.DataFrame]]]:
     lines = [
         "Maps of the network against maps of the same network with its weights shuffled, from the "
         "answer back (Adebayo et al., NeurIPS 2018): they should have little in common.",
         verdict(steps),
     ]
-    return lines, [("Alikeness, means over faces", pd.DataFrame([s.to_json() for s in steps]))]
+    return lines, [
+        ("RandomizationResult, means over faces", pd.DataFrame([s.to_json() for s in steps]))
+    ]
 
 
 def _face_rows(found: ExplainedFaces) -> pd.DataFrame:

@@ -215,7 +215,7 @@ def conditions(stresses: Sequence[str], detectors: Sequence[str] = ()) -> tuple[
     return (CLEAN, *damaged, *others)
 
 
-def refuse_off_chips(stresses: Sequence[str]) -> None:
+def check_off_chips(stresses: Sequence[str]) -> None:
     """Raise where something is asked for that cannot be done to chips.
 
     Raises:

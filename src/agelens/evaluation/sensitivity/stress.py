@@ -33,7 +33,7 @@ from agelens.evaluation.metrics.base import ratio
 from agelens.evaluation.rates import rate
 from agelens.evaluation.sensitivity.conditions import Condition
 from agelens.evaluation.sensitivity.estimates import DamageSums, StressEstimates
-from agelens.evaluation.table_checks import refuse_mixed_kinds, refuse_unlabelled
+from agelens.evaluation.table_checks import check_mixed_kinds, check_unlabelled
 from agelens.records import Floats
 
 MEAN: Final = "mean of corruptions"
@@ -191,9 +191,9 @@ def stress(
     if draws < 0 or not 0 < level < 1:
         raise UsageError(f"draws are 0 or more, a level is between 0 and 1; got {draws}, {level}")
     labels = estimates.labels.assign(age_low=np.nan, age_high=np.nan)
-    refuse_unlabelled(labels)
+    check_unlabelled(labels)
     if not mix_age_kinds:
-        refuse_mixed_kinds(labels)
+        check_mixed_kinds(labels)
     clean = ~np.isnan(estimates.estimates[:, 0])
     if not clean.any():
         raise UsageError(f"none of the {len(estimates)} faces has an estimate even undamaged")

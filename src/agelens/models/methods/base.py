@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from agelens.ages import AgeScale
-from agelens.inference.answers import AnswerSpec
+from agelens.inference.answers import OutputSpec
 
 
 def above_zero(**options: float) -> None:
@@ -67,11 +67,11 @@ class AgeMethod(ABC):
         self.scale = AgeScale.parse(ages)
 
     @property
-    def spec(self) -> AnswerSpec:
+    def spec(self) -> OutputSpec:
         """What `answer` holds, for the card. K probabilities and their mean, unless overridden."""
-        return AnswerSpec(self.scale)
+        return OutputSpec(self.scale)
 
-    def see_ages(self, age_years: Tensor) -> None:  # noqa: B027
+    def fit_ages(self, age_years: Tensor) -> None:  # noqa: B027
         """The training ages [N] in years, shown once, before `head`; the default is blind.
 
         For what a method takes from its training labels: weights of tasks, first leaves, the
@@ -114,7 +114,7 @@ class LearningHead(nn.Module):
     saved, resumed and exported with the weights.
     """
 
-    def forget_faces(self) -> None:
+    def clear_training_features(self) -> None:
         """Let go of what is kept of single training faces, which no answer needs.
 
         What is left is what is handed on; checkpoints keep all, for learning goes on by it.

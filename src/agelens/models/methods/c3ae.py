@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agelens.inference.answers import AnswerSpec
+from agelens.inference.answers import OutputSpec
 from agelens.models.losses import at_least_float32, kl_divergence
 from agelens.models.methods.base import AgeMethod, AgeTargets, SpreadHead, above_zero, not_negative
 
@@ -114,9 +114,9 @@ class C3AE(AgeMethod):
         self.alpha, self.focal_gamma, self.start_spread = alpha, focal_gamma, start_spread
 
     @property
-    def spec(self) -> AnswerSpec:
+    def spec(self) -> OutputSpec:
         """An age, and the error on validation samples as its standard deviation."""
-        return AnswerSpec(self.scale, "mean-spread")
+        return OutputSpec(self.scale, "mean-spread")
 
     def head(self, features: int) -> nn.Module:
         """A `C3AEHead`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from agelens.inference.answers import AnswerSpec, Point
+from agelens.inference.answers import OutputSpec, Point
 from agelens.models.losses import at_least_float32
 from agelens.models.methods.base import AgeMethod
 
@@ -17,18 +17,18 @@ class AgeClassification(AgeMethod):
         point: how the posterior becomes one age: ``expected``, ``median``, ``argmax``.
 
     Raises:
-        ValueError: `ages` is no age scale, or `point` is no word of `AnswerSpec`.
+        ValueError: `ages` is no age scale, or `point` is no word of `OutputSpec`.
     """
 
     def __init__(self, ages: str = "0-100", *, point: Point = "expected") -> None:
         super().__init__(ages)
-        AnswerSpec(self.scale, point=point)  # refuses an unknown point now, not at the first answer
+        OutputSpec(self.scale, point=point)  # refuses an unknown point now, not at the first answer
         self.point = point
 
     @property
-    def spec(self) -> AnswerSpec:
+    def spec(self) -> OutputSpec:
         """K probabilities, and the point that the constructor was told."""
-        return AnswerSpec(self.scale, point=self.point)
+        return OutputSpec(self.scale, point=self.point)
 
     def head(self, features: int) -> nn.Module:
         """A linear layer from features [B, features] to logits [B, K]."""

@@ -11,7 +11,7 @@ from scipy.cluster.vq import kmeans, vq
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agelens.inference.answers import AnswerSpec
+from agelens.inference.answers import OutputSpec
 from agelens.models.losses import at_least_float32
 from agelens.models.methods.base import AgeMethod, AgeTargets, LearningHead, above_zero
 from agelens.records import Floats
@@ -173,7 +173,7 @@ class ForestHead(LearningHead):
         if int(self.batches_kept) >= self.leaf_every:
             self._learn_leaves()
 
-    def forget_faces(self) -> None:
+    def clear_training_features(self) -> None:
         """No batches to learn the leaves from: they stay as they are."""
         self._kept.clear()
         self.batches_kept.zero_()
@@ -265,11 +265,11 @@ class DeepRegressionForest(AgeMethod):
         self._start = centres, np.full(self.leaves, max(spread**2, least_variance))
 
     @property
-    def spec(self) -> AnswerSpec:
+    def spec(self) -> OutputSpec:
         """Mean and standard deviation."""
-        return AnswerSpec(self.scale, "mean-spread")
+        return OutputSpec(self.scale, "mean-spread")
 
-    def see_ages(self, age_years: Tensor) -> None:
+    def fit_ages(self, age_years: Tensor) -> None:
         """Start the leaves at the k-means of the training ages [N]."""
         ages = age_years.double().cpu().numpy()
         centres, variances = age_clusters(ages, self.leaves)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from agelens.errors import UsageError
-from agelens.inference.answers import AnswerSpec, Link, Point
+from agelens.inference.answers import Link, OutputSpec, Point
 from agelens.models.losses import at_least_float32
 from agelens.models.methods.base import AgeMethod
 
@@ -33,12 +33,12 @@ class OrdinalMethod(AgeMethod):
         self, ages: str = "0-100", *, threshold: float = 0.5, point: Point = "rank"
     ) -> None:
         super().__init__(ages)
-        self._spec = AnswerSpec(
+        self._spec = OutputSpec(
             self.scale, "ordinal-logits", point=point, link=self.link, threshold=threshold
         )
 
     @property
-    def spec(self) -> AnswerSpec:
+    def spec(self) -> OutputSpec:
         """K - 1 logits."""
         return self._spec
 
@@ -56,7 +56,7 @@ class OrdinalMethod(AgeMethod):
         single = at_least_float32(self.answer(outputs)).sigmoid()
         if self.link == "conditional":
             single = single.cumprod(dim=1)
-        # Tasks that contradict each other: see `agelens.inference.answers.from_older`.
+        # Tasks that contradict each other: see `agelens.inference.answers.pmf_from_survival`.
         falling = single.sort(dim=1, descending=True).values
         ones, zeros = torch.ones_like(falling[:, :1]), torch.zeros_like(falling[:, :1])
         return torch.cat([ones, falling], dim=1) - torch.cat([falling, zeros], dim=1)
@@ -92,7 +92,7 @@ class WeighedOrdinalMethod(OrdinalMethod):
     def weigh(classes: Tensor, tasks: int) -> Tensor:
         """Weights [tasks] of the tasks from training classes int64 [N]."""
 
-    def see_ages(self, age_years: Tensor) -> None:
+    def fit_ages(self, age_years: Tensor) -> None:
         """Take the weights of the tasks from the training ages [N]."""
         if self._weighs:
             self._weights = self.weigh(self.classes(age_years), self.tasks)
@@ -106,7 +106,7 @@ class WeighedOrdinalMethod(OrdinalMethod):
         """
         if self._weighs and self._weights is None:
             raise UsageError(
-                f"task_weights of {self.name} come from the training ages: call see_ages "
+                f"task_weights of {self.name} come from the training ages: call fit_ages "
                 "before training, or leave task_weights off"
             )
         return self._weights

@@ -104,7 +104,7 @@ class RAPLHead(LearningHead):
         self.candidates.zero_()
         self.candidate_errors.fill_(torch.inf)
 
-    def forget_faces(self) -> None:
+    def clear_training_features(self) -> None:
         """No references and no candidates: ages are told without either."""
         for kept in (self.references, self.candidates, self.ready):
             kept.zero_()
@@ -174,7 +174,7 @@ class RAPL(AgeMethod):
         self.theta, self.seed = theta, seed
         self._may_occur = self.scale
 
-    def see_ages(self, age_years: Tensor) -> None:
+    def fit_ages(self, age_years: Tensor) -> None:
         """Narrow `scale` to the ages that occur among the training ages [N].
 
         Raises:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agelens.inference.answers import AnswerSpec
+from agelens.inference.answers import OutputSpec
 from agelens.models.losses import at_least_float32, normal_nll
 from agelens.models.methods.base import AgeMethod, AgeTargets, SpreadHead, above_zero
 
@@ -133,9 +133,9 @@ class AgeRegression(AgeMethod):
         self.start_spread = start_spread
 
     @property
-    def spec(self) -> AnswerSpec:
+    def spec(self) -> OutputSpec:
         """An age and its standard deviation."""
-        return AnswerSpec(self.scale, kind="mean-spread")
+        return OutputSpec(self.scale, kind="mean-spread")
 
     def head(self, features: int) -> nn.Module:
         """A `RegressionHead`."""
@@ -267,9 +267,9 @@ class GaussianRegression(AgeMethod):
         self.smallest_spread = smallest_spread
 
     @property
-    def spec(self) -> AnswerSpec:
+    def spec(self) -> OutputSpec:
         """An age and its standard deviation."""
-        return AnswerSpec(self.scale, kind="mean-spread")
+        return OutputSpec(self.scale, kind="mean-spread")
 
     def head(self, features: int) -> nn.Module:
         """A `GaussianHead`."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agelens.inference.answers import AnswerSpec
+from agelens.inference.answers import OutputSpec
 from agelens.models.losses import at_least_float32
 from agelens.models.methods.base import AgeMethod, AgeTargets, SpreadHead, above_zero, not_negative
 
@@ -177,9 +177,9 @@ class SSRNet(AgeMethod):
         self.start_spread = start_spread
 
     @property
-    def spec(self) -> AnswerSpec:
+    def spec(self) -> OutputSpec:
         """An age, and the error on validation samples as its standard deviation."""
-        return AnswerSpec(self.scale, "mean-spread")
+        return OutputSpec(self.scale, "mean-spread")
 
     def head(self, features: int) -> nn.Module:
         """An `SSRHead`.

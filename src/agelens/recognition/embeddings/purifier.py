@@ -1,6 +1,6 @@
 """A purifier: a small network behind an extractor, which takes age out of its embeddings.
 
-Trained by `agelens.recognition.light`, read and applied here without torch. Its folder holds
+Trained by `agelens.recognition.embedding_purifier`, applied here without torch. Its folder holds
 `card.json`, which says whose embeddings it takes and how it was trained, and `purifier.onnx`.
 """
 

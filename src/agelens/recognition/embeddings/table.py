@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from agelens.atomic import whole_file
+from agelens.atomic import atomic_file
 from agelens.errors import TableError, UsageError
 from agelens.tables import COLUMNS, refuse
 from agelens.tables.columns import as_categories
@@ -208,7 +208,7 @@ def write_embeddings(table: EmbeddingTable, path: str | Path, *, overwrite: bool
     arrow = _to_arrow(table)
     # Neither a dictionary nor statistics help with numbers that never repeat.
     labels = [name for name in arrow.column_names if name != VECTOR_COLUMN]
-    with whole_file(path, "the embeddings") as partial:
+    with atomic_file(path, "the embeddings") as partial:
         pq.write_table(arrow, partial, use_dictionary=labels, write_statistics=labels)
 
 

@@ -40,7 +40,7 @@ class Extractor(Protocol):
         """Vectors [N, D] of length 1 for chips uint8 [N, S, S, 3]."""
 
 
-def unit(vectors: NDArray[np.floating[Any]]) -> Vectors:
+def l2_normalise(vectors: NDArray[np.floating[Any]]) -> Vectors:
     """Rows [N, D] scaled to length 1; rows of zeros, which have no direction, stay."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.where(lengths > 0, lengths, 1), dtype=np.float32)

@@ -23,7 +23,7 @@ from agelens.inference.cards import (
 from agelens.inference.network import BATCH, normalised
 from agelens.inference.runtimes import Runtime, open_runtime
 from agelens.recognition.embeddings import Crops, EmbeddingModel
-from agelens.recognition.extractors.base import Vectors, unit
+from agelens.recognition.extractors.base import Vectors, l2_normalise
 from agelens.records import RGB
 
 TASK: Final = "embedding"
@@ -208,8 +208,8 @@ class NetworkExtractor:
             return vectors
         mirrored = self._vectors(chips[:, :, ::-1])
         if self.model.crops == "added":
-            return unit(vectors + mirrored)
-        return unit(np.hstack([vectors, mirrored]))
+            return l2_normalise(vectors + mirrored)
+        return l2_normalise(np.hstack([vectors, mirrored]))
 
     def _vectors(self, chips: RGB) -> Vectors:
         found = np.asarray(self._runtime(normalised(chips, self.input)))
@@ -218,7 +218,7 @@ class NetworkExtractor:
                 f"{self.card.name}: its card states embeddings of {self.card.dimension} numbers; "
                 f"{len(chips)} chips gave {list(found.shape)}, or some that are not finite"
             )
-        return unit(found)
+        return l2_normalise(found)
 
     def _check(self, chips: RGB) -> None:
         expected = (self.input.size, self.input.size, 3)

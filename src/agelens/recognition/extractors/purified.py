@@ -12,7 +12,7 @@ from agelens.imaging.detectors.base import Detector
 from agelens.inference.cards import ChipInput
 from agelens.recognition.embeddings import EmbeddingModel
 from agelens.recognition.embeddings.purifier import Purifier
-from agelens.recognition.extractors.base import Extractor, Vectors, unit
+from agelens.recognition.extractors.base import Extractor, Vectors, l2_normalise
 from agelens.records import RGB
 
 
@@ -56,4 +56,4 @@ class PurifiedExtractor:
         """Purified vectors float32 [N, D] of length 1 for chips uint8 [N, S, S, 3]."""
         vectors = self.base.embed(chips)
         crops = np.split(vectors, self.model.dimension // self.purifier.base.dimension, axis=1)
-        return unit(np.hstack([self.purifier.apply(unit(crop)) for crop in crops]))
+        return l2_normalise(np.hstack([self.purifier.apply(l2_normalise(crop)) for crop in crops]))

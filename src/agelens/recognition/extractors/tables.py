@@ -112,7 +112,7 @@ def embed_store(
     Raises:
         UsageError: the store's chips are not what the extractor takes.
     """
-    refuse_other_chips(extractor, store)
+    check_other_chips(extractor, store)
     there = np.flatnonzero(store.has_chip)
     vectors = np.full((len(store), extractor.model.dimension), np.nan, dtype=np.float32)
     for start in range(0, len(there), _CHIPS_AT_A_TIME):
@@ -127,7 +127,7 @@ def embed_store(
     return EmbeddingTable(frame, vectors, extractor.model)
 
 
-def refuse_other_chips(extractor: Extractor, store: ChipStore) -> None:
+def check_other_chips(extractor: Extractor, store: ChipStore) -> None:
     """Raise unless the store's chips are cut as the extractor's card asks for.
 
     Raises:

@@ -17,7 +17,7 @@ from agelens.evaluation.bootstrap import GroupedMetrics, Grouping, bootstrap
 from agelens.evaluation.metrics import Metric
 from agelens.evaluation.metrics.base import Sums
 from agelens.recognition.embeddings import EmbeddingModel
-from agelens.recognition.protocols.rates import Codes, Mates, Rate, Resampling
+from agelens.recognition.protocols.rates import Codes, GenuinePairs, Rate, Resampling
 from agelens.records import Floats
 
 GAP_EDGES: Final = (5, 10, 20, 30)
@@ -48,7 +48,7 @@ BLOCK_BYTES: Final = 64_000_000
 
 
 def best_mate_ranks(
-    probes: Vectors, gallery: Vectors, mates: Mates, *, block_bytes: int = BLOCK_BYTES
+    probes: Vectors, gallery: Vectors, mates: GenuinePairs, *, block_bytes: int = BLOCK_BYTES
 ) -> Codes:
     """The rank [P] of each probe's most similar mate, from 1; 0 where it has no mate.
 
@@ -75,7 +75,7 @@ def best_mate_ranks(
 
 
 def pair_ranks(
-    vectors: Vectors, mates: Mates, *, most: int, block_bytes: int = BLOCK_BYTES
+    vectors: Vectors, mates: GenuinePairs, *, most: int, block_bytes: int = BLOCK_BYTES
 ) -> Codes:
     """The rank [T] of every mate of every probe by itself, in the order of `mates.pairs`.
 

@@ -18,7 +18,7 @@ from agelens.recognition.protocols.identification import (
 from agelens.recognition.protocols.rates import (
     NO_MATE,
     Codes,
-    Mates,
+    GenuinePairs,
     Resampling,
     age_kinds,
     known_people,
@@ -54,7 +54,7 @@ def leave_one_out(
     (everyone,) = people_of([table])
     usable = known_people(table)
     people, years = everyone[usable], years_of(table)[usable]
-    mates = Mates(people, people, itself=True)
+    mates = GenuinePairs(people, people, itself=True)
     tried = mates.counts > 0
     if not tried.any():
         raise TableError(

@@ -18,7 +18,7 @@ from agelens.recognition.protocols.identification import (
 from agelens.recognition.protocols.rates import (
     NO_MATE,
     Codes,
-    Mates,
+    GenuinePairs,
     Resampling,
     age_kinds,
     known_people,
@@ -51,7 +51,7 @@ def megaface_style(
     (everyone,) = people_of([table])
     usable = known_people(table)
     people, years = everyone[usable], years_of(table)[usable]
-    mates = Mates(people, people, itself=True)
+    mates = GenuinePairs(people, people, itself=True)
     if not mates.counts.any():
         raise TableError(
             "no person has two pictures with embeddings in the table, so there is no pair to "

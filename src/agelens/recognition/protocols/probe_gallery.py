@@ -18,7 +18,7 @@ from agelens.recognition.protocols.identification import (
 )
 from agelens.recognition.protocols.rates import (
     Codes,
-    Mates,
+    GenuinePairs,
     Resampling,
     age_kinds,
     known_people,
@@ -58,7 +58,7 @@ def probe_gallery(
     refuse(ids, ids.isin(gallery.frame["sample_id"]), "is a probe and in the gallery, both")
     of_probes, of_gallery = people_of([probes, gallery])
     left, right = known_people(probes), known_people(gallery)
-    mates = Mates(of_probes[left], of_gallery[right], itself=False)
+    mates = GenuinePairs(of_probes[left], of_gallery[right], itself=False)
     tried = mates.counts > 0
     if not tried.any():
         raise TableError(

@@ -21,7 +21,7 @@ Codes: TypeAlias = NDArray[np.int64]
 _PROBES_AT_A_TIME: Final = 4096
 
 
-class Mates:
+class GenuinePairs:
     """The gallery's pictures of each probe's person.
 
     Args:

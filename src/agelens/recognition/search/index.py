@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from agelens.atomic import whole_file, write_json
+from agelens.atomic import atomic_file, write_json
 from agelens.errors import MissingDependencyError, TableError, UsageError
 from agelens.recognition.embeddings import EmbeddingTable, read_embeddings, write_embeddings
 from agelens.recognition.extractors.photo_faces import FaceEmbedder
@@ -78,7 +78,7 @@ class FaissSearch:
         Raises:
             OutputError: it cannot be written.
         """
-        with whole_file(path, "the search index") as partial:
+        with atomic_file(path, "the search index") as partial:
             _faiss().write_index(self._index, str(partial))
 
     @classmethod
@@ -152,7 +152,7 @@ FORMAT: Final = "agelens face index 1"
 TABLE: Final = "faces.parquet"
 FACTS: Final = "index.json"
 LISTS: Final = "faces.faiss"
-_AT_A_TIME: Final = 2_000  # photos between two writings, so that a stopped run is gone on with
+_AT_A_TIME: Final = 2_000  # photos between two writings, so that a stopped run is resumed
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ import pytorch_lightning as pl
 from torch import Tensor
 
 from agelens.training.age_module import STATE
-from agelens.training.epoch_metrics import LossSums
-from agelens.training.lr_scheduler import Schedule, step_rates, steps_per_epoch
+from agelens.training.epoch_metrics import LossAverager
+from agelens.training.lr_scheduler import Schedule, lr_scheduler, steps_per_epoch
 
 
 class EpochLosses(pl.LightningModule):
@@ -33,12 +33,12 @@ class EpochLosses(pl.LightningModule):
         self.identity = identity or {}
         self.metrics: dict[str, float] = {}
         self.loss_parts: dict[str, Tensor] = {}
-        self._sums = LossSums()
+        self._sums = LossAverager()
         self._rate = 0.0
 
     def rates(self, optimizer: Any) -> dict[str, Any]:
         """The optimiser with its learning rate as a function of the step."""
-        scheduler = step_rates(
+        scheduler = lr_scheduler(
             optimizer,
             self.schedule,
             steps_per_epoch=steps_per_epoch(self.trainer),

@@ -15,7 +15,7 @@ from agelens.data.training_input import ChipDataset, preset_named
 from agelens.errors import UnknownNameError, UsageError
 from agelens.imaging.align import template_named
 from agelens.tables import SampleTable
-from agelens.training.batches import PartChips, TrainingLoader, TrainingOrder
+from agelens.training.batches import SplitDataset, TrainingLoader, TrainingOrder
 from agelens.training.model_parts import Numbers3
 from agelens.training.resolve_split import labels_of, open_store, rows_by_store
 from agelens.training.resume_identity import card_hash, frame_hash, label_counts
@@ -48,7 +48,7 @@ def with_identities(table: SampleTable) -> SampleTable:
     return SampleTable(frame.assign(subject=named), table.extra)
 
 
-def refuse_none(table: SampleTable, known: NDArray[np.bool_]) -> None:
+def check_none(table: SampleTable, known: NDArray[np.bool_]) -> None:
     """Raise where no row says who it is.
 
     Raises:
@@ -67,7 +67,7 @@ def lone_rows(table: SampleTable) -> NDArray[np.bool_]:
     return np.asarray(~subjects.duplicated(keep=False).to_numpy() & subjects.notna().to_numpy())
 
 
-def refuse_lone(table: SampleTable, lone: NDArray[np.bool_]) -> None:
+def check_lone(table: SampleTable, lone: NDArray[np.bool_]) -> None:
     """Raise where a person has one picture only.
 
     Raises:
@@ -176,7 +176,7 @@ class IdentityData(pl.LightningDataModule):
             return
         table = with_identities(table)
         known = table.frame["subject"].notna().to_numpy()
-        refuse_none(table, known)
+        check_none(table, known)
         table = self._kept(table, known, "no subject")
         self.chips = self._chips(table)
         self._leave_out(self.chips.left_out)
@@ -205,11 +205,11 @@ class IdentityData(pl.LightningDataModule):
         taken = self.chips.table
         lone = lone_rows(taken)
         if self.lone_identities == "refuse":
-            refuse_lone(taken, lone)
+            check_lone(taken, lone)
         if self.lone_identities == "drop" and lone.any():
             self.chips = self._chips(self._kept(taken, ~lone, "only picture of its identity"))
 
-    def _chips(self, table: SampleTable) -> PartChips:
+    def _chips(self, table: SampleTable) -> SplitDataset:
         label = STAGES[self.stage]
         pieces = rows_by_store(table, self.stores)
         datasets = [self._dataset(store, piece, label) for store, piece in pieces]
@@ -217,7 +217,7 @@ class IdentityData(pl.LightningDataModule):
         if self.stage == "identity":
             self.people = _people(datasets)
             words[label] = self.people
-        return PartChips(datasets, [piece for _, piece in pieces], words)
+        return SplitDataset(datasets, [piece for _, piece in pieces], words)
 
     def _dataset(self, store: ChipStore, table: SampleTable, label: str) -> ChipDataset:
         return ChipDataset(

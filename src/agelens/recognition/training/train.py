@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from agelens.atomic import write_json, write_whole
+from agelens.atomic import write_atomically, write_json
 from agelens.errors import TrainingError, UsageError
 from agelens.models.backbones import Backbone
 from agelens.recognition.margins import ClassWeights, MarginLoss
@@ -25,13 +25,13 @@ from agelens.training.callbacks import NaNGuard
 from agelens.training.checkpoints import read_checkpoint
 from agelens.training.epoch_history import EpochHistory, TimeShare
 from agelens.training.lr_scheduler import Plateau
-from agelens.training.resume_identity import is_begun, same_run
+from agelens.training.resume_identity import can_resume, resume_identity
 from agelens.training.run_folder import RunFolder
 from agelens.training.run_trainer import (
     SeededSteps,
     check_epochs,
     environment,
-    quiet_lightning,
+    lightning_logging,
     reseed,
     run_trainer,
 )
@@ -39,7 +39,7 @@ from agelens.training.train import RunProgressBar
 
 
 @dataclass(frozen=True, slots=True)
-class MadeRun:
+class StageParts:
     """A module ready to be trained.
 
     `trained` is the part of `module`, under `prefix` in its checkpoints, that is left for use,
@@ -55,7 +55,7 @@ class MadeRun:
     identity: dict[str, Any]
 
 
-def made(run: IdentityRun) -> MadeRun:
+def made(run: IdentityRun) -> StageParts:
     """Open the run's data and build what its stage trains.
 
     Raises:
@@ -73,7 +73,7 @@ def input_of(backbone: Backbone) -> BranchInput:
     return BranchInput(backbone.size, backbone.mean, backbone.std)
 
 
-def _age_stage(run: IdentityRun) -> MadeRun:
+def _age_stage(run: IdentityRun) -> StageParts:
     built = run.branch.build()
     run.data.open("age", input_of(built.branch.backbone), seed=run.seed)
     model = AgeGroupModel(built.branch)
@@ -85,10 +85,10 @@ def _age_stage(run: IdentityRun) -> MadeRun:
         gradient_clip=run.gradient_clip,
         identity=identity,
     )
-    return MadeRun(module, model, "model.", model.weights, built.report, identity)
+    return StageParts(module, model, "model.", model.weights, built.report, identity)
 
 
-def _identity_stage(run: IdentityRun) -> MadeRun:
+def _identity_stage(run: IdentityRun) -> StageParts:
     built = run.branch.build()
     wanted = input_of(built.branch.backbone)
     age, report = _age_branch(run, wanted)
@@ -110,10 +110,10 @@ def _identity_stage(run: IdentityRun) -> MadeRun:
     )
     branch = built.branch
     report = f"{built.report}\n{report}"
-    return MadeRun(module, branch, "model.identity.", branch.state_dict, report, identity)
+    return StageParts(module, branch, "model.identity.", branch.state_dict, report, identity)
 
 
-_STAGES: Final[dict[Stage, Callable[[IdentityRun], MadeRun]]] = {
+_STAGES: Final[dict[Stage, Callable[[IdentityRun], StageParts]]] = {
     "age": _age_stage,
     "identity": _identity_stage,
 }
@@ -133,7 +133,7 @@ def _age_branch(run: IdentityRun, wanted: BranchInput) -> tuple[PurifiedBranch |
 
 
 def _identity(run: IdentityRun) -> dict[str, Any]:
-    return {"config": same_run(run.config), "data": data_hashes(run.data)}
+    return {"config": resume_identity(run.config), "data": data_hashes(run.data)}
 
 
 _TWO_LOSSES: Final = "ddp_find_unused_parameters_true"
@@ -160,7 +160,7 @@ class IdentityTraining:
 
     Args:
         run: what to train, and how.
-        folder: where to; what it holds of an earlier part of the same run is gone on with.
+        folder: where to; what it holds of an earlier part of the same run is resumed.
         quiet: print nothing on the way.
     """
 
@@ -176,11 +176,11 @@ class IdentityTraining:
 
     def run_to_end(self) -> dict[str, Any]:
         """Train, write weights and summary; returns the summary."""
-        resume = is_begun(self.folder, self.made.identity)
+        resume = can_resume(self.folder, self.made.identity)
         trainer = self._trainer()
         if trainer.is_global_zero:
             self._describe()
-        with quiet_lightning():
+        with lightning_logging():
             trainer.fit(
                 self.made.module,
                 datamodule=self.run.data,
@@ -220,7 +220,7 @@ class IdentityTraining:
         write_json(self.folder.environment, {**made_by, **environment(run.seed)})
         write_json(self.folder.data, facts)
         report = f"{self.made.report}\n"
-        write_whole(self.folder.path / "starting-weights.txt", report.encode())
+        write_atomically(self.folder.path / "starting-weights.txt", report.encode())
 
     def _load_last(self) -> None:
         """The trained part as the last checkpoint has it, which may be all that was done."""
@@ -234,7 +234,7 @@ class IdentityTraining:
         """Write the last epoch's weights, and the summary."""
         self._load_last()
         weights = {name: value.contiguous() for name, value in self.made.weights().items()}
-        write_whole(self.folder.weights, save(weights))
+        write_atomically(self.folder.weights, save(weights))
         data = self.run.data
         summary = {
             "stage": self.run.stage,

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from agelens.atomic import write_whole
+from agelens.atomic import write_atomically
 from agelens.errors import UsageError
 from agelens.evaluation.reports.plotting import COLOURS, panels, save, title
 from agelens.training.epoch_metrics import BANDS
@@ -165,4 +165,4 @@ def draw_curves(run: RunFolder) -> None:
 def _write(figure: Figure, path: Path) -> None:
     picture = io.BytesIO()
     save(figure, picture)
-    write_whole(path, picture.getvalue())
+    write_atomically(path, picture.getvalue())

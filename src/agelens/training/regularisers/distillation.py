@@ -19,7 +19,7 @@ from agelens.training.regularisers.base import Regulariser
 from agelens.training.regularisers.teachers import Teacher, teacher_named
 
 
-def rebinning(source: AgeScale, target: AgeScale) -> Floats:
+def rebin_matrix(source: AgeScale, target: AgeScale) -> Floats:
     """Weights [K source, K target], rows of sum 1, that carry mass from scale to scale.
 
     The mass of a class counts as spread evenly over its cell of the age axis, as quantiles
@@ -132,7 +132,7 @@ class Distillation(Regulariser):
         """The weighted divergence."""
         if self._teacher is None:
             raise RuntimeError("Distillation.setup(model) comes before the first batch")
-        answer, scale = self._teacher.lesson(images)
+        answer, scale = self._teacher.predict(images)
         student = model.method.posterior(outputs.age)
         own = None if model.method.spec.kind == "mean-spread" else model.method.scale
         if own is None:
@@ -153,4 +153,4 @@ def _years(scale: AgeScale, like: Tensor) -> Tensor:
 
 @cache
 def _carried(source: AgeScale, target: AgeScale) -> Tensor:
-    return torch.from_numpy(rebinning(source, target))
+    return torch.from_numpy(rebin_matrix(source, target))

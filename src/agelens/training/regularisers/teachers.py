@@ -50,7 +50,7 @@ class Teacher(ABC):
         self.student_form = list(student.mean), list(student.std)
 
     @abstractmethod
-    def lesson(self, images: Tensor, /) -> Lesson:
+    def predict(self, images: Tensor, /) -> Lesson:
         """What it says of `images` [B, 3, H, W]."""
 
     @abstractmethod
@@ -92,7 +92,7 @@ class ModelTeacher(Teacher):
         self._size = size
 
     @torch.no_grad()
-    def lesson(self, images: Tensor, /) -> Lesson:
+    def predict(self, images: Tensor, /) -> Lesson:
         """See `Teacher`."""
         method = self.model.method
         posterior = method.posterior(self.model(self._own_form(images)).age)
@@ -131,7 +131,7 @@ class PackagedTeacher(Teacher):
             raise CardError(f"{card.name}: a teacher of ages is needed, its task is {card.task}")
         self._network = ChipNetwork(card)
 
-    def lesson(self, images: Tensor, /) -> Lesson:
+    def predict(self, images: Tensor, /) -> Lesson:
         """See `Teacher`."""
         size = self._network.card.input.size
         chips = (self.pixels(images) * _WHITE).clamp_(0, _WHITE)

@@ -21,7 +21,7 @@ from agelens.models.methods.base import AgeTargets
 from agelens.training.age_data import AgeData
 from agelens.training.resolve_split import TRAIN, VALID
 from agelens.training.train import Training
-from agelens.training.tuning.trials import LOST, RunMaker, TrialTable, run_trial, training_of
+from agelens.training.tuning.trials import LOST, RunFactory, TrialTable, run_trial, training_of
 
 _BATCHES: Final = 8
 _TOLERANCE: Final = 0.2
@@ -183,7 +183,7 @@ UNHINDERED: Final[dict[str, Any]] = {
 _STEPS_A_LOOK: Final = 20
 
 
-def overfit(make: RunMaker, path: Path, *, samples: int = 32, steps: int = 300) -> pd.DataFrame:
+def overfit(make: RunFactory, path: Path, *, samples: int = 32, steps: int = 300) -> pd.DataFrame:
     """Train on `samples` alone, at one rate after the other until they are learnt.
 
     Args:
@@ -205,7 +205,7 @@ def overfit(make: RunMaker, path: Path, *, samples: int = 32, steps: int = 300) 
     return table.frame
 
 
-def _curve(make: RunMaker, lr: float, samples: int, steps: int) -> list[dict[str, float]]:
+def _curve(make: RunFactory, lr: float, samples: int, steps: int) -> list[dict[str, float]]:
     training = training_of(make, {**UNHINDERED, "optimizer.lr": lr})
     few = FewSamplesData(FewSamples(training.run.data, samples), _STEPS_A_LOOK)
     trace = run_trial(training, epochs=max(1, steps // _STEPS_A_LOOK), data=few)

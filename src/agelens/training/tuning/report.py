@@ -12,7 +12,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from agelens.atomic import write_whole
+from agelens.atomic import write_atomically
 from agelens.evaluation.reports.page import Page, Section
 from agelens.evaluation.reports.plotting import COLOURS, panels, save, title
 from agelens.training.callbacks.learning_curves import AGE_CURVES, CURVES
@@ -130,7 +130,7 @@ def write_report(folder: TuningFolder) -> None:
         OutputError: it cannot be written.
     """
     page = Page("Tuning", list(_sections(folder)))
-    write_whole(folder.page, page.to_html().encode())
+    write_atomically(folder.page, page.to_html().encode())
 
 
 def _sections(folder: TuningFolder) -> Iterator[Section]:
@@ -246,5 +246,5 @@ def _at_the_edge(best: float, rates: list[float]) -> str:
 def _drawn(folder: TuningFolder, name: str, draw: Callable[[], Figure]) -> str:
     picture = io.BytesIO()
     save(draw(), picture)
-    write_whole(folder.path / f"{name}.png", picture.getvalue())
+    write_atomically(folder.path / f"{name}.png", picture.getvalue())
     return f"{name}.png"

@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 from agelens.errors import TrainingError, UsageError
 from agelens.training.age_module import AgeModule
 from agelens.training.tuning.space import Space
-from agelens.training.tuning.trials import LOST, RunMaker, TrialTable, run_trial, training_of
+from agelens.training.tuning.trials import LOST, RunFactory, TrialTable, run_trial, training_of
 
 
 def grid_rates(best: float) -> list[float]:
@@ -33,7 +33,12 @@ def grid_decays(configured: float) -> list[float]:
 
 
 def fill_grid(
-    make: RunMaker, path: Path, rates: Sequence[float], decays: Sequence[float], *, epochs: int = 3
+    make: RunFactory,
+    path: Path,
+    rates: Sequence[float],
+    decays: Sequence[float],
+    *,
+    epochs: int = 3,
 ) -> pd.DataFrame:
     """Train for some epochs at each rate with each decay.
 
@@ -89,7 +94,7 @@ STEADY: Final[dict[str, Any]] = {
 }
 
 
-def sweep_rates(make: RunMaker, path: Path, *, steps: int = 60) -> pd.DataFrame:
+def sweep_rates(make: RunFactory, path: Path, *, steps: int = 60) -> pd.DataFrame:
     """Train for a few steps at each rate, from the same start and on the same batches.
 
     Args:
@@ -144,7 +149,7 @@ _DONE: Final = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 def search(
-    make: RunMaker, path: Path, space: Space, *, trials: int, epochs: int = 5, seed: int = 0
+    make: RunFactory, path: Path, space: Space, *, trials: int, epochs: int = 5, seed: int = 0
 ) -> optuna.Study:
     """Train for some epochs at values that a tree of Parzen estimators proposes.
 
@@ -227,7 +232,7 @@ class _Pruning(pl.Callback):
 
 
 def _try(
-    study: optuna.Study, trial: optuna.Trial, make: RunMaker, space: Space, epochs: int
+    study: optuna.Study, trial: optuna.Trial, make: RunFactory, space: Space, epochs: int
 ) -> None:
     values = {key: limits.draw(trial, key) for key, limits in space.items()}
     training = training_of(make, values)

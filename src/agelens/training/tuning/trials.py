@@ -16,15 +16,15 @@ import pytorch_lightning as pl
 from jsonargparse import ArgumentError
 from torch import Tensor
 
-from agelens.atomic import write_json, write_whole
+from agelens.atomic import write_atomically, write_json
 from agelens.errors import TrainingError, UsageError
 from agelens.training.age_data import AgeData
 from agelens.training.age_module import AgeModule
 from agelens.training.configuration import make_run, run_parser
-from agelens.training.resume_identity import differences
+from agelens.training.resume_identity import config_diff
 from agelens.training.run_folder import RunFolder
 from agelens.training.run_options import RunOptions
-from agelens.training.run_trainer import SeededSteps, quiet_lightning
+from agelens.training.run_trainer import SeededSteps, lightning_logging
 from agelens.training.train import Training
 
 
@@ -85,7 +85,7 @@ class TuningFolder:
         return self.path / "index.html"
 
     def claim(self, identity: dict[str, Any]) -> None:
-        """Take the folder for a tuning with this identity, new or gone on with.
+        """Take the folder for a tuning with this identity, new or resumed.
 
         Raises:
             UsageError: it holds something else.
@@ -96,7 +96,7 @@ class TuningFolder:
                 raise UsageError(f"{self.path} exists and holds no tuning; name a new folder")
             write_json(self.identity, identity)
             return
-        changed = differences(self.read(self.identity), identity)
+        changed = config_diff(self.read(self.identity), identity)
         if changed:
             raise UsageError(
                 f"{self.path} is a tuning of something else: {'; '.join(changed)}. Name a new "
@@ -158,10 +158,10 @@ class TrialTable:
         """Take in and write the rows of a finished trial."""
         new = pd.DataFrame(list(rows))
         self.frame = pd.concat([self.frame, new], ignore_index=True) if len(self.frame) else new
-        write_whole(self.path, self.frame.to_csv(index=False).encode())
+        write_atomically(self.path, self.frame.to_csv(index=False).encode())
 
 
-class RunMaker:
+class RunFactory:
     """Makes the objects of a run anew for each trial, so that none carries another's state.
 
     All but the data, where no value of theirs is changed: once opened, they stay open.
@@ -261,7 +261,7 @@ class Trace(pl.Callback):
             self.best = look if pl_module.improved else self.best
 
 
-def training_of(make: RunMaker, changes: Mapping[str, Any]) -> Training:
+def training_of(make: RunFactory, changes: Mapping[str, Any]) -> Training:
     """Data and model of the run with `changes`, in a folder that nothing is written to.
 
     The store's hashes were checked by whoever made the first of many trials.
@@ -295,7 +295,7 @@ def run_trial(
     trace = Trace()
     run = training.run
     ours = [SeededSteps(run.seed), trace, *run.callbacks, *callbacks]
-    with quiet_lightning():
+    with lightning_logging():
         trainer = pl.Trainer(**{**run.trainer, **_limits(epochs, steps, validate)}, callbacks=ours)
         try:
             trainer.fit(training.module, datamodule=data or run.data)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import yaml
 
-from agelens.atomic import write_json, write_whole
+from agelens.atomic import write_atomically, write_json
 from agelens.errors import UsageError
 from agelens.training.run_folder import RunFolder
 from agelens.training.train import Training, train
@@ -27,7 +27,7 @@ from agelens.training.tuning.search import (
     trial_table,
 )
 from agelens.training.tuning.space import TuningPlan, rate_and_decay
-from agelens.training.tuning.trials import RunMaker, TuningFolder
+from agelens.training.tuning.trials import RunFactory, TuningFolder
 
 _ONE_DEVICE: Final = ("auto", "1", 1)
 
@@ -49,7 +49,7 @@ def tune(
 
     Args:
         config: a whole configuration in plain types.
-        folder: new; or one of the same configuration and data, which is gone on with.
+        folder: new; or one of the same configuration and data, which is resumed.
         plan: how much each step does.
         tell: is given a line for each step.
         quiet: show no progress of the long run.
@@ -78,7 +78,7 @@ class _Tuning:
         *,
         quiet: bool,
     ) -> None:
-        self.make = RunMaker(config)
+        self.make = RunFactory(config)
         self.folder = folder
         self.plan = plan
         self.tell = tell
@@ -140,7 +140,7 @@ class _Tuning:
             seed=self.make.value("seed"),
         )
         table = trial_table(study)
-        write_whole(self.folder.trials, table.to_csv(index=False).encode())
+        write_atomically(self.folder.trials, table.to_csv(index=False).encode())
         pruned = (table["state"] == "pruned").sum()
         self._done(f"3, 4. search: {len(table)} trials, {pruned} of them given up early")
         return best_values(study)

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from agelens.data.explore import explore
+from agelens.data.explore.compared_table import sides
 from agelens.data.explore.samples import age_text
-from agelens.data.explore.side import sides
 from agelens.errors import OutputError, UsageError
 from agelens.evaluation.reports.plotting import drawable
 from agelens.tables import SampleTable

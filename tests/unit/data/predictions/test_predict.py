@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agelens.data.predictions import predict_photos, predict_store, refuse_other_chips
+from agelens.data.predictions import check_other_chips, predict_photos, predict_store
 from agelens.data.store import ChipStore, prepare
 from agelens.errors import UsageError
 from agelens.inference.cards import read_card
@@ -143,7 +143,7 @@ def test_aligned_chips_have_no_landmarks_to_judge_by(
 
     card = write_card(tmp_path / "toy", change=change)
     store = ChipStore.open(tmp_path / "store")
-    refuse_other_chips(store, read_card(card))
+    check_other_chips(store, read_card(card))
     frame = predict_store(AgeEstimator(card), store).frame
     assert frame["status"].tolist() == ["ok", "ok", "ok", "unreadable", "missing", "ok"]
     assert frame[["inter_eye_px", "yaw_proxy", "roll_degrees"]].isna().all(axis=None)

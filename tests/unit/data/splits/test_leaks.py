@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agelens.data.splits import Split, describe_leaks, refuse_leaks
+from agelens.data.splits import Split, check_leaks, describe_leaks
 from agelens.errors import LeakError
 
 
@@ -93,7 +93,7 @@ def test_refusal_lists_counts_examples_and_the_way_out(people_table) -> None:
     table = people_table([2] * 9)
     report = describe_leaks(_split(table, [0, 2] * 9), table)
     with pytest.raises(LeakError) as refused:
-        refuse_leaks([report] * 7)
+        check_leaks([report] * 7)
     text = str(refused.value)
     assert "9 of 9 test subjects also in training, with 9 test samples (set/p0000, " in text
     assert "set/p0004, ...)" in text
@@ -103,4 +103,4 @@ def test_refusal_lists_counts_examples_and_the_way_out(people_table) -> None:
 
 def test_a_clean_split_passes(people_table) -> None:
     table = people_table([2, 2])
-    refuse_leaks([describe_leaks(_split(table, [0, 0, 2, 2]), table)])
+    check_leaks([describe_leaks(_split(table, [0, 0, 2, 2]), table)])

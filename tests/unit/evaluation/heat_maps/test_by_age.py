@@ -11,7 +11,7 @@ import pytest
 
 from agelens.evaluation.heat_maps import HeatMap
 from agelens.evaluation.heat_maps.by_age import LabelledChip, cells, mean_maps
-from agelens.evaluation.heat_maps.sanity_check import NOT_TOLD, Alikeness, ExplainedFaces
+from agelens.evaluation.heat_maps.sanity_check import NOT_TOLD, ExplainedFaces, RandomizationResult
 from agelens.evaluation.reports.heat_maps import (
     bands_figure,
     face_figure,
@@ -92,7 +92,7 @@ def test_the_page_by_age(tmp_path: Path) -> None:
 
 def test_the_page_of_faces(tmp_path: Path) -> None:
     row = {"photo": "a.jpg", "status": "ok", "face": 0, "estimate_years": 31.2, "message": ""}
-    checked = [Alikeness(1.0, 1, 0.9, 0.9, 0.8)]
+    checked = [RandomizationResult(1.0, 1, 0.9, 0.9, 0.8)]
     found = ExplainedFaces({"model": "toy"}, [row], ["face_0001.png"], checked)
     write_faces(found, HeatMap(np.zeros((4, 4)), "relative", "toy", 2, 31.2), tmp_path)
     page = (tmp_path / "index.html").read_text()

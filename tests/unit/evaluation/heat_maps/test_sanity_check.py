@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from agelens.errors import UsageError
 from agelens.evaluation.heat_maps import HeatMap, OcclusionExplainer, Windows
 from agelens.evaluation.heat_maps.occlusion import shuffled_estimator, shuffled_onnx
-from agelens.evaluation.heat_maps.sanity_check import Alikeness, sanity_check, verdict
+from agelens.evaluation.heat_maps.sanity_check import RandomizationResult, sanity_check, verdict
 from agelens.inference.estimator import AgeEstimator
 from agelens.records import RGB
 
@@ -75,7 +75,7 @@ def test_occlusion_passes(estimator: AgeEstimator) -> None:
     assert found[-1].structural_similarity < 0.4
     assert verdict(found).startswith("passed")
     assert "4 photos or more" in verdict(found)
-    assert "photos" not in verdict([Alikeness(1.0, 4, 0.1, 0.1, 0.0)])
+    assert "photos" not in verdict([RandomizationResult(1.0, 4, 0.1, 0.1, 0.0)])
 
 
 @dataclass
@@ -96,7 +96,7 @@ def test_a_method_that_ignores_the_network_fails() -> None:
 
 
 def test_maps_without_a_shape_give_no_verdict() -> None:
-    nothing = Alikeness(1.0, 1, math.nan, math.nan, math.nan)
+    nothing = RandomizationResult(1.0, 1, math.nan, math.nan, math.nan)
     assert verdict([nothing]).startswith("no verdict")
     assert nothing.to_json()["rank_correlation"] is None
 

@@ -15,8 +15,8 @@ from agelens.evaluation.bootstrap.groupings import drawn_weights
 from agelens.evaluation.sensitivity.conditions import (
     CLEAN,
     Condition,
+    check_off_chips,
     conditions,
-    refuse_off_chips,
 )
 from agelens.evaluation.sensitivity.estimates import LABELS, StressEstimates
 from agelens.evaluation.sensitivity.stress import MEAN, StressResult, stress
@@ -257,4 +257,4 @@ def test_conditions_are_named() -> None:
         with pytest.raises(UsageError, match="each of them once"):
             conditions(wrong)
     with pytest.raises(UsageError, match="rotation needs photos"):
-        refuse_off_chips(["blur", "rotation"])
+        check_off_chips(["blur", "rotation"])

@@ -41,7 +41,7 @@ def small_network(
 ) -> ExplainedNetwork:
     torch.manual_seed(3)
     made = method_class(method)("20-50")
-    made.see_ages(torch.linspace(20, 50, 31))
+    made.fit_ages(torch.linspace(20, 50, 31))
     model = AgeModel(backbone or SmallBackbone(), made).eval()
     with torch.no_grad():
         for weight in model.parameters():

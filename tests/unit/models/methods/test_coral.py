@@ -36,7 +36,7 @@ def test_loss_is_that_of_coral_pytorch(
     agree: Agree, labelled: Callable[..., AgeTargets], weighed: bool
 ) -> None:
     method = CORAL("10-16", task_weights=weighed)
-    method.see_ages(torch.tensor([*AGES, 11.0, 11.0]))
+    method.fit_ages(torch.tensor([*AGES, 11.0, 11.0]))
     truth = levels_from_labelbatch(CLASSES, 7, dtype=torch.float64)
     logits = torch.randn(4, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     agree(

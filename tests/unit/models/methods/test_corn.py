@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from agelens.inference.answers import older_probabilities, read_answers
+from agelens.inference.answers import read_answers, survival_probabilities
 from agelens.models.methods import AgeTargets
 from agelens.models.methods.corn import CORN
 
@@ -30,7 +30,7 @@ def test_loss_is_that_of_coral_pytorch(agree: Agree, labelled: Callable[..., Age
 @given(st.lists(st.floats(-40, 40), min_size=6, max_size=6))
 def test_any_logits_give_falling_probabilities(row: list[float]) -> None:
     method, logits = CORN("10-16"), torch.tensor([row])
-    older = older_probabilities(method.answer(logits).numpy(), method.spec.link)
+    older = survival_probabilities(method.answer(logits).numpy(), method.spec.link)
     assert (older[:, 1:] <= older[:, :-1]).all()
     posterior = method.posterior(logits)
     assert (posterior >= 0).all()

@@ -72,7 +72,7 @@ def test_leaves_start_spread_over_the_scale() -> None:
 
 def test_leaves_start_at_the_clusters_of_the_training_ages() -> None:
     method = small()
-    method.see_ages(torch.tensor([1.0, 3.0, 20.0, 22.0, 24.0, 50.0, 50.0, 71.0, 79.0]))
+    method.fit_ages(torch.tensor([1.0, 3.0, 20.0, 22.0, 24.0, 50.0, 50.0, 71.0, 79.0]))
     head = head_of(method)
     assert head.leaf_mean[0].tolist() == [2, 22, 50, 75]
     assert head.leaf_variance[1].tolist() == pytest.approx([1, 8 / 3, 1, 16])  # floor of 1

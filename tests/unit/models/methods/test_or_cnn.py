@@ -26,7 +26,7 @@ def test_both_forms_cost_the_same(labelled: Labelled, weighed: bool) -> None:
     costs = []
     for two_way in (True, False):
         method = ORCNN("10-16", two_way=two_way, task_weights=weighed)
-        method.see_ages(torch.tensor([*AGES, 11.0, 11.0, 14.0, 15.0]))
+        method.fit_ages(torch.tensor([*AGES, 11.0, 11.0, 14.0, 15.0]))
         made = pairs if two_way else pairs[..., 1] - pairs[..., 0]
         costs.append(method.loss(made, labelled(AGES)))
         assert torch.equal(method.answer(made), pairs[..., 1] - pairs[..., 0])
@@ -36,7 +36,7 @@ def test_both_forms_cost_the_same(labelled: Labelled, weighed: bool) -> None:
 def test_weights_are_shares_of_the_training_ages(labelled: Labelled) -> None:
     method = ORCNN("10-16", two_way=False, task_weights=True)
     classes = torch.tensor([0, 0, 0, 1, 3, 4, 6])
-    method.see_ages(10.0 + classes)
+    method.fit_ages(10.0 + classes)
     made = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
     expected = ordinal_cross_entropy(made, torch.tensor([0, 2, 6, 3]), share_weights(classes, 6))
     torch.testing.assert_close(method.loss(made, labelled(AGES)), expected)

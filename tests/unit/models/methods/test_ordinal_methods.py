@@ -63,9 +63,9 @@ def test_threshold_and_point_reach_the_spec() -> None:
 @pytest.mark.parametrize("method", [ORCNN, CORAL])
 def test_wanted_weights_need_training_ages(method: type[WeighedOrdinalMethod]) -> None:
     blind = method(AGES, task_weights=True)
-    with pytest.raises(UsageError, match=f"{method.name}.*see_ages"):
+    with pytest.raises(UsageError, match=f"{method.name}.*fit_ages"):
         _ = blind.task_weights
-    blind.see_ages(torch.tensor([10.0, 11.0, 16.0]))
+    blind.fit_ages(torch.tensor([10.0, 11.0, 16.0]))
     weights = blind.task_weights
     assert weights is not None
     assert weights.shape == (6,)
@@ -76,7 +76,7 @@ def test_wanted_weights_need_training_ages(method: type[WeighedOrdinalMethod]) -
 
 def test_unweighed_methods_do_not_look_at_training_ages() -> None:
     method = CORAL(AGES)
-    method.see_ages(torch.tensor([10.0, 16.0]))
+    method.fit_ages(torch.tensor([10.0, 16.0]))
     assert method.task_weights is None
 
 

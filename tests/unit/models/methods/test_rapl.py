@@ -46,18 +46,18 @@ def marked(*marks: float) -> Tensor:
 
 def test_scale_is_narrowed_to_the_ages_that_occur() -> None:
     method = RAPL("0-100")
-    method.see_ages(torch.tensor([31.0, 20.0, 25.2, 20.0]))
+    method.fit_ages(torch.tensor([31.0, 20.0, 25.2, 20.0]))
     assert str(method.scale) == "20,25,31"
     assert method.spec.width == 3
     again = RAPL(str(method.scale)).head(7)
     again.load_state_dict(method.head(7).state_dict())
-    method.see_ages(torch.tensor([31.0, 20.0, 50.0]))
+    method.fit_ages(torch.tensor([31.0, 20.0, 50.0]))
     assert str(method.scale) == "20,31,50"
 
 
 def test_one_age_alone_is_refused() -> None:
     with pytest.raises(UsageError, match="have the same"):
-        RAPL().see_ages(torch.tensor([31.0, 31.0]))
+        RAPL().fit_ages(torch.tensor([31.0, 31.0]))
 
 
 def test_position_is_that_of_explicit_copies() -> None:

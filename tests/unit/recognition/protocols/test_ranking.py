@@ -12,7 +12,7 @@ from agelens.recognition.protocols.identification import (
     pair_ranks,
     similarity_blocks,
 )
-from agelens.recognition.protocols.rates import Mates
+from agelens.recognition.protocols.rates import GenuinePairs
 
 people = st.lists(st.integers(0, 4), min_size=1, max_size=20).map(np.array)
 blocks = st.sampled_from([1, 200, 10**6])
@@ -30,7 +30,7 @@ def rank_by_loop(probe, mate, others):
 @given(people, people, st.integers(0, 99), blocks)
 def test_best_mates_of_a_gallery(left, right, seed, block_bytes):
     probes, gallery = unit(len(left), seed), unit(len(right), seed + 1)
-    mates = Mates(left, right, itself=False)
+    mates = GenuinePairs(left, right, itself=False)
     found = best_mate_ranks(probes, gallery, mates, block_bytes=block_bytes)
     for probe, who, rank in zip(probes, left, found, strict=True):
         others = gallery[right != who]
@@ -41,7 +41,9 @@ def test_best_mates_of_a_gallery(left, right, seed, block_bytes):
 @given(people, st.integers(0, 99), blocks)
 def test_best_mates_among_all_others(who, seed, block_bytes):
     vectors = unit(len(who), seed)
-    found = best_mate_ranks(vectors, vectors, Mates(who, who, itself=True), block_bytes=block_bytes)
+    found = best_mate_ranks(
+        vectors, vectors, GenuinePairs(who, who, itself=True), block_bytes=block_bytes
+    )
     for row, rank in enumerate(found):
         mates = [i for i in range(len(who)) if who[i] == who[row] and i != row]
         others = vectors[who != who[row]]
@@ -51,7 +53,7 @@ def test_best_mates_among_all_others(who, seed, block_bytes):
 
 @given(people, st.integers(0, 99), blocks, st.sampled_from([1, 3, 10]))
 def test_every_mate_by_itself(who, seed, block_bytes, most):
-    vectors, mates = unit(len(who), seed), Mates(who, who, itself=True)
+    vectors, mates = unit(len(who), seed), GenuinePairs(who, who, itself=True)
     found = pair_ranks(vectors, mates, most=most, block_bytes=block_bytes)
     expected = [
         min(rank_by_loop(vectors[probe], vectors[mate], vectors[who != who[probe]]), most + 1)
@@ -64,7 +66,7 @@ def test_every_mate_by_itself(who, seed, block_bytes, most):
 @given(people, people, st.booleans(), st.integers(1, 30))
 def test_mates_are_all_of_one_person_but_itself(left, right, itself, at_a_time):
     right = left if itself else right
-    mates = Mates(left, right, itself=itself)
+    mates = GenuinePairs(left, right, itself=itself)
     found = [
         pair for block in mates.blocks(at_a_time) for pair in zip(*mates.pairs(block), strict=True)
     ]
@@ -80,7 +82,7 @@ def test_mates_are_all_of_one_person_but_itself(left, right, itself, at_a_time):
 
 
 def test_least_gaps():
-    mates = Mates(np.array([0, 0, 1, 2]), np.array([0, 0, 1, 3]), itself=False)
+    mates = GenuinePairs(np.array([0, 0, 1, 2]), np.array([0, 0, 1, 3]), itself=False)
     gallery = np.array([10.0, np.nan, np.nan, 5.0])
     found = mates.least_gaps(np.array([12.0, 3.0, 4.0, 5.0]), gallery)
     np.testing.assert_array_equal(found, [2, 7, np.nan, np.nan])
@@ -95,13 +97,13 @@ def test_a_block_holds_no_more_than_asked():
 
 def test_ties_count_against_the_mate():
     same = np.tile(np.float32([1, 0, 0, 0]), (4, 1))
-    mates = Mates(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1]), itself=True)
+    mates = GenuinePairs(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 1]), itself=True)
     assert best_mate_ranks(same, same, mates).tolist() == [3] * 4
     assert pair_ranks(same, mates, most=10).tolist() == [3] * 4
 
 
 def test_no_probe_has_no_rank():
-    nobody = Mates(np.zeros(0, np.int64), np.zeros(0, np.int64), itself=True)
+    nobody = GenuinePairs(np.zeros(0, np.int64), np.zeros(0, np.int64), itself=True)
     nothing = np.zeros((0, 4), np.float32)
     assert pair_ranks(nothing, nobody, most=3).shape == (0,)
     assert best_mate_ranks(nothing, nothing, nobody) == pytest.approx(np.zeros(0))

@@ -21,7 +21,7 @@ from agelens.recognition.training.identity_data import BranchInput, IdentityData
 from agelens.recognition.training.stages import IdentityStageModule
 from agelens.training.callbacks import NaNGuard
 from agelens.training.lr_scheduler import Constant
-from agelens.training.run_trainer import quiet_lightning
+from agelens.training.run_trainer import lightning_logging
 
 BATCH = 32
 HALF = (0.5, 0.5, 0.5)
@@ -64,7 +64,7 @@ def _step(
     sgd = SGDOptions(lr=0.05)
     module = IdentityStageModule(model, sgd, sgd, Constant(), **{"club": CLUBOptions(), **options})
     watch = _Watch()
-    with quiet_lightning():
+    with lightning_logging():
         trainer = pl.Trainer(
             max_epochs=1,
             limit_train_batches=1,

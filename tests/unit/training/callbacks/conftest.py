@@ -16,7 +16,7 @@ from agelens.models.age_model import AgeModel
 from agelens.models.backbones.base import Backbone
 from agelens.models.methods.base import AgeTargets
 from agelens.models.methods.dex import DEX
-from agelens.training.run_trainer import quiet_lightning
+from agelens.training.run_trainer import lightning_logging
 
 SAMPLES, BATCH = 12, 4
 
@@ -146,7 +146,7 @@ def fit(tmp_path, batches) -> Callable[..., pl.Trainer]:
         data: Any = None,
         **options: Any,
     ) -> pl.Trainer:
-        with quiet_lightning():
+        with lightning_logging():
             trainer = _trainer(epochs, callbacks, options)
             data = data or batches
             trainer.fit(module, data, data, ckpt_path=ckpt_path, weights_only=True)

@@ -8,7 +8,7 @@ import torch
 
 from agelens.errors import UsageError
 from agelens.training.callbacks import WeightEMA
-from agelens.training.run_trainer import quiet_lightning
+from agelens.training.run_trainer import lightning_logging
 
 
 class _KeepAll(pl.Callback):
@@ -103,7 +103,7 @@ def test_a_checkpoint_that_is_validated_later_is_what_was_kept(toy, fit, batches
     module = toy()
     trainer = fit(module, WeightEMA(0.9), _KeepAll(tmp_path), epochs=3)
     module.seen.clear()
-    with quiet_lightning():
+    with lightning_logging():
         trainer.validate(module, batches, ckpt_path=tmp_path / "0.ckpt", verbose=False)
     kept = _model_part(_read(tmp_path / "0.ckpt")["state_dict"])
     torch.testing.assert_close(module.seen[0], kept, rtol=0, atol=0)

@@ -23,7 +23,7 @@ class Fixed(Teacher):
     def __init__(self, row, scale) -> None:
         self.row, self.scale = row, scale
 
-    def lesson(self, images, /) -> Lesson:
+    def predict(self, images, /) -> Lesson:
         return Lesson(torch.tensor([self.row]).expand(len(images), -1), self.scale)
 
     def features(self, images, /):
@@ -114,7 +114,7 @@ def test_packaged_teacher_answers_as_it_does_in_use(toy) -> None:
     chips = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
     pixels = torch.from_numpy(chips).permute(0, 3, 1, 2) / 255
     mean, std = (torch.tensor(part).reshape(1, 3, 1, 1) for part in (student.mean, student.std))
-    lesson = PackagedTeacher(load_card("cc0-resnet10"), student).lesson((pixels - mean) / std)
+    lesson = PackagedTeacher(load_card("cc0-resnet10"), student).predict((pixels - mean) / std)
     assert lesson.scale == load_card("cc0-resnet10").age_scale
     np.testing.assert_allclose(lesson.posterior, network.answers(chips), atol=1e-5)
 
@@ -129,7 +129,7 @@ def test_a_teacher_with_another_normalisation_sees_the_same_pixels(toy, images) 
     pixels = images * 0.25 + 0.5
     own = torch.tensor((0.1, 0.2, 0.3)).reshape(1, 3, 1, 1)
     theirs = (pixels - own) / torch.tensor((0.5, 0.6, 0.7)).reshape(1, 3, 1, 1)
-    got = ModelTeacher(model, student.backbone).lesson(theirs).posterior
+    got = ModelTeacher(model, student.backbone).predict(theirs).posterior
     torch.testing.assert_close(got, model.method.posterior(model(images).age.detach()))
 
 

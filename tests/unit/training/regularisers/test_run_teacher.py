@@ -23,7 +23,7 @@ def test_a_run_folder_teaches_in_the_form_it_was_trained_on(
     pixels = images * 0.25 + 0.5  # the toy's own form undone
     own = v2.resize(v2.normalize(pixels, seen["mean"], seen["std"]), [12, 12], antialias=True)
     wanted = trained.method.posterior(trained.eval()(own).age)
-    lesson = teacher.lesson(images)
+    lesson = teacher.predict(images)
     assert lesson.scale == trained.method.scale
     torch.testing.assert_close(lesson.posterior, wanted.detach())
     torch.testing.assert_close(teacher.features(images), trained.backbone(own).detach())

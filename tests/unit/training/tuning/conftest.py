@@ -17,7 +17,7 @@ from agelens.tables import SampleTable
 from agelens.training.configuration import make_run, parse_run, run_parser
 from agelens.training.run_folder import RunFolder
 from agelens.training.train import Training
-from agelens.training.tuning.trials import RunMaker
+from agelens.training.tuning.trials import RunFactory
 
 ROWS, SIZE = 64, 32
 
@@ -76,9 +76,9 @@ def document(shades: Path) -> Callable[..., dict[str, Any]]:
 
 
 @pytest.fixture
-def maker(document) -> Callable[..., RunMaker]:
+def maker(document) -> Callable[..., RunFactory]:
     """Makes runs of a configuration: ``maker("--method", "l1")``."""
-    return lambda *options: RunMaker(document(*options))
+    return lambda *options: RunFactory(document(*options))
 
 
 @pytest.fixture

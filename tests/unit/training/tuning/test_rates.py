@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from agelens.errors import TrainingError
-from agelens.training.tuning import rate_decay_grid, rate_sweep
+from agelens.training.tuning import search
 from agelens.training.tuning.search import (
     best_pair,
     best_rate,
@@ -50,7 +50,7 @@ def test_a_sweep_in_which_all_blew_up_is_an_error() -> None:
 def test_a_sweep_starts_each_rate_alike_and_stops_one_that_is_lost(
     maker, tmp_path, monkeypatch
 ) -> None:
-    monkeypatch.setattr(rate_sweep, "FACTORS", (1.0, 0.1, 1e30))
+    monkeypatch.setattr(search, "FACTORS", (1.0, 0.1, 1e30))
     make = maker("--method", "l2", "--optimizer", "sgd", "--optimizer.lr", "1e-4")
     sweep = sweep_rates(make, tmp_path / "sweep.csv", steps=3)
     firsts = sweep[sweep["step"] == 1]["loss"]
@@ -70,7 +70,7 @@ def test_grids_lie_around_what_is_known() -> None:
 
 def test_a_grid_that_was_stopped_goes_on(maker, tmp_path, monkeypatch) -> None:
     trials = []
-    real = rate_decay_grid.run_trial
+    real = search.run_trial
 
     def counted(training, **options):
         if len(trials) == 1:
@@ -78,12 +78,12 @@ def test_a_grid_that_was_stopped_goes_on(maker, tmp_path, monkeypatch) -> None:
         trials.append(training.run.optimizer.lr)
         return real(training, **options)
 
-    monkeypatch.setattr(rate_decay_grid, "run_trial", counted)
+    monkeypatch.setattr(search, "run_trial", counted)
     path, rates, decays = tmp_path / "grid.csv", [1e-3, 1e-2], [0.0]
     with pytest.raises(KeyboardInterrupt):
         fill_grid(maker(), path, rates, decays, epochs=1)
     assert len(pd.read_csv(path)) == 1
-    monkeypatch.setattr(rate_decay_grid, "run_trial", real)
+    monkeypatch.setattr(search, "run_trial", real)
     grid = fill_grid(maker(), path, rates, decays, epochs=1)
     assert grid["lr"].tolist() == rates
     assert trials == [1e-3]

@@ -15,9 +15,18 @@ from torch import Tensor, nn
 
 from agelens.errors import TableError, TrainingError
 from agelens.recognition.age_groups import age_groups
-from agelens.recognition.light.faces import IdentityFaces, batches, generator, seed_torch
-from agelens.recognition.light.purifiers import SeenBatch, purifier_class
-from agelens.recognition.light.settings import AgeBranch, IdentityBranch, LightSettings
+from agelens.recognition.embedding_purifier.faces import (
+    IdentityFaces,
+    batches,
+    generator,
+    seed_torch,
+)
+from agelens.recognition.embedding_purifier.purifiers import SeenBatch, purifier_class
+from agelens.recognition.embedding_purifier.settings import (
+    AgeBranch,
+    IdentityBranch,
+    PurifierSettings,
+)
 from agelens.recognition.margins import ClassWeights, CosFace, MarginLoss
 from agelens.records import Floats
 
@@ -132,7 +141,7 @@ class LightTraining:
         age: AgeBranch,
         pairs: AcrossAge,
         *,
-        settings: LightSettings,
+        settings: PurifierSettings,
         weight: float,
     ) -> None:
         seed_torch(settings.seed, _IDENTITY_BRANCH)
@@ -254,7 +263,7 @@ class LightTraining:
 _FIELDS: Final = ("epoch", "margin_loss", "penalty", "adversary_loss", "across_age")
 
 
-def _adamw(learner: nn.Module, settings: LightSettings) -> torch.optim.Optimizer:
+def _adamw(learner: nn.Module, settings: PurifierSettings) -> torch.optim.Optimizer:
     # An optimiser of nothing is refused; most purifiers have no adversary.
     parameters = list(learner.parameters()) or [nn.Parameter(torch.zeros(1))]
     return torch.optim.AdamW(parameters, settings.rate, weight_decay=settings.decay)

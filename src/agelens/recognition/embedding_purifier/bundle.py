@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
 from torch import Tensor, nn
 
-from agelens.atomic import write_json, write_whole
+from agelens.atomic import write_atomically, write_json
 from agelens.errors import ExportError
+from agelens.recognition.embedding_purifier.faces import IdentityFaces
+from agelens.recognition.embedding_purifier.purifiers import purifier_class
+from agelens.recognition.embedding_purifier.settings import IdentityBranch
+from agelens.recognition.embedding_purifier.train import Purification
+from agelens.recognition.embedding_purifier.training import EpochRow
 from agelens.recognition.embeddings.purifier import CARD, FORMAT, INPUT, NETWORK, OUTPUT
-from agelens.recognition.light.faces import IdentityFaces
-from agelens.recognition.light.purifiers import purifier_class
-from agelens.recognition.light.settings import IdentityBranch
-from agelens.recognition.light.train import Purification
-from agelens.recognition.light.training import EpochRow
 from agelens.sessions import flush_subnormals, open_session
 from agelens.version import __version__
 
@@ -130,8 +130,8 @@ def write_bundle(purification: Purification, faces: IdentityFaces, folder: Path)
         OutputError: a file cannot be written.
     """
     network = branch_as_onnx(purification.branch, torch.from_numpy(faces.vectors[:_EXAMPLES]))
-    write_whole(folder / NETWORK, network)
-    write_whole(folder / HISTORY, _history(purification))
+    write_atomically(folder / NETWORK, network)
+    write_atomically(folder / HISTORY, _history(purification))
     write_json(folder / CARD, _document(purification, faces, hashlib.sha256(network).hexdigest()))
 
 

@@ -16,13 +16,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agelens.atomic import write_whole
+from agelens.atomic import write_atomically
 from agelens.errors import TrainingError, UsageError
 from agelens.recognition.age_groups import age_group_names, age_groups
+from agelens.recognition.embedding_purifier.faces import IdentityFaces, batches, seed_torch
+from agelens.recognition.embedding_purifier.settings import (
+    AgeBranch,
+    IdentityBranch,
+    PurifierSettings,
+)
+from agelens.recognition.embedding_purifier.training import (
+    EpochRow,
+    LightTraining,
+    State,
+    across_age,
+)
 from agelens.recognition.embeddings.purifier import CARD
-from agelens.recognition.light.faces import IdentityFaces, batches, seed_torch
-from agelens.recognition.light.settings import AgeBranch, IdentityBranch, LightSettings
-from agelens.recognition.light.training import EpochRow, LightTraining, State, across_age
 
 _PROGRESS: Final = "progress.pt"
 
@@ -62,7 +71,7 @@ class TrainingFolder:
         """
         content = io.BytesIO()
         torch.save({"asked": self._asked, "progress": progress}, content)
-        write_whole(self.path / _PROGRESS, content.getvalue())
+        write_atomically(self.path / _PROGRESS, content.getvalue())
 
     def finish(self) -> None:
         """Forget the progress."""
@@ -83,7 +92,7 @@ class TrainingFolder:
         return progress
 
 
-def by_people(
+def split_by_subject(
     faces: IdentityFaces, valid_share: float, seed: int
 ) -> tuple[IdentityFaces, IdentityFaces]:
     """`faces` in two: a random `valid_share` of the people comes second, whole.
@@ -121,7 +130,7 @@ class TrainedAgeBranch:
 
 
 def train_age_branch(
-    train: IdentityFaces, valid: IdentityFaces, settings: LightSettings
+    train: IdentityFaces, valid: IdentityFaces, settings: PurifierSettings
 ) -> TrainedAgeBranch:
     """Cross-entropy over IEFP's eight groups; the epoch that validates best is kept."""
     seed_torch(settings.seed, _AGE_BRANCH)
@@ -182,7 +191,7 @@ class Purification:
     """
 
     branch: IdentityBranch
-    settings: LightSettings
+    settings: PurifierSettings
     age: TrainedAgeBranch
     tried: tuple[WeightTried, ...]
     chosen: WeightTried
@@ -192,7 +201,7 @@ class Purification:
 
 def train_purifier(
     faces: IdentityFaces,
-    settings: LightSettings,
+    settings: PurifierSettings,
     folder: TrainingFolder | None = None,
     tell: Callable[[float, EpochRow], None] = lambda _weight, _row: None,
 ) -> Purification:
@@ -206,11 +215,11 @@ def train_purifier(
 
     Raises:
         TableError: see `across_age`.
-        UsageError: see `by_people`.
+        UsageError: see `split_by_subject`.
         TrainingError: a loss is no number.
         OutputError: progress cannot be written.
     """
-    train, valid = by_people(faces, settings.valid_share, settings.seed)
+    train, valid = split_by_subject(faces, settings.valid_share, settings.seed)
     age = train_age_branch(train, valid, settings)
     pairs = across_age(valid, settings.seed)
     states: list[State] = list((folder.progress if folder else None) or [])
@@ -253,7 +262,7 @@ def fingerprint(faces: IdentityFaces) -> str:
     return whole.hexdigest()
 
 
-def asked_of(faces: IdentityFaces, settings: LightSettings) -> dict[str, Any]:
+def asked_of(faces: IdentityFaces, settings: PurifierSettings) -> dict[str, Any]:
     """What tells one training from another."""
     return {
         "faces": fingerprint(faces),

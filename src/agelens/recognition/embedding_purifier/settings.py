@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from agelens.errors import UsageError
-from agelens.recognition.light.purifiers import purifier_class
+from agelens.recognition.embedding_purifier.purifiers import purifier_class
 from agelens.recognition.purification import Blocks, SelfPurification
 
 
@@ -69,7 +69,7 @@ class AgeBranch(nn.Module):
 
 
 @dataclass(frozen=True, slots=True)
-class LightSettings:
+class PurifierSettings:
     """All that decides, beside the faces, what comes out.
 
     Args:

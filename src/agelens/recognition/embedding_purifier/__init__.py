@@ -7,3 +7,5 @@ Plain torch here and no Lightning: all faces are one tensor in memory, a run is 
 a millisecond, and two optimisers that alternate within a batch would need Lightning's manual
 mode, which leaves nothing of its loop to gain from.
 """
+
+from __future__ import annotations

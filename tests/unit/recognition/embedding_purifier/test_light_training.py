@@ -9,19 +9,19 @@ import pytest
 import torch
 
 from agelens.errors import TrainingError, UnknownNameError, UsageError
-from agelens.recognition.embeddings import EmbeddingTable
-from agelens.recognition.light.faces import IdentityFaces, identity_faces
-from agelens.recognition.light.purifiers import PURIFIERS, purifier_class
-from agelens.recognition.light.settings import IdentityBranch, LightSettings
-from agelens.recognition.light.train import (
+from agelens.recognition.embedding_purifier.faces import IdentityFaces, identity_faces
+from agelens.recognition.embedding_purifier.purifiers import PURIFIERS, purifier_class
+from agelens.recognition.embedding_purifier.settings import IdentityBranch, PurifierSettings
+from agelens.recognition.embedding_purifier.train import (
     TrainedAgeBranch,
     TrainingFolder,
     asked_of,
-    by_people,
+    split_by_subject,
     train_age_branch,
     train_purifier,
 )
-from agelens.recognition.light.training import LightTraining, across_age
+from agelens.recognition.embedding_purifier.training import LightTraining, across_age
+from agelens.recognition.embeddings import EmbeddingTable
 from agelens.recognition.protocols.age_probe import probe_errors
 
 QUICK: dict[str, Any] = {"epochs": 2, "age_epochs": 2, "batch": 64}
@@ -34,13 +34,13 @@ def faces(aged_people: Callable[..., EmbeddingTable]) -> IdentityFaces:
 
 @pytest.fixture(scope="module")
 def age(aged_people: Callable[..., EmbeddingTable]) -> TrainedAgeBranch:
-    train, valid = by_people(identity_faces(aged_people(60, 8, seed=1, pull=3)), 0.3, 0)
-    return train_age_branch(train, valid, LightSettings(age_epochs=30, batch=32, age_rate=0.01))
+    train, valid = split_by_subject(identity_faces(aged_people(60, 8, seed=1, pull=3)), 0.3, 0)
+    return train_age_branch(train, valid, PurifierSettings(age_epochs=30, batch=32, age_rate=0.01))
 
 
 def _training(faces: IdentityFaces, age: TrainedAgeBranch, **asked: Any) -> LightTraining:
-    settings = LightSettings(**(QUICK | asked))
-    train, valid = by_people(faces, 0.3, 0)
+    settings = PurifierSettings(**(QUICK | asked))
+    train, valid = split_by_subject(faces, 0.3, 0)
     pairs = across_age(valid)
     return LightTraining(
         train, valid, age.branch, pairs, settings=settings, weight=settings.weights[0]
@@ -122,14 +122,14 @@ def test_purification_takes_age_out(
 
 
 def test_the_best_weight_and_epoch_by_validation_are_kept(faces: IdentityFaces) -> None:
-    settings = LightSettings(purifier="iefp", weights=(0.001, 0.1), **QUICK)
+    settings = PurifierSettings(purifier="iefp", weights=(0.001, 0.1), **QUICK)
     told = []
     found = train_purifier(faces, settings, tell=lambda weight, row: told.append((weight, row)))
     assert [one.weight for one in found.tried] == [0.001, 0.1]
     assert len(told) == 4
     best = max([found.raw_across_age, *(row.across_age for _, row in told)])
     assert found.chosen.across_age == best
-    valid = by_people(faces, settings.valid_share, settings.seed)[1]
+    valid = split_by_subject(faces, settings.valid_share, settings.seed)[1]
     with torch.no_grad():
         vectors = torch.nn.functional.normalize(found.branch(torch.from_numpy(valid.vectors)))
     assert across_age(valid, settings.seed).true_match_rate(vectors.numpy()) == best
@@ -143,7 +143,7 @@ class _KilledError(Exception):
 def test_a_killed_folder_goes_on_to_the_same_purifier(
     faces: IdentityFaces, tmp_path: Path, epochs_done: int
 ) -> None:
-    settings = LightSettings(purifier="dal", weights=(0.1, 1.0), **QUICK)
+    settings = PurifierSettings(purifier="dal", weights=(0.1, 1.0), **QUICK)
     asked = asked_of(faces, settings)
     whole = train_purifier(faces, settings)
     seen = []
@@ -171,11 +171,11 @@ def test_a_killed_folder_goes_on_to_the_same_purifier(
 def test_progress_of_other_faces_or_settings_is_refused(
     faces: IdentityFaces, tmp_path: Path
 ) -> None:
-    asked = asked_of(faces, LightSettings())
+    asked = asked_of(faces, PurifierSettings())
     TrainingFolder(tmp_path, asked, resume=False).keep([])
     others = [
-        asked_of(faces, LightSettings(seed=1)),
-        asked_of(faces.take(faces.people > 0), LightSettings()),
+        asked_of(faces, PurifierSettings(seed=1)),
+        asked_of(faces.take(faces.people > 0), PurifierSettings()),
     ]
     for other in others:
         with pytest.raises(UsageError, match="other faces or settings"):
@@ -186,7 +186,7 @@ def test_progress_of_other_faces_or_settings_is_refused(
 def test_damaged_progress_is_said_to_be(faces: IdentityFaces, tmp_path: Path) -> None:
     (tmp_path / "progress.pt").write_bytes(b"no checkpoint")
     with pytest.raises(TrainingError, match="cannot be read"):
-        TrainingFolder(tmp_path, asked_of(faces, LightSettings()), resume=True)
+        TrainingFolder(tmp_path, asked_of(faces, PurifierSettings()), resume=True)
 
 
 def test_a_loss_that_is_no_number_ends_the_training(
@@ -203,7 +203,7 @@ def test_a_loss_that_is_no_number_ends_the_training(
 )
 def test_numbers_out_of_range_are_refused(asked: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
-        LightSettings(**asked)
+        PurifierSettings(**asked)
 
 
 def test_an_unknown_purifier_is_told_the_known_ones() -> None:

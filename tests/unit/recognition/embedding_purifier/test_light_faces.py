@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agelens.errors import TableError, UsageError
+from agelens.recognition.embedding_purifier.faces import identity_faces
+from agelens.recognition.embedding_purifier.train import split_by_subject
+from agelens.recognition.embedding_purifier.training import across_age
 from agelens.recognition.embeddings import EmbeddingTable
-from agelens.recognition.light.faces import identity_faces
-from agelens.recognition.light.train import by_people
-from agelens.recognition.light.training import across_age
 
 
 def test_rows_that_teach_nothing_are_counted_by_reason(
@@ -62,7 +62,7 @@ def test_nobody_is_in_both_parts_and_everybody_in_one(
     aged_people: Callable[..., EmbeddingTable], seed: int, share: float
 ) -> None:
     faces = identity_faces(aged_people(20, 3))
-    train, valid = by_people(faces, share, seed)
+    train, valid = split_by_subject(faces, share, seed)
     assert {*train.names} | {*valid.names} == {*faces.names}
     assert not {*train.names} & {*valid.names}
     assert len(valid.names) == round(20 * share)
@@ -75,13 +75,15 @@ def test_the_parts_do_not_hang_on_the_order_of_rows(
 ) -> None:
     table = aged_people(20, 3)
     order = np.random.default_rng(1).permutation(len(table))
-    plain, mixed = (by_people(identity_faces(one), 0.2, 5)[1] for one in (table, table.take(order)))
+    plain, mixed = (
+        split_by_subject(identity_faces(one), 0.2, 5)[1] for one in (table, table.take(order))
+    )
     assert plain.names == mixed.names
 
 
 def test_a_part_of_one_person_is_refused(aged_people: Callable[..., EmbeddingTable]) -> None:
     with pytest.raises(UsageError, match="fewer than two"):
-        by_people(identity_faces(aged_people(12, 3)), 0.05, 0)
+        split_by_subject(identity_faces(aged_people(12, 3)), 0.05, 0)
 
 
 def test_pairs_of_one_person_are_far_in_age_and_others_near(

@@ -18,7 +18,7 @@ UNKNOWN: Final = "unknown"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Side:
+class ComparedTable:
     """A table under the name that figures give it."""
 
     name: str
@@ -39,15 +39,18 @@ class Side:
         return self.frame[column].astype(object).fillna(UNKNOWN)
 
 
-def sides(table: SampleTable, against: SampleTable | None) -> list[Side]:
+def sides(table: SampleTable, against: SampleTable | None) -> list[ComparedTable]:
     """The tables under the names of their datasets, told apart where these are the same."""
-    shown = [Side(dataset_names(table), table.frame)]
+    shown = [ComparedTable(dataset_names(table), table.frame)]
     if against is None:
         return shown
     other = dataset_names(against)
     if other == shown[0].name:
-        return [Side(f"{other} (1)", table.frame), Side(f"{other} (2)", against.frame)]
-    return [*shown, Side(other, against.frame)]
+        return [
+            ComparedTable(f"{other} (1)", table.frame),
+            ComparedTable(f"{other} (2)", against.frame),
+        ]
+    return [*shown, ComparedTable(other, against.frame)]
 
 
 def dataset_names(table: SampleTable) -> str:
@@ -58,7 +61,7 @@ def dataset_names(table: SampleTable) -> str:
     return (", ".join(names[:3]) + more) or "empty table"
 
 
-def common_words(shown: Sequence[Side], column: str, limit: int) -> list[str]:
+def common_words(shown: Sequence[ComparedTable], column: str, limit: int) -> list[str]:
     """The commonest known words of a column over all tables, each table counting the same."""
     shares = [side.frame[column].value_counts(normalize=True) for side in shown]
     total = pd.concat([share.rename(index=str) for share in shares]).groupby(level=0).sum()
@@ -66,7 +69,7 @@ def common_words(shown: Sequence[Side], column: str, limit: int) -> list[str]:
     return [str(word) for word in found.index[:limit]]
 
 
-def counts_of(side: Side, column: str, words: Sequence[str]) -> tuple[pd.Series, int]:
+def counts_of(side: ComparedTable, column: str, words: Sequence[str]) -> tuple[pd.Series, int]:
     """Rows with each of `words`, in that order, and the rows with any other known word."""
     counts = side.frame[column].value_counts().rename(index=str)
     shown = counts.reindex(list(words), fill_value=0).astype(np.int64)

@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from agelens.errors import CardError, TableError
+from agelens.recognition.embedding_purifier.bundle import write_bundle
+from agelens.recognition.embedding_purifier.faces import identity_faces
+from agelens.recognition.embedding_purifier.settings import PurifierSettings
+from agelens.recognition.embedding_purifier.train import Purification, train_purifier
 from agelens.recognition.embeddings import EmbeddingTable, read_embeddings, write_embeddings
 from agelens.recognition.embeddings.purifier import Purifier
-from agelens.recognition.light.bundle import write_bundle
-from agelens.recognition.light.faces import identity_faces
-from agelens.recognition.light.settings import LightSettings
-from agelens.recognition.light.train import Purification, train_purifier
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,9 @@ def people(aged_people: Callable[..., EmbeddingTable]) -> EmbeddingTable:
 
 @pytest.fixture(scope="module")
 def trained(people: EmbeddingTable) -> Purification:
-    settings = LightSettings(weights=(0.1,), epochs=3, age_epochs=2, batch=64, rate=0.01, hold=0.1)
+    settings = PurifierSettings(
+        weights=(0.1,), epochs=3, age_epochs=2, batch=64, rate=0.01, hold=0.1
+    )
     found = train_purifier(identity_faces(people), settings)
     with torch.no_grad():  # validation may prefer no change, which would test nothing
         for parameter in found.branch.parameters():
