@@ -87,7 +87,7 @@ def _worker_agelens(job: dict[str, Any]) -> Run:
     from agelens.training.optimizers import Adam
     from agelens.training.run_folder import RunFolder
     from agelens.training.run_options import RunOptions
-    from agelens.training.train import Training
+    from agelens.training.training_loop import Training
 
     with tempfile.TemporaryDirectory() as folder:
         run = RunOptions(

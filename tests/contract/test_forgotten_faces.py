@@ -14,7 +14,7 @@ from agelens.export.formats import weights_of
 from agelens.models.age_model import AgeModel
 from agelens.models.backbones import Backbone
 from agelens.models.methods import METHODS, AgeTargets, LearningHead, method_class
-from agelens.training.train import weights_file
+from agelens.training.training_loop import weights_file
 
 LEAST_RUN = 8
 """So many numbers of a face's feature in a row are no accident."""

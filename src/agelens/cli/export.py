@@ -11,7 +11,7 @@ from agelens.cli.extras import require
 from agelens.errors import UsageError
 
 if TYPE_CHECKING:
-    from agelens.export.run_export import ExportedRun
+    from agelens.training.run_export import ExportedRun
 
 _NEEDED: Final = ("torch", "torchvision", "timm", "pytorch_lightning", "jsonargparse", "onnxscript")
 _CARD: Final = "card.json"
@@ -56,7 +56,7 @@ def _run(options: argparse.Namespace) -> int:
     require(_NEEDED, "export")
     if options.output is not None and (options.output / _CARD).exists():
         raise UsageError(f"{options.output} holds a model already; name another folder")
-    from agelens.export.run_export import export_run  # noqa: PLC0415 - loads torch
+    from agelens.training.run_export import export_run  # noqa: PLC0415 - loads torch
 
     exported = export_run(
         options.folder, format=options.format, precision=options.precision, output=options.output

@@ -44,7 +44,7 @@ def train(words: Sequence[str]) -> int:
 
 
 def _export(folder: RunFolder) -> None:
-    from agelens.export.identity_bundle import export_identity_run  # noqa: PLC0415 - takes seconds
+    from agelens.recognition.training.identity_bundle import export_identity_run  # noqa: PLC0415 - takes seconds
 
     print(f"agelens identity embed --model {export_identity_run(folder)} uses it")
 

@@ -10,7 +10,7 @@ from jsonargparse import ArgumentParser
 from agelens.cli.run_words import INTERRUPTED, run_or_resume, run_words
 from agelens.training.configuration import config_text, make_run, parse_run, run_parser
 from agelens.training.run_folder import RunFolder
-from agelens.training.train import train as train_run
+from agelens.training.training_loop import train as train_run
 
 
 def train(words: Sequence[str]) -> int:
@@ -36,7 +36,7 @@ def train(words: Sequence[str]) -> int:
 
 
 def _export(folder: RunFolder) -> None:
-    from agelens.export.run_export import export_run  # noqa: PLC0415 - takes seconds to load
+    from agelens.training.run_export import export_run  # noqa: PLC0415 - takes seconds to load
 
     exported = export_run(folder.path)
     print(f"agelens estimate --model {exported.folder} uses it")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, Protocol, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,7 @@ from torch.nn.functional import interpolate
 
 from agelens.data.training_input.geometry import ChipTransform
 from agelens.inference.cards import ChipInput
-from agelens.models.age_model import AgeModel
 from agelens.models.backbones import flush_subnormals
-from agelens.recognition.purification import PurifiedBranch
 
 Numbers3: TypeAlias = tuple[float, float, float]
 
@@ -159,6 +157,16 @@ FITTING: Final = "fitting."
 """Names of weights that resize chips begin so: whole numbers, of which none may be rounded."""
 
 
+class Exportable(Protocol):
+    """A network that can be exported: `AgeModel`, and the branches of `agelens.recognition`."""
+
+    def answer(self, images: Tensor, /) -> Tensor:
+        """What the exported network answers [N, width] to its input [N, 3, S, S]."""
+
+    def clear_training_features(self) -> None:
+        """Let go of features of training faces, which are nobody's to share."""
+
+
 class ExportNetwork(nn.Module):
     """Normalised chips float32 [N, 3, S, S] to answers float32 [N, width].
 
@@ -171,9 +179,9 @@ class ExportNetwork(nn.Module):
         trained_input: how it saw chips.
     """
 
-    def __init__(self, model: AgeModel | PurifiedBranch, trained_input: TrainedInput) -> None:
+    def __init__(self, model: Exportable, trained_input: TrainedInput) -> None:
         super().__init__()
-        self.model = copy.deepcopy(model).cpu().float().requires_grad_(False)
+        self.model = copy.deepcopy(cast(Any, model)).cpu().float().requires_grad_(False)
         self.chip_size = trained_input.chip_size
         self.fitting = ChipFitting(self.chip_size, trained_input.transform)
         self.model.clear_training_features()
@@ -182,7 +190,8 @@ class ExportNetwork(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Answers [N, width]."""
-        return self.model.answer(self.fitting(pixels)).float()
+        answer: Tensor = self.model.answer(self.fitting(pixels))
+        return answer.float()
 
     def example(self) -> Tensor:
         """Two chips of noise: a trace keeps its example in the file, so it shows nobody."""

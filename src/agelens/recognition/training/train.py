@@ -35,7 +35,7 @@ from agelens.training.run_trainer import (
     reseed,
     run_trainer,
 )
-from agelens.training.train import RunProgressBar
+from agelens.training.training_loop import RunProgressBar
 
 
 @dataclass(frozen=True, slots=True)

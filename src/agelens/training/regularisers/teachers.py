@@ -172,7 +172,7 @@ def teacher_named(name: str, student: AgeModel) -> Teacher:
         return ModelTeacher(student, student.backbone)
     if RunFolder(Path(name)).weights.is_file():
         # That module knows all parts of a configuration, regularisers too.
-        from agelens.training.trained_run import load_run  # noqa: PLC0415
+        from agelens.training.run import load_run  # noqa: PLC0415
 
         run = load_run(name)
         seen = run.data["input"]

@@ -20,7 +20,7 @@ from agelens.models.age_model import AgeModel, ModelOutputs
 from agelens.models.methods.base import AgeTargets
 from agelens.training.age_data import AgeData
 from agelens.training.resolve_split import TRAIN, VALID
-from agelens.training.train import Training
+from agelens.training.training_loop import Training
 from agelens.training.tuning.trials import LOST, RunFactory, TrialTable, run_trial, training_of
 
 _BATCHES: Final = 8

@@ -25,7 +25,7 @@ from agelens.training.resume_identity import config_diff
 from agelens.training.run_folder import RunFolder
 from agelens.training.run_options import RunOptions
 from agelens.training.run_trainer import SeededSteps, lightning_logging
-from agelens.training.train import Training
+from agelens.training.training_loop import Training
 
 
 @dataclass(frozen=True, slots=True)

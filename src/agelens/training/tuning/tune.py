@@ -12,7 +12,7 @@ import yaml
 from agelens.atomic import write_atomically, write_json
 from agelens.errors import UsageError
 from agelens.training.run_folder import RunFolder
-from agelens.training.train import Training, train
+from agelens.training.training_loop import Training, train
 from agelens.training.tuning.checks import overfit, untrained_loss
 from agelens.training.tuning.report import write_report
 from agelens.training.tuning.search import (

@@ -16,7 +16,7 @@ from agelens.data.store import prepare
 from agelens.tables import SampleTable
 from agelens.training.configuration import make_run, parse_run, run_parser
 from agelens.training.run_folder import RunFolder
-from agelens.training.train import Training
+from agelens.training.training_loop import Training
 from agelens.training.tuning.trials import RunFactory
 
 ROWS, SIZE = 64, 32

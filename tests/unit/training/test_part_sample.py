@@ -10,8 +10,8 @@ import pytest
 
 from agelens.data.store import ChipStore
 from agelens.data.training_input import ChipDataset, preset_named
-from agelens.export.run_export import PartSample
 from agelens.training.batches import SplitDataset
+from agelens.training.run_export import PartSample
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,6 @@ from agelens.errors import ExportError, TrainingError
 from agelens.export.bundle import put_in_place, trial_folder
 from agelens.export.export_network import ExportNetwork, TrainedInput
 from agelens.export.formats import WEIGHTS_FILE, to_onnx
-from agelens.export.run_export import UNKNOWN_TERMS, require_same_crop
 from agelens.inference.cards import CARD_FILE
 from agelens.inference.runtimes import open_runtime
 from agelens.recognition.extractors.network import TASK
@@ -25,6 +24,7 @@ from agelens.recognition.purification import PurifiedBranch
 from agelens.recognition.training.branch_choice import BranchChoice
 from agelens.recognition.training.configuration import identity_parser
 from agelens.training.configuration import parse_run
+from agelens.training.run_export import UNKNOWN_TERMS, require_same_crop
 from agelens.training.run_folder import RunFolder
 
 PAPER: Final = (

@@ -20,8 +20,8 @@ from agelens.training.batches import SplitDataset
 from agelens.training.model_parts import NetworkInput
 from agelens.training.resolve_split import TRAIN, VALID
 from agelens.training.resume_identity import config_diff, data_identity
+from agelens.training.run import TrainedRun, load_run
 from agelens.training.run_folder import RunFolder
-from agelens.training.trained_run import TrainedRun, load_run
 
 _CUT_BY = ("alignment", "template", "size", "margin")
 UNKNOWN_TERMS = "not stated"
