@@ -1,86 +1,376 @@
-"""The command `agelens`: one file a group of commands, each thin.
+"""The command `agelens`: a table of commands, and one place that runs them.
 
-Exit status: 0 all went well, 1 the run itself failed (a full disk), 2 wrong usage, 3
-some photos could not be used (their rows say why), 130 interrupted.
+A command is one function in a file of its group, and one line of `COMMANDS`::
+
+    def gate(table: Path, *, limit: Share = 0.01, output: Path | None = None, json: bool = False):
+        '''Find the challenge age that keeps false accepts below a limit.
+
+        Args: <one line for each parameter: its help>
+        '''
+        from agelens.evaluation import gate
+
+        found = gate(table, limit=limit)
+        ...
+
+Its signature is its options (see `agelens.cli.options`, which also has the types that check
+numbers), its docstring their help. It imports what it needs in its body, calls the public
+function of a package, and prints. It returns nothing, or an exit status. What goes wrong it
+raises as an `AgelensError`; `main` makes a sentence and an exit status of it (`EXIT_STATUSES`).
+`agelens.cli.output` prints tables and JSON, `agelens.progress` shows progress. Nothing is
+loaded before a command is chosen. The commands that are for photos alone, and must start
+quickly on a bare machine, add themselves to an argparse parser instead.
 """
 
 from __future__ import annotations
 
-import argparse
+import difflib
 import io
 import os
+import signal
 import sys
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from threading import current_thread, main_thread
+from typing import Final, Literal, NoReturn
 
-from agelens.cli import (
-    compare,
-    data,
-    estimate,
-    evaluation,
-    explain,
-    export,
-    identity,
-    leaderboard,
-    nist,
-    registries,
-    stress,
-    train,
-    tune,
-)
 from agelens.errors import (
     AgelensError,
     ExportError,
     MissingDependencyError,
     OutputError,
     TrainingError,
+    UsageError,
 )
 from agelens.version import __version__
 
+EXIT_STATUSES: Final = {
+    0: "all went well",
+    1: "it failed: no file could be written, a package is missing, a run or export failed",
+    2: "wrong usage: options that do not fit, or files that are not what they should be",
+    3: "some photos could not be used; their rows say why",
+    130: "interrupted by Ctrl-C or SIGTERM",
+}
+_FAILED, _WRONG_USAGE, _INTERRUPTED = 1, 2, 130
 _FAILURES: Final = (OutputError, MissingDependencyError, ExportError, TrainingError)
-_FAILED: Final = 1
-_WRONG_USAGE: Final = 2
-_INTERRUPTED: Final = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command.
+
+    Args:
+        group: the heading that it stands under.
+        help: what it does, in one line.
+        example: one call, whole.
+        home: ``module:function``.
+        options: where its options come from: the function's signature; an argparse parser that
+            the function adds to; or all words are handed to the function.
+        kept: what to add when it is interrupted.
+    """
+
+    group: str
+    help: str
+    example: str
+    home: str
+    options: Literal["signature", "argparse", "words"] = "signature"
+    kept: str = ""
+
+
+_PHOTOS: Final = "photos"
+_DATA: Final = "data"
+_TRAINING: Final = "training"
+_EVALUATION: Final = "evaluation"
+_IDENTITY: Final = "identity"
+
+COMMANDS: Final[dict[str, Command]] = {
+    # photos
+    "estimate": Command(
+        _PHOTOS,
+        "estimate the ages of the faces in photos, videos or a camera",
+        "agelens estimate party.jpg -o ages.csv",
+        "agelens.cli.estimate:add_command",
+        "argparse",
+        kept="the rows so far are kept",
+    ),
+    "models": Command(
+        _PHOTOS,
+        "list the packaged models, or show one card whole",
+        "agelens models cc0-resnet10",
+        "agelens.cli.registries:add_commands",
+        "argparse",
+    ),
+    "detectors": Command(
+        _PHOTOS,
+        "list the face detectors",
+        "agelens detectors",
+        "agelens.cli.registries:add_commands",
+        "argparse",
+    ),
+    # data
+    "data": Command(
+        _DATA,
+        "read, prepare, explore, split and audit datasets",
+        "agelens data prepare people.parquet --root photos -o store",
+        "agelens.cli.data:add_commands",
+        "argparse",
+    ),
+    # training
+    "train": Command(
+        _TRAINING,
+        "train an age estimator from a configuration",
+        "agelens train --config utkface-dlib-resnet10 -o runs/first",
+        "agelens.cli.train:add_commands",
+        "argparse",
+    ),
+    "tune": Command(
+        _TRAINING,
+        "find learning rate and weight decay in steps that are reported, then train",
+        "agelens tune --config utkface-dlib-resnet10 -o tuned",
+        "agelens.cli.tune:add_command",
+        "argparse",
+    ),
+    "export": Command(
+        _TRAINING,
+        "write a trained run as ONNX or TorchScript",
+        "agelens export runs/first --int8",
+        "agelens.cli.export:add_command",
+        "argparse",
+    ),
+    "runs": Command(
+        _TRAINING, "list the runs in a folder", "agelens runs", "agelens.cli.training:runs"
+    ),
+    # evaluation
+    "predict": Command(
+        _EVALUATION,
+        "estimate labelled faces into a predictions table",
+        "agelens predict --model runs/first --store store -o test.parquet",
+        "agelens.cli.evaluation:add_commands",
+        "argparse",
+    ),
+    "evaluate": Command(
+        _EVALUATION,
+        "measure predictions: metrics with intervals, by group, one page",
+        "agelens evaluate test.parquet -o report",
+        "agelens.cli.evaluation:add_commands",
+        "argparse",
+    ),
+    "compare": Command(
+        _EVALUATION,
+        "compare models on the same faces",
+        "agelens compare runs/first runs/second -o comparison",
+        "agelens.cli.compare:add_command",
+        "argparse",
+    ),
+    "calibrate": Command(
+        _EVALUATION,
+        "make a model's intervals hold as often as they say",
+        "agelens calibrate valid.parquet --model runs/first -o calibrated",
+        "agelens.cli.evaluation:add_commands",
+        "argparse",
+    ),
+    "gate": Command(
+        _EVALUATION,
+        "find the challenge age that keeps false accepts below a limit",
+        "agelens gate test.parquet",
+        "agelens.cli.evaluation:add_commands",
+        "argparse",
+    ),
+    "nist": Command(
+        _EVALUATION,
+        "measure predictions as NIST's age estimation report does",
+        "agelens nist test.parquet -o nist",
+        "agelens.cli.nist:add_command",
+        "argparse",
+    ),
+    "stress": Command(
+        _EVALUATION,
+        "measure how much damaged pictures change the ages",
+        "agelens stress --model runs/first --store store -o stress",
+        "agelens.cli.stress:add_command",
+        "argparse",
+    ),
+    "explain": Command(
+        _EVALUATION,
+        "draw which parts of a face an age rests on",
+        "agelens explain party.jpg -o maps",
+        "agelens.cli.explain:add_command",
+        "argparse",
+    ),
+    "leaderboard": Command(
+        _EVALUATION,
+        "rank methods by all their runs",
+        "agelens leaderboard runs -o board",
+        "agelens.cli.leaderboard:add_command",
+        "argparse",
+    ),
+    # identity
+    "verify": Command(
+        _IDENTITY,
+        "say whether two photos show one person",
+        "agelens verify then.jpg now.jpg",
+        "agelens.cli.identity:add_commands",
+        "argparse",
+    ),
+    "search": Command(
+        _IDENTITY,
+        "find a person in a folder of photos",
+        "agelens search grandma.jpg album",
+        "agelens.cli.identity:add_commands",
+        "argparse",
+    ),
+    "identity": Command(
+        _IDENTITY,
+        "train, test and use recognition that does not mind age",
+        "agelens identity test --help",
+        "agelens.cli.identity:add_commands",
+        "argparse",
+    ),
+}
+
+_START_HERE: Final = (
+    ("agelens estimate party.jpg", "the ages of the faces in a photo"),
+    ("agelens data list", "the datasets that can be read, for training and measuring"),
+    ("agelens COMMAND --help", "what a command does, and its options"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="agelens",
-        description="How old faces look, and how sure that is.",
-        epilog="An age estimate is no proof of age: see the README for what it is not fit for.",
-    )
-    parser.add_argument("--version", action="version", version=f"agelens {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    estimate.add_command(commands)
-    registries.add_commands(commands)
-    data.add_commands(commands)
-    evaluation.add_commands(commands)
-    explain.add_command(commands)
-    compare.add_command(commands)
-    leaderboard.add_command(commands)
-    nist.add_command(commands)
-    stress.add_command(commands)
-    train.add_commands(commands)
-    tune.add_command(commands)
-    export.add_command(commands)
-    identity.add_commands(commands)
-    options = parser.parse_args(arguments)
+    """Run one command; returns the exit status, one of `EXIT_STATUSES`."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    if debug:
+        words.remove("--debug")
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Names are Unicode: where a terminal is not, escapes are better than a crash.
         sys.stdout.reconfigure(errors="backslashreplace")
+    command = None
     try:
-        return int(options.run(options))
+        name, rest = _named(words)
+        command = COMMANDS.get(name)
+        if command is None:
+            return _told_in_general(name, rest)
+        with _sigterm_as_interrupt():
+            return _run(name, command, rest)
     except BrokenPipeError:
         return _FAILED  # whoever read our rows has seen enough; there is nobody left to tell
-    except AgelensError as error:
-        print(f"agelens: error: {error}", file=sys.stderr)
-        return _FAILED if isinstance(error, _FAILURES) else _WRONG_USAGE
+    except (AgelensError, OSError) as error:
+        if debug:
+            raise
+        print(f"agelens: error: {_sentence(error)}", file=sys.stderr)
+        failed = isinstance(error, (*_FAILURES, OSError))
+        return _FAILED if failed else _WRONG_USAGE
     except KeyboardInterrupt:
-        print("agelens: interrupted; the rows so far are kept", file=sys.stderr)
+        if debug:
+            raise
+        kept = f"; {command.kept}" if command and command.kept else ""
+        print(f"agelens: interrupted{kept}", file=sys.stderr)
         return _INTERRUPTED
     finally:
         _flush_stdout()
+
+
+def _named(words: Sequence[str]) -> tuple[str, list[str]]:
+    """The command that `words` begin with, or else their first word, and the words after it."""
+    two = " ".join(words[:2])
+    taken = 2 if two in COMMANDS else 1
+    return " ".join(words[:taken]), list(words[taken:])
+
+
+def _told_in_general(name: str, rest: Sequence[str]) -> int:
+    """What is printed where no command is named; the exit status."""
+    below = [command for command in COMMANDS if command.startswith(f"{name} ")]
+    if name in ("-h", "--help"):
+        print(_help(COMMANDS))
+        return 0
+    if name == "--version":
+        print(f"agelens {__version__}")
+        return 0
+    if below and rest and rest[0] in ("-h", "--help"):
+        print(_help(below, within=name))
+        return 0
+    print(f"usage: agelens {f'{name} ' if below else ''}COMMAND [options]", file=sys.stderr)
+    if not name or (below and not rest):
+        raise UsageError(f"name a command; agelens {f'{name} ' if below else ''}--help lists them")
+    asked = f"{name} {rest[0]}" if below else name
+    near = difflib.get_close_matches(asked, below or COMMANDS, n=1)
+    guess = f" Did you mean agelens {near[0]}?" if near else ""
+    raise UsageError(f"there is no command {asked!r}.{guess} agelens --help lists them")
+
+
+def _help(names: Sequence[str] | dict[str, Command], within: str = "") -> str:
+    lines = [f"usage: agelens {f'{within} ' if within else ''}COMMAND [options]", ""]
+    if not within:
+        lines += ["How old faces look, and how sure that is.", "", "start here"]
+        lines += [f"  {call:28}{what}" for call, what in _START_HERE]
+    group = ""
+    for name in names:
+        command = COMMANDS[name]
+        if command.group != group:
+            group = command.group
+            lines += ["", group]
+        lines += [f"  {name:16}{command.help}", f"  {'':16}  {command.example}"]
+    lines += [
+        "",
+        "everywhere",
+        f"  {'--help':16}what a command does, and its options",
+        f"  {'--version':16}the version of agelens",
+        f"  {'--debug':16}where an error came from, in the code",
+        "",
+        "exit status",
+        *(f"  {status:<16}{meaning}" for status, meaning in EXIT_STATUSES.items()),
+        "",
+        "An age estimate is no proof of age: see the README for what it is not fit for.",
+    ]
+    return "\n".join(lines)
+
+
+def _run(name: str, command: Command, words: list[str]) -> int:
+    module, _, function_name = command.home.partition(":")
+    if command.options == "argparse":
+        import argparse  # noqa: PLC0415 - no other command needs it
+
+        parser = argparse.ArgumentParser(prog="agelens")
+        getattr(import_module(module), function_name)(parser.add_subparsers(required=True))
+        options = parser.parse_args([*name.split(), *words])
+        return int(options.run(options))
+    from agelens.cli.extras import missing_extra  # noqa: PLC0415
+
+    with missing_extra(name):
+        # Last, so that a file of the user's never stands before a package of that name.
+        sys.path.append(str(Path.cwd()))
+        function = getattr(import_module(module), function_name)
+        if command.options == "words":
+            return int(function(words) or 0)
+        from agelens.cli.options import parsed_options  # noqa: PLC0415
+
+        given = parsed_options(function, name, words)
+        return int(function(*given.args, **given.kwargs) or 0)
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """SIGTERM ends a command as Ctrl-C does: what was begun is left whole."""
+    if current_thread() is not main_thread():
+        yield
+        return
+
+    def interrupt(_: int, __: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return str(error)
 
 
 def _flush_stdout() -> None:

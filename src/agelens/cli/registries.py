@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from typing import Any
+
+from agelens.cli.output import print_rows
 
 
 def add_commands(commands: Any) -> None:
@@ -39,7 +40,7 @@ def _models(options: argparse.Namespace) -> int:
         }
         for card in map(load_card, MODELS)
     ]
-    show(rows, as_json=options.json)
+    print_rows(rows, as_json=options.json)
     return 0
 
 
@@ -48,22 +49,8 @@ def _detectors(options: argparse.Namespace) -> int:
 
     classes = map(detector_class, DETECTORS)
     rows = [{"name": d.name, "summary": d.summary, "licence": d.licence} for d in classes]
-    show(rows, as_json=options.json)
+    print_rows(rows, as_json=options.json)
     return 0
 
 
-def show(rows: list[dict[str, Any]], *, as_json: bool) -> None:
-    """Print rows that share their keys as a table, or as JSON."""
-    if as_json:
-        json.dump(rows, sys.stdout, indent=2, ensure_ascii=False)
-        print()
-        return
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    table = Table()
-    for column in rows[0]:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*map(str, row.values()))
-    Console().print(table)
+show = print_rows

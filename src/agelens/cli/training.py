@@ -1,30 +1,39 @@
-"""`agelens runs`: the runs in a folder, and how far each is."""
+"""`agelens train`, `tune`, `export`, `runs` and `recipes`."""
 
 from __future__ import annotations
 
-import argparse
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from agelens.cli.registries import show
+from agelens.cli.output import print_json, print_rows
 from agelens.errors import UsageError
-from agelens.training.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from agelens.training.run_folder import RunFolder
 
 
-def list_runs(options: argparse.Namespace) -> int:
-    """Print a row a run, in the order of their names."""
-    if not options.folder.is_dir():
-        raise UsageError(f"{options.folder} is no folder with runs")
-    rows = [_row(RunFolder(path), options.folder) for path in _runs_below(options.folder)]
-    if not rows and not options.json:
-        print(f"no runs in {options.folder}")
-        return 0
-    show(rows if options.json else [_shown(row) for row in rows], as_json=options.json)
-    if not options.json:
-        _tell_departures(rows)
-    return 0
+def runs(folder: Path = Path("runs"), /, *, json: bool = False) -> None:
+    """List the runs in a folder, and how far each is.
+
+    Args:
+        folder: where the runs are, at any depth.
+        json: print JSON instead of a table.
+    """
+    from agelens.training.run_folder import RunFolder  # noqa: PLC0415
+
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is no folder with runs")
+    rows = [_row(RunFolder(path), folder) for path in _runs_below(folder)]
+    if json:
+        print_json(rows)
+        return
+    if not rows:
+        print(f"no runs in {folder}")
+        return
+    print_rows([_shown(row) for row in rows])
+    _tell_departures(rows)
 
 
 def _runs_below(folder: Path) -> list[Path]:
