@@ -77,7 +77,7 @@ def counted(
     frame = table.frame.iloc[rows]
     ages = frame["age_years"].to_numpy()
     inside = (stated.low_years <= ages) & (ages <= stated.high_years)
-    error = np.abs(stated.age_years - ages)
+    error = np.abs(stated.estimate_years - ages)
     width = stated.high_years - stated.low_years
     return pd.DataFrame(
         {"inside": inside, "width": width, "error": error, "band": age_bands(frame).to_numpy()}

@@ -154,7 +154,7 @@ def _agelens(files: list[str], *, gender: bool = False) -> tuple[float, list[lis
     estimator = AgeEstimator(gender=gender)
     estimator.estimate(files[0])
     start = time.perf_counter()
-    ages = [[face.age_years for face in result.faces] for result in estimator.stream(files)]
+    ages = [[face.estimate_years for face in result.faces] for result in estimator.stream(files)]
     return time.perf_counter() - start, ages
 
 

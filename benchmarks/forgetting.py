@@ -95,7 +95,8 @@ def _untouched(options: argparse.Namespace, new: Path, old: Path) -> tuple[float
         ]
         ages = estimator.estimate_chips([chips[row] for row in rows])
         wrong = [
-            abs(a.age_years - frame["age_years"][row]) for a, row in zip(ages, rows, strict=True)
+            abs(a.estimate_years - frame["age_years"][row])
+            for a, row in zip(ages, rows, strict=True)
         ]
         found.append(float(sum(wrong) / len(wrong)))
     return found[0], found[1]

@@ -80,7 +80,7 @@ def _report(name: str, estimator: AgeEstimator, photos: list[Photo], ages: np.nd
         print(f"{name:22}{0:8.1%}")
         return
     faces = [r.faces[0] for r in results if r.faces]
-    errors = np.array([face.age_years for face in faces]) - ages[found]
+    errors = np.array([face.estimate_years for face in faces]) - ages[found]
     numbers = {
         key: np.median([abs(face.quality.to_json()[key]) for face in faces])
         for key in faces[0].quality.to_json()

@@ -1,7 +1,7 @@
 """agelens: how old a face looks, and how sure that is.
 
 >>> from agelens import AgeEstimator
->>> AgeEstimator().estimate("party.jpg").faces[0].age_years  # doctest: +SKIP
+>>> AgeEstimator().estimate("party.jpg").faces[0].estimate_years  # doctest: +SKIP
 
 Importing this package loads nothing heavy: each name below is fetched on first use.
 """

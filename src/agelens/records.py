@@ -99,7 +99,7 @@ class TrackAge:
 
     track: int
     frames: int
-    age_years: float
+    estimate_years: float
     low_years: float
     high_years: float
 
@@ -108,7 +108,7 @@ class TrackAge:
         return {
             "track": self.track,
             "frames": self.frames,
-            "age_years": round(self.age_years, _YEAR_DIGITS),
+            "estimate_years": round(self.estimate_years, _YEAR_DIGITS),
             "low_years": round(self.low_years, _YEAR_DIGITS),
             "high_years": round(self.high_years, _YEAR_DIGITS),
         }
@@ -118,7 +118,7 @@ class TrackAge:
 class AgeEstimate:
     """How old one face looks, and how sure that is.
 
-    `age_years` is the age that the model's card takes from its answer, most often the
+    `estimate_years` is the age that the model's card takes from its answer, most often the
     expected one; `low_years` and `high_years` bound the central
     `interval_level` of the distribution, widened or narrowed where the card has a calibration.
     `coverage` is the share of people measured to
@@ -129,7 +129,7 @@ class AgeEstimate:
     instead of trusting the number, or is None.
     """
 
-    age_years: float
+    estimate_years: float
     median_years: float
     low_years: float
     high_years: float
@@ -154,7 +154,7 @@ class AgeEstimate:
         if self.quality is not None:
             row["quality"] = self.quality.to_json()
         row["refer"] = self.refer
-        for name in ("age_years", "median_years", "low_years", "high_years"):
+        for name in ("estimate_years", "median_years", "low_years", "high_years"):
             row[name] = round(getattr(self, name), _YEAR_DIGITS)
         row["interval_level"] = self.interval_level
         row["coverage"] = self.coverage

@@ -96,7 +96,7 @@ def test_an_answer_is_what_its_spec_says(case: Case) -> None:
     answer = case.answer(case.features)
     assert answer.shape == (BATCH, case.method.spec.width)
     assert answer.dtype == torch.float32
-    ages = case.read(case.features).age_years
+    ages = case.read(case.features).estimate_years
     years = case.method.scale.years
     assert (ages >= years[0] - 1e-6).all()
     assert (ages <= years[-1] + 1e-6).all()
@@ -109,7 +109,9 @@ def test_the_posterior_is_what_is_read_from_the_answer(case: Case) -> None:
     if answers.distribution is None:
         assert posterior.shape == (BATCH, 2)
         years = case.method.scale.years
-        np.testing.assert_allclose(answers.age_years, posterior[:, 0].clip(years[0], years[-1]))
+        np.testing.assert_allclose(
+            answers.estimate_years, posterior[:, 0].clip(years[0], years[-1])
+        )
         np.testing.assert_allclose(answers.spread_years, posterior[:, 1])
         assert (posterior[:, 1] > 0).all()
     else:
@@ -171,7 +173,7 @@ def test_huge_features_leave_loss_and_gradients_finite(case: Case, sign: int) ->
     loss.backward()
     for name, weight in case.head.named_parameters():
         assert weight.grad is None or weight.grad.isfinite().all(), name
-    assert np.isfinite(case.read(huge).age_years).all()
+    assert np.isfinite(case.read(huge).estimate_years).all()
 
 
 def test_autocast_changes_the_loss_little(default: Case) -> None:
@@ -190,7 +192,7 @@ def test_a_few_steps_lower_the_loss_and_the_error(default: Case) -> None:
     def measured() -> tuple[float, float]:
         with torch.no_grad():
             loss = default.loss(default.features, default.targets)
-        errors = default.read(default.features).age_years - default.targets.age_years.numpy()
+        errors = default.read(default.features).estimate_years - default.targets.age_years.numpy()
         return float(loss), float(np.abs(errors).mean())
 
     default.head.eval()

@@ -188,7 +188,7 @@ class TestPhotos:
             stored.save(paths[-1], exif=exif, quality=100, subsampling=0)
         faces = [row["faces"] for row in agelens("estimate", *paths).rows]
         assert [len(found) for found in faces] == [1] * 8
-        ages = [found[0]["age_years"] for found in faces]
+        ages = [found[0]["estimate_years"] for found in faces]
         assert ages == pytest.approx([ages[0]] * 8, abs=tolerance)
         for found in faces:
             assert found[0]["box_xyxy"] == pytest.approx(faces[0][0]["box_xyxy"], abs=1.5)

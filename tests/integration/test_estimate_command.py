@@ -31,7 +31,7 @@ Run = Callable[..., Any]
 COMMAND = [sys.executable, "-m", "agelens"]
 ROW_KEYS = ["photo", "status", "message", "faces", "model", "detector", "agelens_version"]
 FACE_KEYS = [
-    *("box_xyxy", "landmarks", "detection_score", "quality", "refer", "age_years"),
+    *("box_xyxy", "landmarks", "detection_score", "quality", "refer", "estimate_years"),
     *("median_years", "low_years", "high_years", "interval_level", "coverage"),
 ]
 AGES = np.array([0.25, *range(1, 81)])
@@ -144,7 +144,7 @@ class TestRows:
             assert distribution.shape == (81,)
             assert distribution.min() >= 0
             assert distribution.sum() == pytest.approx(1, abs=1e-4)
-            assert distribution @ AGES == pytest.approx(face["age_years"], abs=2e-3)
+            assert distribution @ AGES == pytest.approx(face["estimate_years"], abs=2e-3)
 
     def test_gender(self, astronaut_png: Path, agelens: Run) -> None:
         face = agelens("estimate", astronaut_png, "--gender").rows[0]["faces"][0]
@@ -187,7 +187,7 @@ class TestRows:
         (row,) = agelens("estimate", astronaut_png, "--model", tmp_path).rows
         assert row["model"] == "toy"
         assert row["faces"][0]["refer"] == "inter-eye distance 42.6 px is below 50 px"
-        assert row["faces"][0]["age_years"] > 0
+        assert row["faces"][0]["estimate_years"] > 0
 
 
 class TestVideo:
@@ -201,8 +201,8 @@ class TestVideo:
         tracks = [row["faces"][0]["track"] for row in rows]
         assert [track["track"] for track in tracks] == [1] * FRAMES
         assert [track["frames"] for track in tracks] == list(range(1, FRAMES + 1))
-        ages = [row["faces"][0]["age_years"] for row in rows]
-        assert tracks[-1]["age_years"] == pytest.approx(np.mean(ages), abs=0.01)
+        ages = [row["faces"][0]["estimate_years"] for row in rows]
+        assert tracks[-1]["estimate_years"] == pytest.approx(np.mean(ages), abs=0.01)
 
     def test_every_nth_frame(self, album: Path, agelens: Run) -> None:
         rows = agelens("estimate", album / "d.avi", "--every", "5").rows
@@ -231,7 +231,7 @@ class TestOutput:
         assert [row["face"] for row in rows[:4]] == ["0", "0", "1", ""]
         assert [row["status"] for row in rows[:4]] == ["ok", "ok", "ok", "no_face"]
         first = agelens("estimate", album / "a.png", "--gender").rows[0]["faces"][0]
-        assert float(rows[0]["age_years"]) == first["age_years"]
+        assert float(rows[0]["estimate_years"]) == first["estimate_years"]
         assert float(rows[0]["box_x2"]) == first["box_xyxy"][2]
         assert float(rows[0]["nose_y"]) == first["landmarks"][2][1]
         assert rows[0]["gender"] == first["gender"]
@@ -242,7 +242,7 @@ class TestOutput:
         table = pq.read_table(path)
         ages = [f"p_{k:03}" for k in range(81)]
         assert table.schema.names == [*COLUMNS, *ages]
-        assert table.schema.field("age_years").type == pa.float64()
+        assert table.schema.field("estimate_years").type == pa.float64()
         assert table.schema.field("frame").type == pa.int64()
         assert table.schema.field("photo").type == pa.string()
         assert table.num_rows == 4 + FRAMES

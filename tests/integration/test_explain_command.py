@@ -78,7 +78,7 @@ def test_maps_are_written_with_what_they_do_not_tell(
     document = json.loads((out / "explain.json").read_text())
     assert (document["model"], document["method"], document["fill"]) == ("toy", "occlusion", "mean")
     (row,) = document["photos"]
-    assert row["estimate_years"] == pytest.approx(row["map"]["age_years"], abs=0.001)
+    assert row["estimate_years"] == pytest.approx(row["map"]["estimate_years"], abs=0.001)
     assert row["picture"] == "face_0001.png"
     assert len(document["not_told"]) == 3
     again = agelens("explain", photos / "one.png", "--model", model, *QUICK, "-o", out)

@@ -69,7 +69,7 @@ def copied(run: Path, tmp_path: Path) -> Path:
 
 def ages_of(ran: Any) -> list[float]:
     assert ran.status == 0, ran.err
-    return [face["age_years"] for row in ran.rows for face in row["faces"]]
+    return [face["estimate_years"] for row in ran.rows for face in row["faces"]]
 
 
 def test_a_run_is_a_model_at_once(run: Path, agelens: Run, astronaut_png: Path) -> None:

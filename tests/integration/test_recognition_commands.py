@@ -38,7 +38,7 @@ def test_people_are_told_apart(agelens: Callable[..., Any], people: list[list[Pa
     assert same["similarity"] > different["similarity"]
     assert same["model"]["name"] == "dlib-resnet29"
     for face in (same["first"], same["second"], different["second"]):
-        assert face["low_years"] <= face["age_years"] <= face["high_years"]
+        assert face["low_years"] <= face["estimate_years"] <= face["high_years"]
 
 
 def test_a_person_is_found_in_a_folder(

@@ -144,7 +144,7 @@ def test_a_run_is_loaded_without_what_it_was_trained_on(
     batch = torch.from_numpy(np.stack([chips[row] for row in range(len(chips))]))
     with torch.no_grad():
         answer = run.model.answer(run.transform(batch.permute(0, 3, 1, 2)))
-    ages = read_answers(answer.numpy(), run.model.method.spec).age_years
+    ages = read_answers(answer.numpy(), run.model.method.spec).estimate_years
     assert ages == pytest.approx(table.frame["estimate_years"].to_numpy(), abs=1e-4)
 
 

@@ -69,7 +69,14 @@ def test_json_has_the_keys_of_the_design_in_its_order() -> None:
     ]
     assert list(row["faces"][0]) == [
         *("box_xyxy", "landmarks", "detection_score", "quality", "refer"),
-        *("age_years", "median_years", "low_years", "high_years", "interval_level", "coverage"),
+        *(
+            "estimate_years",
+            "median_years",
+            "low_years",
+            "high_years",
+            "interval_level",
+            "coverage",
+        ),
         "distribution",
     ]
     assert list(row["faces"][0]["quality"]) == [
@@ -87,14 +94,14 @@ def test_json_is_plain_types_only_and_valid() -> None:
     assert (row["frame"], row["time_seconds"]) == (4, 0.123)
     assert (face["gender"], face["gender_score"], face["refer"]) == ("female", 0.75, "dark")
     assert face["track"] == {
-        **{"track": 1, "frames": 3, "age_years": 30.0, "low_years": 20.0, "high_years": 40.0}
+        **{"track": 1, "frames": 3, "estimate_years": 30.0, "low_years": 20.0, "high_years": 40.0}
     }
 
 
 def test_numbers_keep_the_digits_that_mean_something() -> None:
     face = RESULT.to_json()["faces"][0]
     assert face["box_xyxy"] == [10.12, 20.46, 110.0, 140.0]
-    assert face["age_years"] == 31.235
+    assert face["estimate_years"] == 31.235
     assert face["detection_score"] == pytest.approx(0.998765)
     assert face["coverage"] is None
 
@@ -108,4 +115,4 @@ def test_an_estimate_of_a_chip_has_no_place_in_a_photo() -> None:
     row = replace(ESTIMATE, face=None, quality=None).to_json()
     assert "box_xyxy" not in row
     assert "quality" not in row
-    assert row["age_years"] == 31.235
+    assert row["estimate_years"] == 31.235

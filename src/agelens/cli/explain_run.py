@@ -119,7 +119,7 @@ def _explained(
         "face": index,
         "faces": len(faces),
         "box_xyxy": face.box_xyxy.round(2).tolist(),
-        "estimate_years": round(faces[index].age_years, 3),
+        "estimate_years": round(faces[index].estimate_years, 3),
         "map": found.to_json(apply(chip.matrix, face.landmarks)),
     }
     return _Explained(row, photo, chip, found)
@@ -171,7 +171,7 @@ def _lines(row: Mapping[str, Any]) -> Iterator[str]:
         return
     found = row["map"]
     unit = " years" if found["unit"] == "years" else ""
-    yield f"{row['photo']}: {found['age_years']:.1f} years{note}"
+    yield f"{row['photo']}: {found['estimate_years']:.1f} years{note}"
     for name, words in (("most", "older"), ("least", "younger")):
         extreme = found[name]
         if name == "most" or found["unit"] == "years":

@@ -60,6 +60,6 @@ def _age(face: VerifiedFace) -> str:
     doubt = f"; {age.refer}" if age.refer else ""
     several = f" (largest of {face.faces_found} faces)" if face.faces_found > 1 else ""
     return (
-        f"{face.photo}{several}: looks {age.age_years:.0f}, {age.low_years:.0f} to "
+        f"{face.photo}{several}: looks {age.estimate_years:.0f}, {age.low_years:.0f} to "
         f"{age.high_years:.0f} ({age.interval_level:.0%} interval, {level}){doubt}"
     )

@@ -128,13 +128,13 @@ def _lines(result: PhotoResult) -> Iterator[str]:
 
 def _ages(face: AgeEstimate) -> str:
     interval = f"{face.low_years:.0f} to {face.high_years:.0f}"
-    return f"{face.age_years:5.1f}  {interval:11}"
+    return f"{face.estimate_years:5.1f}  {interval:11}"
 
 
 def _note(face: AgeEstimate) -> str:
     notes = []
     if face.track:
-        notes.append(f"track {face.track.track}: {face.track.age_years:.1f}")
+        notes.append(f"track {face.track.track}: {face.track.estimate_years:.1f}")
     if face.refer:
         notes.append(f"refer: {face.refer}")
     return "; ".join(notes)

@@ -172,7 +172,7 @@ def _rows(answers: Answers, rows: np.ndarray) -> Answers:
     distribution, spread = answers.distribution, answers.spread_years
     return replace(
         answers,
-        age_years=answers.age_years[rows],
+        estimate_years=answers.estimate_years[rows],
         median_years=answers.median_years[rows],
         distribution=None if distribution is None else distribution[rows],
         spread_years=None if spread is None else spread[rows],
@@ -196,7 +196,7 @@ def _labelled(
 ) -> Labelled:
     ages = frame["age_years"].to_numpy(np.float64)
     low, high = answers.interval(level)
-    return Labelled(ages, answers.age_years, low, high, level, person_codes(frame), groups)
+    return Labelled(ages, answers.estimate_years, low, high, level, person_codes(frame), groups)
 
 
 def _measured(

@@ -59,7 +59,7 @@ def measure_parity(
         trained = _trained_answers(trained_model, transform, batch)
         exported = network.read(network.answers(batch))
         differences.append(np.abs(_smooth(exported) - _smooth(trained)))
-        errors = (np.abs(read.age_years - age_years) for read in (exported, trained))
+        errors = (np.abs(read.estimate_years - age_years) for read in (exported, trained))
         changes.append(next(errors) - next(errors))
     apart = np.concatenate(differences) if differences else np.empty(0)
     if not len(apart):
@@ -97,5 +97,5 @@ def _trained_answers(model: AgeModel, transform: ChipTransform, chips: RGB) -> A
 def _smooth(read: Answers) -> Floats:
     """Expected ages [N]."""
     if read.distribution is None:
-        return read.age_years
+        return read.estimate_years
     return read.spec.scale.expected(read.distribution)

@@ -47,10 +47,10 @@ class AgeGate:
         """
         if estimate.refer is not None:
             return "refer"
-        return self.decide_age(estimate.age_years)
+        return self.decide_age(estimate.estimate_years)
 
-    def decide_age(self, age_years: float) -> GateDecision:
+    def decide_age(self, estimate_years: float) -> GateDecision:
         """Decide by the estimated age alone; an age that is not a number is referred."""
-        if age_years >= self.challenge_years:
+        if estimate_years >= self.challenge_years:
             return "pass"
-        return "fail" if age_years < self.legal_years else "refer"
+        return "fail" if estimate_years < self.legal_years else "refer"

@@ -78,13 +78,13 @@ class OutputSpec:
 class Answers:
     """N answers read.
 
-    `age_years` [N] is the point that the spec names, `median_years` [N] the median.
+    `estimate_years` [N] is the point that the spec names, `median_years` [N] the median.
     `distribution` [N, K] lies over the scale, `spread_years` [N] is a standard deviation;
     one of the two is None.
     """
 
     spec: OutputSpec
-    age_years: Floats
+    estimate_years: Floats
     median_years: Floats
     distribution: Floats | None
     spread_years: Floats | None
@@ -104,7 +104,7 @@ class Answers:
         if not 0 < level < 1:
             raise ValueError(f"an interval's level is strictly between 0 and 1, got {level}")
         reach = NormalDist().inv_cdf((1 + level) / 2) * self.spread_years
-        return np.maximum(self.age_years - reach, 0), self.age_years + reach
+        return np.maximum(self.estimate_years - reach, 0), self.estimate_years + reach
 
 
 def read_answers(answer: ArrayLike, spec: OutputSpec) -> Answers:
@@ -175,7 +175,7 @@ GENDER_COLUMN: Final = "gender"
 class StatedAges:
     """Ages, medians and interval ends [N] in years; `coverage` is None where nobody measured it."""
 
-    age_years: Floats
+    estimate_years: Floats
     median_years: Floats
     low_years: Floats
     high_years: Floats
@@ -202,7 +202,7 @@ def point_and_interval(
     Raises:
         ValueError: `level` is not strictly between 0 and 1.
     """
-    age, median = answers.age_years, answers.median_years
+    age, median = answers.estimate_years, answers.median_years
     low, high = answers.interval(level)
     if calibration is None:
         return StatedAges(age, median, low, high, None)

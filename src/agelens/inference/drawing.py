@@ -89,7 +89,7 @@ def annotate(rgb: RGB, result: PhotoResult) -> RGB:
 def label(face: AgeEstimate) -> str:
     """What is written at a face: `29 [22-36]`, the track's smoothed age where there is one."""
     age = face.track or face
-    words = [f"{age.age_years:.0f} [{age.low_years:.0f}-{age.high_years:.0f}]"]
+    words = [f"{age.estimate_years:.0f} [{age.low_years:.0f}-{age.high_years:.0f}]"]
     if face.track:
         words.insert(0, f"#{face.track.track}")
     if face.gender:

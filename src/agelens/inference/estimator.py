@@ -65,7 +65,7 @@ class FaceAnswers:
         stated = point_and_interval(read, self._level, self._calibration, genders)
         return [
             AgeEstimate(
-                age_years=float(stated.age_years[face]),
+                estimate_years=float(stated.estimate_years[face]),
                 median_years=float(stated.median_years[face]),
                 low_years=float(stated.low_years[face]),
                 high_years=float(stated.high_years[face]),

@@ -78,7 +78,7 @@ COLUMNS: Final[dict[str, type]] = {
     "roll_degrees": float,
     "yaw_proxy": float,
     "refer": str,
-    "age_years": float,
+    "estimate_years": float,
     "median_years": float,
     "low_years": float,
     "high_years": float,
@@ -88,7 +88,7 @@ COLUMNS: Final[dict[str, type]] = {
     "gender_score": float,
     "track": int,
     "track_frames": int,
-    "track_age_years": float,
+    "track_estimate_years": float,
     "track_low_years": float,
     "track_high_years": float,
     "model": str,
@@ -147,7 +147,7 @@ def _with_columns(
     head: list[dict[str, Any]] = []
     for row in rows:
         head.append(row)
-        if "age_years" in row:
+        if "estimate_years" in row:
             break
     ages = [name for name in head[-1] if name.startswith("p_")] if head else []
     return chain(head, rows), COLUMNS | dict.fromkeys(ages, float)
@@ -213,7 +213,12 @@ class ResultFile:
             raise OutputError(f"cannot write {self.journal}: {error.strerror}") from error
 
     def done(self) -> Iterator[DoneRow]:
-        """The whole rows that are there; what a kill tore at the end is left out."""
+        """The whole rows that are there; what a kill tore at the end is left out.
+
+        Raises:
+            OutputError: a line is no row of results.
+            UsageError: a row names its estimate `age_years`, as agelens once did.
+        """
         end = 0
         with self.journal.open("rb") as file:
             for line in file:
@@ -228,6 +233,12 @@ class ResultFile:
                         f"{self.journal}: cannot resume, the line at byte {end - len(line)} is no "
                         f"row of results ({error}); use --overwrite"
                     ) from error
+                if any("age_years" in face for face in row.get("faces", ())):
+                    raise UsageError(
+                        f"{self.journal} was made by an agelens that wrote estimates as age_years, "
+                        "a word for labels; this one writes estimate_years. Use --overwrite, or "
+                        "another output"
+                    )
                 yield DoneRow(row, end)
 
     def keep(self, end: int) -> None:

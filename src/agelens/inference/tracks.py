@@ -153,7 +153,7 @@ class FaceTracker:
             for face, track, age, low, high in zip(
                 faces,
                 tracks,
-                stated.age_years,
+                stated.estimate_years,
                 stated.low_years,
                 stated.high_years,
                 strict=True,

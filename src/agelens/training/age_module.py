@@ -175,7 +175,7 @@ class AgeModule(pl.LightningModule):
         """Metrics over all samples, and what hangs on them: the best epoch, heads, rates."""
         answers = self._collected.pop(0).whole()
         ages = self._ages(self.trainer.val_dataloaders)
-        estimates = read_answers(answers, self.model.method.spec).age_years
+        estimates = read_answers(answers, self.model.method.spec).estimate_years
         metrics = validation_metrics(estimates, ages)
         if self.trainer.state.fn != TrainerFn.FITTING:
             self.metrics = metrics

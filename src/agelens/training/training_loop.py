@@ -106,7 +106,7 @@ def predictions_of(
     low, high = read.interval(LEVEL)
     columns = {
         "split": split,
-        "estimate_years": read.age_years,
+        "estimate_years": read.estimate_years,
         "median_years": read.median_years,
         "low_years": low,
         "high_years": high,

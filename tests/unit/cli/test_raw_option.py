@@ -38,7 +38,7 @@ def test_each_face_gets_the_five_fields(coral: Path, astronaut_png: Path, agelen
     probabilities = 1 / (1 + np.exp(-np.array(face["raw_logits"])))
     np.testing.assert_allclose(face["raw_probas"], probabilities, atol=2e-6)
     assert face["thresholded_probas"] == [int(p > face["threshold"]) for p in face["raw_probas"]]
-    assert face["result_value"] == face["age_years"] == sum(face["thresholded_probas"])
+    assert face["result_value"] == face["estimate_years"] == sum(face["thresholded_probas"])
 
 
 def test_a_mirrored_answer_has_logits_too(coral: Path, astronaut_png: Path, agelens: Run) -> None:

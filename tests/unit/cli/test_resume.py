@@ -20,7 +20,7 @@ PLAIN = {"distribution": False, "gender": False}
 
 
 def photo(name: str, status: str = "ok", **face: object) -> dict[str, Any]:
-    return {"photo": name, "status": status, "faces": [{"age_years": 1.0, **face}], **SETTINGS}
+    return {"photo": name, "status": status, "faces": [{"estimate_years": 1.0, **face}], **SETTINGS}
 
 
 def frames(name: str, *numbers: int) -> list[dict[str, Any]]:
@@ -59,6 +59,14 @@ def test_done_photos_are_skipped_whatever_became_of_them(tmp_path: Path) -> None
     assert run.skipped == [("a.jpg", {"ok": 1}), ("b.jpg", {"missing": 1})]
     assert run.left == ["c.jpg"]
     assert run.kept == rows
+
+
+def test_rows_whose_estimates_are_named_like_labels_are_refused_unharmed(tmp_path: Path) -> None:
+    old = [photo("a.jpg") | {"faces": []}, photo("b.jpg") | {"faces": [{"age_years": 31.0}]}]
+    with pytest.raises(UsageError, match=r"age_years, a word for labels.*--overwrite"):
+        Resumed(tmp_path, old, sources("a.jpg", "b.jpg", "c.jpg"))
+    kept = (tmp_path / "ages.jsonl").read_text("utf-8").splitlines()
+    assert [json.loads(line) for line in kept] == old
 
 
 def test_nothing_done_leaves_everything(tmp_path: Path) -> None:

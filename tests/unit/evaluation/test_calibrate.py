@@ -107,7 +107,7 @@ def test_the_networks_own_answer_is_found_behind_a_moved_interval(
     shifted = PredictionsTable(table.frame.assign(**moved), table.distribution, table.scale)
     _, answers = uncalibrated_outputs(shifted, card_of(point="median"))
     assert table.scale is not None
-    assert answers.age_years == pytest.approx(table.scale.median(table.distribution))
+    assert answers.estimate_years == pytest.approx(table.scale.median(table.distribution))
 
 
 def test_an_age_with_a_spread_is_read_off_its_interval(
@@ -118,7 +118,7 @@ def test_an_age_with_a_spread_is_read_off_its_interval(
     read = read_answers(said, spec)
     low, high = read.interval(0.9)
     frame = estimated_people(3).frame.assign(
-        estimate_years=read.age_years, low_years=low, high_years=high
+        estimate_years=read.estimate_years, low_years=low, high_years=high
     )
     rows, answers = uncalibrated_outputs(PredictionsTable(frame), card_of(kind="mean-spread"))
     assert rows.tolist() == [0, 1, 2]

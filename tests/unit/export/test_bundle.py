@@ -77,9 +77,9 @@ def test_a_bundle_estimates_as_the_model_does(
     model = small_model("dldl-v2")
     with torch.no_grad():
         answer = model.answer(seen(24).transform(torch.from_numpy(chips).permute(0, 3, 1, 2)))
-    expected = read_answers(answer.double().numpy(), model.method.spec).age_years
+    expected = read_answers(answer.double().numpy(), model.method.spec).estimate_years
     estimates = AgeEstimator(tmp_path).estimate_chips(chips)
-    np.testing.assert_allclose([face.age_years for face in estimates], expected, atol=1e-3)
+    np.testing.assert_allclose([face.estimate_years for face in estimates], expected, atol=1e-3)
 
 
 def test_int8_says_what_it_costs(

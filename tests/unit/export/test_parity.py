@@ -98,7 +98,7 @@ def test_a_rank_that_jumps_by_a_rounding_is_not_a_year_apart(
     found = measured(model, seen(), labelled(), lambda answers: answers - 2e-7)
     ages = read_answers(bias.double().detach().numpy()[None], model.method.spec)  # type: ignore[operator, union-attr]
     moved = read_answers(bias.double().detach().numpy()[None] - 2e-7, model.method.spec)  # type: ignore[operator, union-attr]
-    assert abs(ages.age_years - moved.age_years) == 1
+    assert abs(ages.estimate_years - moved.estimate_years) == 1
     assert found.largest_years < 1e-5
 
 

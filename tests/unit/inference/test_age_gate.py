@@ -6,8 +6,8 @@ from agelens.inference.age_gates import AgeGate
 from agelens.records import AgeEstimate
 
 
-def looks(age_years: float, refer: str | None = None) -> AgeEstimate:
-    return AgeEstimate(age_years, age_years, 0, 99, 0.9, None, None, refer=refer)
+def looks(estimate_years: float, refer: str | None = None) -> AgeEstimate:
+    return AgeEstimate(estimate_years, estimate_years, 0, 99, 0.9, None, None, refer=refer)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ ROWS = st.lists(st.floats(-20, 20), min_size=5, max_size=5)
 )
 def test_a_posterior_becomes_the_point_of_its_spec(point: Point, ages: list[float]) -> None:
     answers = read_answers(POSTERIOR, OutputSpec(SCALE, point=point))
-    np.testing.assert_allclose(answers.age_years, ages)
+    np.testing.assert_allclose(answers.estimate_years, ages)
     np.testing.assert_allclose(answers.median_years, [2.5 + 0.05 / 0.35, 0.625 * 0.5 / 0.6])
     np.testing.assert_allclose(answers.distribution, POSTERIOR)
     assert answers.spread_years is None
@@ -72,7 +72,7 @@ def test_the_rank_counts_probabilities_above_the_threshold(
         if min(abs(p - threshold) for p in older) < 1e-9:
             return  # rounding decides
         count = sum(p > threshold for p in older)
-        assert read_answers([logits], spec).age_years[0] == SCALE.years[count]
+        assert read_answers([logits], spec).estimate_years[0] == SCALE.years[count]
 
 
 @given(ROWS)
@@ -87,7 +87,7 @@ def test_ordinal_logits_become_a_posterior_with_their_probabilities(logits: list
         tail = [math.fsum(posterior[k + 1 :]) for k in range(5)]
         np.testing.assert_allclose(tail, older, atol=1e-12)
         # On an even scale the expected age is the first plus the sum of the probabilities.
-        assert answers.age_years[0] == pytest.approx(10 + math.fsum(older), abs=1e-9)
+        assert answers.estimate_years[0] == pytest.approx(10 + math.fsum(older), abs=1e-9)
 
 
 def test_conditional_probabilities_multiply_and_need_no_sorting() -> None:
@@ -106,12 +106,12 @@ def test_huge_logits_are_certain() -> None:
     with np.errstate(all="raise"):
         answers = read_answers(logits, OutputSpec(SCALE, "ordinal-logits", "argmax"))
     np.testing.assert_array_equal(answers.distribution, [[0, 0, 1, 0, 0, 0]])
-    assert answers.age_years[0] == 2.0
+    assert answers.estimate_years[0] == 2.0
 
 
 def test_a_mean_with_a_spread_is_a_normal_distribution() -> None:
     answers = read_answers([[3.0, 0.5], [1.0, 2.0]], OutputSpec(SCALE, "mean-spread"))
-    np.testing.assert_array_equal(answers.age_years, [3.0, 1.0])
+    np.testing.assert_array_equal(answers.estimate_years, [3.0, 1.0])
     np.testing.assert_array_equal(answers.median_years, [3.0, 1.0])
     np.testing.assert_array_equal(answers.spread_years, [0.5, 2.0])
     assert answers.distribution is None
@@ -123,17 +123,17 @@ def test_a_mean_with_a_spread_is_a_normal_distribution() -> None:
 
 def test_an_age_beyond_the_scale_is_its_end_and_inside_its_interval() -> None:
     answers = read_answers([[-4.0, 1.0], [19.0, 1.0]], OutputSpec(SCALE, "mean-spread"))
-    np.testing.assert_array_equal(answers.age_years, [0.25, 5.0])
+    np.testing.assert_array_equal(answers.estimate_years, [0.25, 5.0])
     low, high = answers.interval(0.5)
-    assert (low <= answers.age_years).all()
-    assert (answers.age_years <= high).all()
+    assert (low <= answers.estimate_years).all()
+    assert (answers.estimate_years <= high).all()
 
 
 @pytest.mark.parametrize("kind", OUTPUT_KINDS)
 def test_no_rows_give_no_answers(kind: str) -> None:
     spec = OutputSpec(SCALE, kind)
     answers = read_answers(np.empty((0, spec.width)), spec)
-    assert answers.age_years.shape == answers.median_years.shape == (0,)
+    assert answers.estimate_years.shape == answers.median_years.shape == (0,)
     assert [bound.shape for bound in answers.interval(0.9)] == [(0,), (0,)]
 
 

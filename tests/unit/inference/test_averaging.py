@@ -56,7 +56,7 @@ def test_ordinal_answers_average_as_probabilities(
     ) / 2
     np.testing.assert_allclose(survival_probabilities(mean, spec.link), expected, atol=1e-9)
     # The sum of "older than" probabilities is the expected age on a yearly scale.
-    ages = read_answers(mean, OutputSpec(SCALE, "ordinal-logits", link=spec.link)).age_years
+    ages = read_answers(mean, OutputSpec(SCALE, "ordinal-logits", link=spec.link)).estimate_years
     np.testing.assert_allclose(ages, expected.sum(axis=1), atol=1e-8)
 
 

@@ -139,7 +139,7 @@ class TestEstimating:
         write_calibration(path, calibration())
         (stated,) = AgeEstimator(path).estimate_chips(chip)
         assert (own.coverage, stated.coverage) == (None, 0.9)
-        assert stated.age_years == own.age_years
+        assert stated.estimate_years == own.estimate_years
         assert stated.low_years == pytest.approx(max(own.low_years - 3, 0))
         assert stated.high_years == pytest.approx(own.high_years + 3)
         (uncalibrated,) = AgeEstimator(path, calibrated=False).estimate_chips(chip)

@@ -33,7 +33,7 @@ def same(ours: AgeEstimate, theirs: AgeEstimate, tolerance: float = 1e-4) -> Non
     assert ours.distribution is not None
     assert theirs.distribution is not None
     np.testing.assert_allclose(ours.distribution, theirs.distribution, rtol=0, atol=tolerance)
-    assert ours.age_years == pytest.approx(theirs.age_years, abs=tolerance)
+    assert ours.estimate_years == pytest.approx(theirs.estimate_years, abs=tolerance)
     assert ours.low_years == pytest.approx(theirs.low_years, abs=tolerance * 100)
 
 
@@ -48,9 +48,9 @@ class TestOnePhoto:
         assert expected.distribution.shape == (81,)
         assert expected.distribution.sum() == pytest.approx(1, abs=1e-9)
         ages = np.array([0.25, *range(1, 81)])
-        assert expected.age_years == pytest.approx(expected.distribution @ ages)
+        assert expected.estimate_years == pytest.approx(expected.distribution @ ages)
         assert expected.low_years < expected.median_years < expected.high_years
-        assert 20 < expected.age_years < 50  # she was 41, and the network says less or more
+        assert 20 < expected.estimate_years < 50  # she was 41, and the network says less or more
         assert expected.coverage is None
         assert expected.interval_level == 0.9
 
@@ -90,7 +90,7 @@ class TestOnePhoto:
         self, estimator: AgeEstimator, astronaut: RGB, expected: AgeEstimate
     ) -> None:
         swapped = only(estimator.estimate(astronaut, bgr=True))
-        assert abs(swapped.age_years - expected.age_years) > 1e-3
+        assert abs(swapped.estimate_years - expected.estimate_years) > 1e-3
 
     def test_the_row_says_how_it_was_made(
         self, estimator: AgeEstimator, astronaut_png: Path
@@ -191,7 +191,7 @@ class TestMany:
         together = estimator.estimate(photos)
         for photo, result in zip(photos[::9], together[::9], strict=True):
             same(only(result), only(estimator.estimate(photo)))
-        assert len({only(result).age_years for result in together}) > 32
+        assert len({only(result).estimate_years for result in together}) > 32
 
     def test_no_photos_give_no_results(self, estimator: AgeEstimator) -> None:
         assert estimator.estimate([]) == []
@@ -296,7 +296,9 @@ class TestOptions:
         assert flipped.distribution is not None
         mean = (plain.distribution + flipped.distribution) / 2
         np.testing.assert_allclose(both.distribution, mean, atol=1e-9)
-        assert both.age_years == pytest.approx((plain.age_years + flipped.age_years) / 2)
+        assert both.estimate_years == pytest.approx(
+            (plain.estimate_years + flipped.estimate_years) / 2
+        )
 
     def test_gender_is_a_word_with_a_score(self, astronaut: RGB, expected: AgeEstimate) -> None:
         face = only(AgeEstimator(gender=True).estimate(astronaut))
@@ -344,7 +346,7 @@ class TestOptions:
         mine = AgeEstimator(write_card(tmp_path, change=limit).parent)
         face = only(mine.estimate(astronaut))
         assert face.refer == "inter-eye distance 42.6 px is below 60 px"
-        assert 0 <= face.age_years <= 80
+        assert 0 <= face.estimate_years <= 80
         assert mine.settings["model"] == "toy"
 
     def test_a_card_that_asks_for_rotate_and_crop(
@@ -355,7 +357,7 @@ class TestOptions:
 
         mine = AgeEstimator(write_card(tmp_path, change=crop).parent)
         turned = np.asarray(Image.fromarray(astronaut).rotate(20, expand=True))
-        ages = [only(mine.estimate(photo)).age_years for photo in (astronaut, turned)]
+        ages = [only(mine.estimate(photo)).estimate_years for photo in (astronaut, turned)]
         assert ages[0] == pytest.approx(ages[1], abs=1)
 
 
@@ -390,7 +392,7 @@ class TestOtherAnswers:
         assert face.distribution is None
         assert face.answer is not None
         age, deviation = face.answer
-        assert (face.age_years, face.median_years) == (age, age)
+        assert (face.estimate_years, face.median_years) == (age, age)
         assert face.high_years == pytest.approx(age + 1.6449 * deviation, abs=1e-3)
         assert face.low_years == pytest.approx(max(0, age - 1.6449 * deviation), abs=1e-3)
         row = result.to_json(distribution=True)
@@ -403,7 +405,7 @@ class TestOtherAnswers:
         assert face.distribution is not None
         assert face.answer.shape == (80,)
         assert face.distribution.shape == (81,)
-        assert face.age_years == (1 / (1 + np.exp(-face.answer)) > 0.8).sum()
+        assert face.estimate_years == (1 / (1 + np.exp(-face.answer)) > 0.8).sum()
         assert face.low_years < face.median_years < face.high_years
 
     @pytest.mark.parametrize("kind", ["spread", "ordinal"])
@@ -413,7 +415,7 @@ class TestOtherAnswers:
         for _, result in tracked:
             face = only(result)
             assert face.track is not None
-            assert face.track.age_years == pytest.approx(face.age_years, abs=1e-6)
+            assert face.track.estimate_years == pytest.approx(face.estimate_years, abs=1e-6)
 
     def test_chips_as_shipped_are_estimated_and_photos_are_not(
         self, tmp_path: Path, astronaut: RGB, write_card: WriteCard

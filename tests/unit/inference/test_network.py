@@ -273,10 +273,10 @@ def test_an_age_with_its_spread_is_read(
     chips = np.full((2, 16, 16, 3), (255, 51, 0), np.uint8)
     opened = ChipNetwork(card)
     read = opened.read(opened.answers(chips))
-    np.testing.assert_allclose(read.age_years, [4, 4], atol=1e-6)
+    np.testing.assert_allclose(read.estimate_years, [4, 4], atol=1e-6)
     assert read.distribution is None
     low, high = read.interval(0.9)
-    np.testing.assert_allclose(high - read.age_years, 1.645 * 0.8, atol=1e-3)
+    np.testing.assert_allclose(high - read.estimate_years, 1.645 * 0.8, atol=1e-3)
     np.testing.assert_allclose(low, 4 - 1.645 * 0.8, atol=1e-3)
 
 

@@ -35,7 +35,7 @@ def test_the_value_is_the_age_that_is_read() -> None:
     for spec in (spec_of(), spec_of(threshold=0.3), spec_of(link="conditional")):
         answers = rng.normal(0, 2, (40, 4))
         values = [raw_fields(row, spec)["result_value"] for row in answers]
-        np.testing.assert_array_equal(values, read_answers(answers, spec).age_years)
+        np.testing.assert_array_equal(values, read_answers(answers, spec).estimate_years)
 
 
 def test_conditional_probabilities_are_multiplied() -> None:

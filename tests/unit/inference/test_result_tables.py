@@ -63,7 +63,7 @@ def test_a_row_a_face_and_one_where_there_is_none() -> None:
     assert [row["faces"] for row in flatten(result(3))] == [3, 3, 3]
     (empty,) = flatten(result(0))
     assert empty["faces"] == 0
-    assert "age_years" not in empty
+    assert "estimate_years" not in empty
 
 
 def test_every_value_of_a_face_has_its_column() -> None:
@@ -74,10 +74,10 @@ def test_every_value_of_a_face_has_its_column() -> None:
         **{"eye_left_x": 1, "eye_left_y": 2, "eye_right_x": 3, "nose_x": 5, "nose_y": 6},
         **{"mouth_left_x": 7, "mouth_right_x": 9, "mouth_right_y": 10},
         **{"inter_eye_px": 40, "sharpness": 1.5, "exposure": 0.5, "roll_degrees": -3},
-        **{"yaw_proxy": 0.1, "refer": "too dark", "age_years": 31.5, "median_years": 30},
+        **{"yaw_proxy": 0.1, "refer": "too dark", "estimate_years": 31.5, "median_years": 30},
         **{"low_years": 20, "high_years": 41, "interval_level": 0.9, "coverage": None},
         **{"gender": "female", "gender_score": 0.75, "track": 2, "track_frames": 7},
-        **{"track_age_years": 31, "track_low_years": 21, "track_high_years": 42},
+        **{"track_estimate_years": 31, "track_low_years": 21, "track_high_years": 42},
     }
     assert {name: row[name] for name in expected} == expected
     assert set(row) == set(COLUMNS)
@@ -95,7 +95,7 @@ def test_csv_has_all_columns_and_empty_cells(tmp_path: Path) -> None:
     columns, rows = read_csv(path)
     assert columns == list(COLUMNS)
     assert [row["photo"] for row in rows] == [*["a, \"b\"\n'c'.jpg"] * 3, "Zoë.jpg"]
-    assert [row["age_years"] for row in rows] == ["", "30.5", "31.5", "30.5"]
+    assert [row["estimate_years"] for row in rows] == ["", "30.5", "31.5", "30.5"]
     assert [row["coverage"] for row in rows] == [""] * 4
     assert [row["track"] for row in rows] == ["", "", "", "1"]
     assert [row["refer"] for row in rows] == ["", "", "too dark", ""]
@@ -108,7 +108,7 @@ def test_parquet_has_all_columns_with_their_types_and_nulls(tmp_path: Path) -> N
     assert table.schema.names == list(COLUMNS)
     for name, kind in COLUMNS.items():
         assert table.schema.field(name).type == ARROW[kind], name
-    assert table["age_years"].to_pylist() == [None, 30.5, 31.5, 30.5]
+    assert table["estimate_years"].to_pylist() == [None, 30.5, 31.5, 30.5]
     assert table["coverage"].null_count == 4
     assert table["face"].to_pylist() == [None, 0, 1, 0]
     assert table["track"].to_pylist() == [None, None, None, 1]

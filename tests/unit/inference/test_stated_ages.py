@@ -45,7 +45,7 @@ def test_a_calibrated_level_has_its_ends_and_its_coverage(answers: Answers) -> N
     np.testing.assert_allclose(stated.low_years, low - 2)
     np.testing.assert_allclose(stated.high_years, high + 2)
     assert stated.coverage == 0.91
-    np.testing.assert_array_equal(stated.age_years, answers.age_years)
+    np.testing.assert_array_equal(stated.estimate_years, answers.estimate_years)
 
 
 def test_another_level_is_the_networks_own_and_has_no_coverage(answers: Answers) -> None:
@@ -57,7 +57,7 @@ def test_another_level_is_the_networks_own_and_has_no_coverage(answers: Answers)
 def test_bias_is_corrected_first(answers: Answers) -> None:
     bias = BiasCorrection((0.0, 100.0), (10.0, 110.0))
     stated = point_and_interval(answers, LEVEL, calibrated(bias))
-    np.testing.assert_allclose(stated.age_years, answers.age_years + 10)
+    np.testing.assert_allclose(stated.estimate_years, answers.estimate_years + 10)
     np.testing.assert_allclose(stated.median_years, answers.median_years + 10)
     np.testing.assert_allclose(stated.low_years, answers.interval(LEVEL)[0] + 8)
     uncalibrated = point_and_interval(answers, 0.5, calibrated(bias))

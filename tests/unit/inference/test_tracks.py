@@ -129,7 +129,7 @@ def test_order_and_estimates_are_kept() -> None:
     for given_face, returned in zip([right, left], swapped, strict=True):
         assert returned.face is given_face.face
         assert returned.distribution is given_face.distribution
-        assert (returned.age_years, returned.low_years) == (30, 25)
+        assert (returned.estimate_years, returned.low_years) == (30, 25)
         assert given_face.track is None
 
 
@@ -146,7 +146,7 @@ def test_smoothed_age_is_that_of_the_mean_distribution_so_far() -> None:
         mean = [sum(row[k] for row in so_far) / len(so_far) for k in range(81)]
         low, high = SCALE.interval([mean], 0.8)
         assert found.frames == len(so_far)
-        assert found.age_years == pytest.approx(sum(k * mean[k] for k in range(81)))
+        assert found.estimate_years == pytest.approx(sum(k * mean[k] for k in range(81)))
         assert (found.low_years, found.high_years) == pytest.approx((low[0], high[0]))
 
 
@@ -154,8 +154,8 @@ def test_tracks_do_not_mix_their_ages() -> None:
     tracker = FaceTracker(SPEC)
     for _ in range(3):
         young, old = tracker.update([at(0, age=20), at(300, age=60)])
-    assert track_of(young).age_years == pytest.approx(20, abs=0.01)
-    assert track_of(old).age_years == pytest.approx(60, abs=0.01)
+    assert track_of(young).estimate_years == pytest.approx(20, abs=0.01)
+    assert track_of(old).estimate_years == pytest.approx(60, abs=0.01)
 
 
 def test_the_interval_does_not_shrink_with_repetition() -> None:
@@ -163,7 +163,7 @@ def test_the_interval_does_not_shrink_with_repetition() -> None:
     first, *_, last = [track_of(tracker.update([at(0)])[0]) for _ in range(50)]
     width = first.high_years - first.low_years
     assert last.high_years - last.low_years == pytest.approx(width)
-    assert last.age_years == pytest.approx(first.age_years)
+    assert last.estimate_years == pytest.approx(first.estimate_years)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_an_age_with_its_spread_is_averaged_as_a_mixture() -> None:
         found = track_of(tracker.update([replace(at(0), distribution=None, answer=answer)])[0])
     mean = 27.0
     spread = math.sqrt(sum(s**2 + m**2 for m, s in answers) / 3 - mean**2)
-    assert found.age_years == pytest.approx(mean)
+    assert found.estimate_years == pytest.approx(mean)
     assert found.high_years - mean == pytest.approx(1.6449 * spread, abs=1e-3)
     assert mean - found.low_years == pytest.approx(1.6449 * spread, abs=1e-3)
 
@@ -248,7 +248,7 @@ def test_ordinal_logits_are_averaged_as_probabilities(link: Link) -> None:
     for row in rows:
         found = track_of(tracker.update([replace(at(0), answer=row)])[0])
     older = survival_probabilities(rows, link).mean(axis=0)
-    assert found.age_years == (older > 0.5).sum()
+    assert found.estimate_years == (older > 0.5).sum()
 
 
 @pytest.mark.parametrize(

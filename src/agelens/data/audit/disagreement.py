@@ -88,4 +88,6 @@ def _age_of(faces: tuple[AgeEstimate, ...], photo: Photo, box: Floats | None) ->
     found = [age.face for age in faces if age.face is not None]
     height, width = photo.rgb.shape[:2]
     face = choose_face(found, (height, width), box)
-    return next((age.age_years for age in faces if age.face is face and face is not None), np.nan)
+    return next(
+        (age.estimate_years for age in faces if age.face is face and face is not None), np.nan
+    )

@@ -60,12 +60,7 @@ def with_estimated_ages(
     return SampleTable(labelled, tuple(dict.fromkeys((*samples.extra, AGE_MODEL))))
 
 
-_YEARS: Final = {
-    "estimate_years": "age_years",
-    "median_years": "median_years",
-    "low_years": "low_years",
-    "high_years": "high_years",
-}
+_YEARS: Final = ("estimate_years", "median_years", "low_years", "high_years")
 _QUALITY: Final = ("inter_eye_px", "sharpness", "exposure", "roll_degrees", "yaw_proxy")
 
 
@@ -88,8 +83,7 @@ def table_of(
         milliseconds: [N] that each sample's photo took, where that was measured.
     """
     columns: dict[str, Any] = {
-        name: [None if face is None else getattr(face, field) for face in faces]
-        for name, field in _YEARS.items()
+        name: [None if face is None else getattr(face, name) for face in faces] for name in _YEARS
     }
     columns["interval_level"] = [None if f is None else f.interval_level for f in faces]
     columns |= _quality(faces)

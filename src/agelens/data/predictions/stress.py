@@ -93,7 +93,7 @@ def stress_store(
             for row in part
             for condition in conditions
         ]
-        ages = [one.age_years for one in estimator.estimate_chips(chips)]
+        ages = [one.estimate_years for one in estimator.estimate_chips(chips)]
         estimates[part] = np.reshape(ages, (len(part), len(conditions)))
         if on_progress:
             on_progress(start + len(part), len(there))
@@ -191,7 +191,7 @@ def stress_photos(
             for one in rows:
                 ages = estimator.estimate_chips(list(one.chips.values())) if one.chips else []
                 statuses[one.row] = one.statuses
-                estimates[one.row, list(one.chips)] = [age.age_years for age in ages]
+                estimates[one.row, list(one.chips)] = [age.estimate_years for age in ages]
             if on_progress:
                 on_progress(done, len(photos))
     labels = samples.frame.reset_index(drop=True)

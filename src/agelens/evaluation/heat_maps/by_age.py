@@ -112,7 +112,7 @@ class _Sums:
         self.samples += 1
         self.people.add(chip.person)
         self.ages += chip.age_years
-        self.estimates += found.age_years
+        self.estimates += found.estimate_years
         self.values = self.values + found.values
         self.squares = self.squares + found.values**2
         self.faces = self.faces + chip.rgb.astype(np.float64)

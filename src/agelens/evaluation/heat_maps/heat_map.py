@@ -26,7 +26,7 @@ class HeatMap:
     `values` float64 [S, S] lie over the chip's pixels. In `years` they are signed: what a patch
     of `patch` pixels around the place adds to the estimate: above zero, the face looks older for
     it. `relative` values run from 0 to 1 at the strongest place, and have no sign.
-    `age_years` is the estimate that is explained, and `facts` what else the method knows of
+    `estimate_years` is the estimate that is explained, and `facts` what else the method knows of
     how well it explained it.
     """
 
@@ -34,7 +34,7 @@ class HeatMap:
     unit: Unit
     method: str
     patch: int
-    age_years: float
+    estimate_years: float
     facts: Mapping[str, float] = field(default_factory=dict)
 
     def at(self, points: Floats) -> Floats:
@@ -51,7 +51,7 @@ class HeatMap:
         document: dict[str, Any] = {
             "method": self.method,
             "unit": self.unit,
-            "age_years": round(self.age_years, _DIGITS),
+            "estimate_years": round(self.estimate_years, _DIGITS),
             "patch_px": self.patch,
             "most": self._extreme(int(self.values.argmax())),
             "least": self._extreme(int(self.values.argmin())),

@@ -219,4 +219,4 @@ class OcclusionExplainer:
         return type(self)(other, self.windows, self.fill)
 
     def _ages(self, chips: RGB) -> Floats:
-        return np.array([one.age_years for one in self.estimator.estimate_chips(chips)])
+        return np.array([one.estimate_years for one in self.estimator.estimate_chips(chips)])

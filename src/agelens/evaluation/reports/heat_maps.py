@@ -74,7 +74,7 @@ def face_figure(photo: RGB, chip: RGB, matrix: Floats, found: HeatMap, name: str
     bare, chip_panel, photo_panel = axes[0]
     norm = _norm(found.unit, found.values)
     _show(bare, chip)
-    title(bare, f"what the network sees: {found.age_years:.1f} years")
+    title(bare, f"what the network sees: {found.estimate_years:.1f} years")
     _show(chip_panel, chip, found.values, found.unit, norm)
     title(chip_panel, found.method)
     small, small_matrix = _shrunk(photo, matrix)

@@ -24,7 +24,7 @@ class IntegratedGradientsExplainer:
     """Maps whose years add up; see `agelens.evaluation.heat_maps.Explainer`.
 
     All of a map's years together are the estimate minus that of the hidden face: `facts` has
-    `baseline_age_years`, the latter, and `gap_years`, by how much the sum fails it. More steps
+    `baseline_estimate_years`, the latter, and `gap_years`, by how much the sum fails it. More steps
     make the gap smaller.
 
     Args:
@@ -58,7 +58,7 @@ class IntegratedGradientsExplainer:
         places = years.detach().double().sum(1)[0].numpy()
         stated, hidden = (float(age(each).detach()) for each in (images, baseline))
         facts = {
-            "baseline_age_years": hidden,
+            "baseline_estimate_years": hidden,
             "gap_years": float(places.sum()) - (stated - hidden),
         }
         density = self.network.onto_chip(np.ascontiguousarray(places), len(chip))

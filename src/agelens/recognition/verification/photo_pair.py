@@ -62,7 +62,7 @@ class Verdict:
     @property
     def caution(self) -> str | None:
         """Why the stated rate does not hold for these two, or None."""
-        ages = (self.first.estimate.age_years, self.second.estimate.age_years)
+        ages = (self.first.estimate.estimate_years, self.second.estimate.estimate_years)
         return _CHILDREN if max(ages) < _ADULT_YEARS else None
 
     def to_json(self) -> dict[str, Any]:

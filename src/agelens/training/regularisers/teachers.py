@@ -140,7 +140,7 @@ class PackagedTeacher(Teacher):
         network = self._network
         read = network.read(network.answers(chips.permute(0, 2, 3, 1).cpu().numpy()))
         if read.spread_years is not None:
-            moments = np.stack([read.age_years, read.spread_years], axis=1)
+            moments = np.stack([read.estimate_years, read.spread_years], axis=1)
             return Lesson(images.new_tensor(moments), None)
         return Lesson(images.new_tensor(read.distribution), read.spec.scale)
 

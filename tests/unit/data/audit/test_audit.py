@@ -118,7 +118,7 @@ def test_flat_pictures_are_duplicates_only_where_their_pixels_are(root, tmp_path
 def test_the_model_judges_the_labelled_face(root, tmp_path, estimator, head):
     wide = np.concatenate([np.zeros_like(head), head], axis=1)
     Image.fromarray(wide).save(root / "wide.png")
-    years = estimator.estimate(root / "head.png").faces[0].age_years
+    years = estimator.estimate(root / "head.png").faces[0].estimate_years
     table = table_of("head.png", "wide.png", "cat.png", "gone.png", age_years=[years, 99, 5, 5])
     report = audit(table, root, tmp_path / "out", model=estimator)
     rows = report["disagreement"].rows

@@ -75,7 +75,7 @@ def test_the_estimate_is_the_estimators(
     store = ChipStore.open(toy_store)
     (first,) = toy_estimator.estimate_chips([store[0]])
     row = from_store.frame.iloc[0]
-    assert row["estimate_years"] == first.age_years
+    assert row["estimate_years"] == first.estimate_years
     assert row["high_years"] == first.high_years
     assert row["interval_level"] == 0.9
 

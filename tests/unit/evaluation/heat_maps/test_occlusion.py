@@ -48,7 +48,7 @@ def test_as_plain_loops_have_it(patch: int, stride: int, fill: str) -> None:
     found = occlusion_map(crooked, chip, Windows(SIDE, patch, stride), fill)
     np.testing.assert_allclose(found.values, expected, atol=1e-12)
     assert (found.unit, found.patch) == ("years", patch)
-    assert found.age_years == crooked(chip[None])[0]
+    assert found.estimate_years == crooked(chip[None])[0]
 
 
 def test_what_makes_older_is_above_zero() -> None:
@@ -116,7 +116,7 @@ def test_an_estimators_stated_ages_are_explained(
     explain = OcclusionExplainer(estimator, Windows(16, 8, 8), "mean")
     spoilt = chip.copy()
     spoilt[8:, :8] = filled(chip, "mean")[8:, :8]
-    before, after = (one.age_years for one in estimator.estimate_chips([chip, spoilt]))
+    before, after = (one.estimate_years for one in estimator.estimate_chips([chip, spoilt]))
     found = explain(chip)
     np.testing.assert_allclose(found.values[8:, :8], before - after, atol=1e-6)
-    assert found.age_years == pytest.approx(before)
+    assert found.estimate_years == pytest.approx(before)

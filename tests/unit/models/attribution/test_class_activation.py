@@ -88,7 +88,7 @@ def test_the_age_is_the_networks_own_and_weights_are_left_alone(network_of: Netw
     network.model.requires_grad_(False)  # as a frozen network has it
     found = ClassActivationExplainer.of(network, "grad-cam", patch=2)(CHIP)
     posterior = network.model.answer(network.images(CHIP))[0].double().numpy()
-    assert found.age_years == pytest.approx(posterior @ np.arange(20, 51), abs=1e-4)
+    assert found.estimate_years == pytest.approx(posterior @ np.arange(20, 51), abs=1e-4)
     assert all(weight.grad is None for weight in network.model.parameters())
 
 

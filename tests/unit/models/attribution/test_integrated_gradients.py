@@ -32,7 +32,7 @@ def test_years_add_up(fill: str, network_of: Networks) -> None:
         for chip in (CHIPS[0], filled(CHIPS[0], fill))
     )
     assert abs(stated - hidden) > 0.01
-    assert found.facts["baseline_age_years"] == pytest.approx(hidden)
+    assert found.facts["baseline_estimate_years"] == pytest.approx(hidden)
     assert found.values.sum() == pytest.approx(stated - hidden, abs=0.01)
     assert found.facts["gap_years"] == pytest.approx(
         found.values.sum() - (stated - hidden), abs=1e-4

@@ -30,7 +30,7 @@ def test_the_point_ends_in_the_spec_and_in_the_age(method: type[AgeClassificatio
         made = method("10-13", point=point)
         assert made.spec.point == point
         answers = read_answers(made.answer(skewed), made.spec)
-        np.testing.assert_allclose(answers.age_years, age, rtol=1e-6)
+        np.testing.assert_allclose(answers.estimate_years, age, rtol=1e-6)
 
 
 @pytest.mark.parametrize("method", CLASSIFIERS)

@@ -40,5 +40,5 @@ def test_any_logits_give_falling_probabilities(row: list[float]) -> None:
 def test_rank_is_that_of_coral_pytorch() -> None:
     method = CORN("10-16")
     logits = 3 * torch.randn(50, 6, generator=torch.Generator().manual_seed(0))
-    ranks = read_answers(method.answer(logits).numpy(), method.spec).age_years - 10
+    ranks = read_answers(method.answer(logits).numpy(), method.spec).estimate_years - 10
     assert ranks.tolist() == corn_label_from_logits(logits).tolist()

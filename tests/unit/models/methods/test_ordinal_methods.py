@@ -48,15 +48,15 @@ def test_rank_counts_the_ages_passed(method: OrdinalMethod) -> None:
         older = older.cumprod(1)
     expected = 10 + (older > 0.5).sum(1)
     read = read_answers(method.answer(made).numpy(), method.spec)
-    assert read.age_years.tolist() == expected.tolist()
+    assert read.estimate_years.tolist() == expected.tolist()
 
 
 def test_threshold_and_point_reach_the_spec() -> None:
     logits = torch.tensor([[2.0, 0.5, -0.5, -2.0, -3.0, -4.0]])
     for threshold, age in ((0.1, 14.0), (0.5, 12.0), (0.9, 10.0)):
         spec = CORAL(AGES, threshold=threshold).spec
-        assert read_answers(logits.numpy(), spec).age_years.tolist() == [age]
-    mean = read_answers(logits.numpy(), CORAL(AGES, point="expected").spec).age_years
+        assert read_answers(logits.numpy(), spec).estimate_years.tolist() == [age]
+    mean = read_answers(logits.numpy(), CORAL(AGES, point="expected").spec).estimate_years
     assert mean == pytest.approx(10 + logits.sigmoid().sum().item())
 
 

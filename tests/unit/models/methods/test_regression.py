@@ -92,7 +92,7 @@ def test_training_starts_at_the_stated_age_and_spread(
     torch.manual_seed(0)
     head = made.head(64)
     answers = read_answers(made.answer(head(torch.rand(32, 64))).detach(), made.spec)
-    np.testing.assert_allclose(answers.age_years, 41.0, atol=0.3 * unit)
+    np.testing.assert_allclose(answers.estimate_years, 41.0, atol=0.3 * unit)
     assert answers.spread_years is not None
     np.testing.assert_allclose(answers.spread_years, 12.0, atol=0.3 * unit)
     nothing = made.answer(head(torch.zeros(1, 64)))

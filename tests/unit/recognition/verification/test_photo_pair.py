@@ -29,7 +29,7 @@ def test_a_photo_is_of_the_person_it_is_of(
     assert verdict.same_person
     assert verdict.smallest_rate == 0.001
     alone = estimator.estimate(heads["grey"]).faces[0]
-    assert verdict.second.estimate.age_years == alone.age_years
+    assert verdict.second.estimate.estimate_years == alone.estimate_years
 
 
 def test_another_colour_is_another_person(verifier: PhotoVerifier, heads: dict[str, Path]) -> None:
@@ -49,7 +49,7 @@ def test_the_verdict_says_what_it_rests_on(verifier: PhotoVerifier, heads: dict[
     assert row["threshold"] == 0.999
     assert row["measured_on"] == {"dataset": "toys", "people": 40, "different_pairs": 3120}
     for side in ("first", "second"):
-        assert row[side]["low_years"] <= row[side]["age_years"] <= row[side]["high_years"]
+        assert row[side]["low_years"] <= row[side]["estimate_years"] <= row[side]["high_years"]
 
 
 def test_of_two_children_the_rate_does_not_hold(
@@ -57,7 +57,7 @@ def test_of_two_children_the_rate_does_not_hold(
 ) -> None:
     verdict = verifier.verify(heads["grey"], heads["grey"])
     assert verdict.caution is None
-    child = replace(verdict.first, estimate=replace(verdict.first.estimate, age_years=9.0))
+    child = replace(verdict.first, estimate=replace(verdict.first.estimate, estimate_years=9.0))
     assert replace(verdict, first=child).caution is None
     children = replace(verdict, first=child, second=child)
     assert "children" in str(children.caution)
