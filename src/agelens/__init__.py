@@ -8,55 +8,40 @@ Importing this package loads nothing heavy: each name below is fetched on first 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from agelens.version import __version__
+from agelens.lazy import attach
+from agelens.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from agelens.errors import AgelensError
-    from agelens.imaging.detectors import DETECTORS
-    from agelens.inference.cards import MODELS, Card, load_card
-    from agelens.inference.estimator import AgeEstimator
-    from agelens.records import AgeEstimate, Chip, Face, Photo, PhotoResult, Quality
+    from agelens.errors import AgelensError as AgelensError
+    from agelens.imaging.detectors import DETECTORS as DETECTORS
+    from agelens.inference.cards import MODELS as MODELS
+    from agelens.inference.cards import Card as Card
+    from agelens.inference.cards import load_card as load_card
+    from agelens.inference.estimator import AgeEstimator as AgeEstimator
+    from agelens.records import AgeEstimate as AgeEstimate
+    from agelens.records import Chip as Chip
+    from agelens.records import Face as Face
+    from agelens.records import Photo as Photo
+    from agelens.records import PhotoResult as PhotoResult
+    from agelens.records import Quality as Quality
 
-_HOME = {
-    "AgelensError": "agelens.errors",
-    "MODELS": "agelens.inference.cards",
-    "Card": "agelens.inference.cards",
-    "load_card": "agelens.inference.cards",
-    "AgeEstimator": "agelens.inference.estimator",
-    "DETECTORS": "agelens.imaging.detectors",
-    "AgeEstimate": "agelens.records",
-    "Chip": "agelens.records",
-    "Face": "agelens.records",
-    "Photo": "agelens.records",
-    "PhotoResult": "agelens.records",
-    "Quality": "agelens.records",
-}
-
-__all__ = [
-    "DETECTORS",
-    "MODELS",
-    "AgeEstimate",
-    "AgeEstimator",
-    "AgelensError",
-    "Card",
-    "Chip",
-    "Face",
-    "Photo",
-    "PhotoResult",
-    "Quality",
-    "__version__",
-    "load_card",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'agelens' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "AgelensError": "agelens.errors",
+        "MODELS": "agelens.inference.cards",
+        "Card": "agelens.inference.cards",
+        "load_card": "agelens.inference.cards",
+        "AgeEstimator": "agelens.inference.estimator",
+        "DETECTORS": "agelens.imaging.detectors",
+        "AgeEstimate": "agelens.records",
+        "Chip": "agelens.records",
+        "Face": "agelens.records",
+        "Photo": "agelens.records",
+        "PhotoResult": "agelens.records",
+        "Quality": "agelens.records",
+        "__version__": "agelens.version",
+    },
+)
