@@ -25,14 +25,14 @@ from pathlib import Path
 
 import numpy as np
 
+from age_probe import AgeProbe, age_probe
 from agelens.cli import main as agelens
 from agelens.evaluation.bootstrap import percentile_interval
 from agelens.recognition.embedding_purifier.purifiers import PURIFIERS
-from agelens.recognition.embeddings import EmbeddingTable, read_embeddings
-from agelens.recognition.embeddings.purifier import CARD, Purifier
+from agelens.recognition.embedding_table import EmbeddingTable, read_embeddings
 from agelens.recognition.protocols import Resampling, Trials, leave_one_out, megaface_style
-from agelens.recognition.protocols.age_probe import AgeProbe, age_probe
 from agelens.recognition.protocols.identification import GAP_NAMES, by_gap
+from agelens.recognition.purifier import CARD, Purifier
 
 DRAWS = 2000
 FAR_YEARS = 10
@@ -100,7 +100,7 @@ def _purifier(lfw: Path, name: str, seed: int, work: Path) -> Path:
     folder = work / f"{name}-{seed}"
     if not (folder / CARD).exists():
         asked = ("--embeddings", str(lfw), "--purifier", name, "--seed", str(seed))
-        _run(("identity", "purify", *asked, "--resume", "-o", str(folder)))
+        _run(("identity", "purify", *asked, "-o", str(folder)))
     return folder
 
 

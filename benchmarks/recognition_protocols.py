@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from agelens.recognition.embeddings import EmbeddingModel, EmbeddingTable
+from agelens.recognition.embedding_table import EmbeddingModel, EmbeddingTable
 from agelens.recognition.protocols import Resampling, megaface_style, probe_gallery
 from agelens.recognition.protocols.identification import pair_ranks
 from agelens.recognition.protocols.megaface import MOST

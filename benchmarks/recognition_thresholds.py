@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from agelens.data.datasets.pairs import PairList, pair_table
-from agelens.recognition.embeddings import EmbeddingTable, read_embeddings
+from agelens.recognition.embedding_table import EmbeddingTable, read_embeddings
+from agelens.recognition.measured_rates import MeasuredRates, measure_rates
 from agelens.recognition.protocols import Resampling, verification
-from agelens.recognition.verification import MeasuredRates, measure_rates
 
 FOLDS, PAIRS_OF_EITHER_KIND = 10, 300
 

@@ -12,11 +12,10 @@ from agelens.errors import PhotoError, UsageError
 from agelens.evaluation.table_checks import tally
 from agelens.imaging.detectors import detector_class
 from agelens.imaging.sources import Source, expand
-from agelens.recognition.embeddings import EmbeddingTable, write_embeddings
-from agelens.recognition.embeddings.table import check_output
+from agelens.recognition.embed_tables import embed_photos, embed_samples, embed_store
+from agelens.recognition.embedding_table import EmbeddingTable, check_output, write_embeddings
 from agelens.recognition.extractors import open_extractor
-from agelens.recognition.extractors.photo_faces import FACE_CHOICES, FaceEmbedder
-from agelens.recognition.extractors.tables import embed_photos, embed_samples, embed_store
+from agelens.recognition.photo_faces import FACE_CHOICES, FaceEmbedder
 from agelens.tables import read_table
 
 _SOME_FAILED: Final = 3

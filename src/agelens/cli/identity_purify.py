@@ -42,9 +42,6 @@ def add_purify(subparsers: Any) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="DIR", help="a new folder"
     )
-    parser.add_argument(
-        "--resume", action="store_true", help="go on in DIR where a stopped training was"
-    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of sentences")
     parser.set_defaults(run=_run)
 

@@ -3,51 +3,36 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from typing import Any
 
-from agelens.recognition.embedding_purifier.bundle import write_bundle
-from agelens.recognition.embedding_purifier.faces import IdentityFaces, identity_faces
-from agelens.recognition.embedding_purifier.settings import PurifierSettings
-from agelens.recognition.embedding_purifier.train import (
-    Purification,
-    TrainingFolder,
-    asked_of,
-    train_purifier,
-)
-from agelens.recognition.embedding_purifier.training import EpochRow
-from agelens.recognition.embeddings import read_embeddings
-from agelens.recognition.embeddings.purifier import CARD
+from agelens.errors import UsageError
+from agelens.recognition.embedding_purifier.result import Purification
+from agelens.recognition.embedding_purifier.train import train_purifier
+from agelens.recognition.purifier import CARD
 
 
 def run(options: argparse.Namespace) -> int:
     """Train, write the folder, and say what was chosen."""
-    settings = _settings(options)
-    faces = identity_faces(read_embeddings(options.embeddings))
-    folder = TrainingFolder(options.output, asked_of(faces, settings), resume=options.resume)
-    found = train_purifier(faces, settings, folder, _tell if sys.stderr.isatty() else _quiet)
-    write_bundle(found, faces, options.output)
-    folder.finish()
-    if options.json:
-        print((options.output / CARD).read_text(encoding="utf-8"), end="")
-        return 0
-    for line in _sentences(found, faces):
-        print(line)
-    print(f"wrote {options.output}")
-    return 0
-
-
-def _settings(options: argparse.Namespace) -> PurifierSettings:
     given: dict[str, Any] = {"purifier": options.purifier, "seed": options.seed}
     if options.weights is not None:
         given["weights"] = tuple(options.weights)
     if options.epochs is not None:
         given["epochs"] = options.epochs
-    return PurifierSettings(**given)
+    if options.output.exists():
+        raise UsageError(f"{options.output} exists; name a new folder")
+    found = train_purifier(options.embeddings, **given)
+    found.write(options.output)
+    if options.json:
+        print((options.output / CARD).read_text(encoding="utf-8"), end="")
+        return 0
+    for line in _sentences(found):
+        print(line)
+    print(f"wrote {options.output}")
+    return 0
 
 
-def _sentences(found: Purification, faces: IdentityFaces) -> list[str]:
+def _sentences(found: Purification) -> list[str]:
+    faces = found.faces
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in faces.age_kinds.items())
     lines = [
         f"{len(faces):,} faces of {len(faces.names):,} people, ages: {kinds}; "
@@ -67,14 +52,3 @@ def _sentences(found: Purification, faces: IdentityFaces) -> list[str]:
     if not chosen.best_epoch:
         lines.append("no epoch validated better than no change, so this purifier changes nothing")
     return lines
-
-
-def _tell(weight: float, row: EpochRow) -> None:
-    print(
-        json.dumps({"weight": weight, "epoch": row.epoch, "across_age": row.across_age}),
-        file=sys.stderr,
-    )
-
-
-def _quiet(_weight: float, _row: EpochRow) -> None:
-    return None

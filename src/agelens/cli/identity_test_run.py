@@ -13,7 +13,7 @@ from agelens.data.datasets.cacd_vs import cacd_vs_pairs
 from agelens.data.datasets.pair_files import read_pair_file
 from agelens.data.datasets.pairs import PairList, pair_table
 from agelens.errors import UnknownNameError, UsageError
-from agelens.recognition.embeddings import EmbeddingTable, read_embeddings
+from agelens.recognition.embedding_table import EmbeddingTable, read_embeddings
 from agelens.recognition.protocols import (
     IEFP_THRESHOLDS,
     Identification,

@@ -13,8 +13,9 @@ from agelens.cli.registries import show
 from agelens.errors import PhotoError
 from agelens.imaging.detectors import detector_class
 from agelens.recognition.extractors import open_extractor
-from agelens.recognition.extractors.photo_faces import FaceEmbedder
-from agelens.recognition.search import FaceIndex, FolderSearch, Searched
+from agelens.recognition.face_index import FaceIndex
+from agelens.recognition.folder_search import FolderSearch, Searched
+from agelens.recognition.photo_faces import FaceEmbedder
 
 _PHOTO_UNUSABLE: Final = 3
 

@@ -10,7 +10,7 @@ from typing import Final
 from agelens.errors import PhotoError
 from agelens.inference.estimator import AgeEstimator
 from agelens.recognition.extractors import open_extractor
-from agelens.recognition.verification import PhotoVerifier, Verdict, VerifiedFace
+from agelens.recognition.photo_pair import PhotoVerifier, Verdict, VerifiedFace
 
 _PHOTO_UNUSABLE: Final = 3
 

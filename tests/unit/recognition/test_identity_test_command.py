@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agelens.recognition.embeddings import EmbeddingModel, EmbeddingTable, write_embeddings
+from agelens.recognition.embedding_table import EmbeddingModel, EmbeddingTable, write_embeddings
 from agelens.recognition.protocols.report import LIMITS, MODEL_MADE_AGES, SUBJECTS_UNKNOWN
 
 

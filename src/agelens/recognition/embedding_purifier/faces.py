@@ -8,37 +8,12 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from agelens.errors import TableError
-from agelens.recognition.embeddings import EmbeddingModel, EmbeddingTable
-
-
-def generator(*entropy: int) -> torch.Generator:
-    """A generator on the CPU, seeded from the numbers `entropy`, each at least 0."""
-    return torch.Generator().manual_seed(_word(*entropy))
-
-
-def seed_torch(*entropy: int) -> None:
-    """Seed what torch draws first weights from, without loading Lightning."""
-    torch.manual_seed(_word(*entropy))
-
-
-def batches(faces: int, size: int, *entropy: int) -> tuple[Tensor, ...]:
-    """Rows int64 of each batch of one epoch, in an order drawn from the numbers `entropy`.
-
-    All faces come, in batches as equal as can be of at least `size` faces (all of them, where they
-    are fewer): one of a single face would have no variance to normalise by.
-    """
-    order = np.random.default_rng(np.random.SeedSequence(entropy)).permutation(faces)
-    return torch.from_numpy(order).tensor_split(max(1, faces // size))
-
-
-def _word(*entropy: int) -> int:
-    return int(np.random.SeedSequence(entropy).generate_state(1)[0])
-
+from agelens.errors import TableError, UsageError
+from agelens.recognition.embedding_table import EmbeddingModel, EmbeddingTable
+from agelens.recognition.protocols.rates import age_kinds
+from agelens.records import Floats
 
 LEAST_PEOPLE: Final = 10
 """With fewer, nobody is left to validate on."""
@@ -108,7 +83,7 @@ def identity_faces(table: EmbeddingTable) -> IdentityFaces:
         names=tuple(names.tolist()),
         model=table.model,
         left_out=_counted(why),
-        age_kinds=_kinds(frame[rows]),
+        age_kinds=age_kinds([table.take(rows)]),
         age_models=_values(frame[rows], "age_model"),
         datasets=_values(frame[rows], "dataset"),
     )
@@ -144,8 +119,95 @@ def _values(frame: pd.DataFrame, column: str) -> tuple[str, ...]:
     return tuple(sorted(frame[column].dropna().astype(str).unique())) if column in frame else ()
 
 
-def _kinds(frame: pd.DataFrame) -> dict[str, int]:
-    if "age_kind" not in frame:
-        return {"not stated": len(frame)}
-    kinds = frame["age_kind"].astype("object").fillna("not stated").value_counts()
-    return {str(kind): int(count) for kind, count in kinds.items()}
+def split_by_subject(
+    faces: IdentityFaces, valid_share: float, seed: int
+) -> tuple[IdentityFaces, IdentityFaces]:
+    """`faces` in two: a random `valid_share` of the people comes second, whole.
+
+    The same names and seed give the same people, whatever the order of the rows.
+
+    Raises:
+        UsageError: either part would have fewer than two people.
+    """
+    count = round(valid_share * len(faces.names))
+    if min(count, len(faces.names) - count) < 2:
+        raise UsageError(
+            f"{valid_share:g} of {len(faces.names)} people leave fewer than two in one part; "
+            "choose a share nearer to 0.2, or give more people"
+        )
+    chosen = np.random.default_rng(seed).permutation(len(faces.names))[:count]
+    valid = np.isin(faces.people, chosen)
+    return faces.take(~valid), faces.take(valid)
+
+
+FALSE_MATCH_RATE: Final = 1e-3
+_NEAR_YEARS: Final = 5.0
+_FAR_SHARE: Final = 0.5
+_MOST_OF_A_PERSON: Final = 20
+_MOST_IMPOSTORS: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AcrossAge:
+    """Pairs of rows: `same` int64 [P, 2] of one person, `other` int64 [Q, 2] of two people.
+
+    `weights` float64 [P] give every person of `same` the same say, and sum to 1.
+    """
+
+    same: NDArray[np.int64]
+    other: NDArray[np.int64]
+    weights: Floats
+
+    def true_match_rate(self, vectors: NDArray[np.float32]) -> float:
+        """Share of `same` that is more alike than all but 1 in 1,000 of `other`.
+
+        Args:
+            vectors: float32 [N, D], rows of length 1.
+        """
+        # One product of matrices is quicker than fetching the rows of every pair.
+        cosines = vectors @ vectors.T
+        same, other = (cosines[pairs[:, 0], pairs[:, 1]] for pairs in (self.same, self.other))
+        threshold = np.quantile(other, 1 - FALSE_MATCH_RATE)
+        return float(self.weights[same > threshold].sum())
+
+
+def across_age(faces: IdentityFaces, seed: int = 0) -> AcrossAge:
+    """The pairs of `faces` that age makes hard.
+
+    Of each person the half of the pairs that are furthest apart in age, among at most 20 of their
+    faces; of two people those at most 5 years apart, at most 100,000 of them, drawn by `seed`.
+
+    Raises:
+        TableError: nobody has two faces, or no two people are of nearly one age.
+    """
+    chance = np.random.default_rng(seed)
+    rows = [
+        chance.permutation(np.flatnonzero(faces.people == person))[:_MOST_OF_A_PERSON]
+        for person in np.unique(faces.people)
+    ]
+    parts = [_furthest(row, faces.ages) for row in rows if len(row) > 1]
+    other = _others(faces, chance)
+    if not parts or not len(other):
+        raise TableError(
+            "validation needs a person with two faces, and two people of nearly one age; give more "
+            "people, or a larger validation part"
+        )
+    weights = np.concatenate([np.full(len(part), 1 / len(part)) for part in parts]) / len(parts)
+    return AcrossAge(np.concatenate(parts), other, weights)
+
+
+def _furthest(rows: NDArray[np.int64], ages: Floats) -> NDArray[np.int64]:
+    first, second = np.triu_indices(len(rows), 1)
+    pairs = np.column_stack([rows[first], rows[second]])
+    gaps = np.abs(ages[pairs[:, 0]] - ages[pairs[:, 1]])
+    count = max(1, round(_FAR_SHARE * len(pairs)))
+    return pairs[np.argsort(-gaps, kind="stable")[:count]]
+
+
+def _others(faces: IdentityFaces, chance: np.random.Generator) -> NDArray[np.int64]:
+    count = len(faces)
+    drawn = chance.integers(0, count, (4 * _MOST_IMPOSTORS, 2))
+    first, second = drawn.T
+    near = np.abs(faces.ages[first] - faces.ages[second]) <= _NEAR_YEARS
+    kept = drawn[near & (faces.people[first] != faces.people[second])]
+    return np.asarray(kept[:_MOST_IMPOSTORS])

@@ -1,272 +1,231 @@
-"""Faces in, a purifier out: the age branch, a training for each weight, and the best of them."""
+"""Faces in, a purifier out: the age branch, a training for each weight, and the best of them.
+
+Two cores and seconds are enough for what takes two GPUs and days in full. Plain torch here and no
+Lightning: all faces are one tensor in memory, a run is a thousand steps of a millisecond, and two
+optimisers that alternate within a batch would need Lightning's manual mode, which leaves nothing
+of its loop to gain from.
+"""
 
 from __future__ import annotations
 
 import copy
-import hashlib
-import io
-import json
-import pickle
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agelens.atomic import write_atomically
-from agelens.errors import TrainingError, UsageError
-from agelens.recognition.age_groups import age_group_names, age_groups
-from agelens.recognition.embedding_purifier.faces import IdentityFaces, batches, seed_torch
-from agelens.recognition.embedding_purifier.settings import (
+from agelens.errors import TrainingError, UnknownNameError
+from agelens.recognition.age_groups import age_groups
+from agelens.recognition.embedding_purifier.branches import (
     AgeBranch,
     IdentityBranch,
     PurifierSettings,
+    batches,
+    seed_torch,
+    train_age_branch,
+    update,
 )
-from agelens.recognition.embedding_purifier.training import (
-    EpochRow,
-    LightTraining,
-    State,
+from agelens.recognition.embedding_purifier.faces import (
+    AcrossAge,
+    IdentityFaces,
     across_age,
+    identity_faces,
+    split_by_subject,
 )
-from agelens.recognition.embeddings.purifier import CARD
+from agelens.recognition.embedding_purifier.purifiers import SeenBatch, purifier_class
+from agelens.recognition.embedding_purifier.result import EpochRow, Purification, WeightTried
+from agelens.recognition.embedding_table import EmbeddingTable, read_embeddings
+from agelens.recognition.margins import ClassWeights, CosFace, MarginLoss
 
-_PROGRESS: Final = "progress.pt"
+_IDENTITY_BRANCH: Final = 1
 
 
-class TrainingFolder:
-    """Holds the progress of a training until its purifier is there.
+class PurifierTraining:
+    """The training of the identity branch against its purifier with one weight.
 
     Args:
-        path: of the folder; it is made when there is something to write.
-        asked: plain types that tell one training from another; a folder's progress goes on only
-            with the same.
-        resume: go on with what progress it has, if any.
-
-    Raises:
-        UsageError: the folder holds a purifier, or anything else, and `resume` is not set; or its
-            progress is that of another training.
-        TrainingError: its progress cannot be read.
+        train: faces of the people to learn.
+        valid: of others.
+        age: the frozen age branch.
+        pairs: of `valid`, by which epochs are compared.
+        settings: all else but the weight.
+        weight: of the penalty beside the margin loss.
     """
 
-    def __init__(self, path: Path, asked: dict[str, Any], *, resume: bool) -> None:
-        self.path = path
-        # As it will be read back: tuples become lists.
-        self._asked = json.loads(json.dumps(asked))
-        if (path / CARD).exists():
-            raise UsageError(f"{path} holds a trained purifier; name another folder")
-        if not resume and path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise UsageError(f"{path} exists and is not empty; name a new folder, or --resume")
-        self.progress: list[dict[str, Any]] | None = None
-        if resume and (path / _PROGRESS).exists():
-            self.progress = self._read()
+    def __init__(
+        self,
+        train: IdentityFaces,
+        valid: IdentityFaces,
+        age: AgeBranch,
+        pairs: AcrossAge,
+        *,
+        settings: PurifierSettings,
+        weight: float,
+    ) -> None:
+        seed_torch(settings.seed, _IDENTITY_BRANCH)
+        self.settings, self.weight, self.pairs, self.age = settings, weight, pairs, age
+        features = train.vectors.shape[1]
+        self._vectors = torch.from_numpy(train.vectors)
+        self._people = torch.from_numpy(train.people)
+        self._groups = torch.from_numpy(age_groups(train.ages))
+        self._valid = torch.from_numpy(valid.vectors)
+        self.branch = IdentityBranch(features, settings.blocks)
+        self.loss = MarginLoss(
+            _centres(self._vectors, self._people), CosFace(settings.scale, settings.margin)
+        )
+        self.purifier = purifier_class(settings.purifier)(features, age.groups)
+        learners = (nn.ModuleList([self.branch, self.loss]), self.purifier)
+        self._optimizers = [_adamw(learner, settings) for learner in learners]
+        self.rows: list[EpochRow] = []
+        self.best_epoch = 0
+        self.raw_score = self.best_score = self._score()
+        self.best_branch = copy.deepcopy(self.branch)
 
-    def keep(self, progress: list[dict[str, Any]]) -> None:
-        """Write `progress`, of tensors and plain types, in place of what was there.
+    def epochs(self) -> Iterator[EpochRow]:
+        """Train an epoch for each row that is asked for, to the last one.
 
         Raises:
-            OutputError: it cannot be written; what was there is kept.
+            TrainingError: a loss is no number.
         """
-        content = io.BytesIO()
-        torch.save({"asked": self._asked, "progress": progress}, content)
-        write_atomically(self.path / _PROGRESS, content.getvalue())
+        for epoch in range(self.settings.epochs):
+            row = self._epoch(epoch)
+            self.rows.append(row)
+            if row.across_age > self.best_score:
+                self.best_epoch, self.best_score = row.epoch, row.across_age
+                self.best_branch = copy.deepcopy(self.branch)
+            yield row
 
-    def finish(self) -> None:
-        """Forget the progress."""
-        (self.path / _PROGRESS).unlink(missing_ok=True)
-
-    def _read(self) -> list[dict[str, Any]]:
-        path = self.path / _PROGRESS
-        try:
-            kept = torch.load(path, map_location="cpu", weights_only=True)
-        except (pickle.UnpicklingError, OSError, RuntimeError, EOFError, ValueError) as error:
-            raise TrainingError(f"{path} cannot be read: {error}; begin in a new folder") from error
-        if not isinstance(kept, dict) or kept.get("asked") != self._asked:
-            raise UsageError(
-                f"{path} is of a training with other faces or settings; give the same, or name a "
-                "new folder"
-            )
-        progress: list[dict[str, Any]] = kept["progress"]
-        return progress
-
-
-def split_by_subject(
-    faces: IdentityFaces, valid_share: float, seed: int
-) -> tuple[IdentityFaces, IdentityFaces]:
-    """`faces` in two: a random `valid_share` of the people comes second, whole.
-
-    The same names and seed give the same people, whatever the order of the rows.
-
-    Raises:
-        UsageError: either part would have fewer than two people.
-    """
-    count = round(valid_share * len(faces.names))
-    if min(count, len(faces.names) - count) < 2:
-        raise UsageError(
-            f"{valid_share:g} of {len(faces.names)} people leave fewer than two in one part; "
-            "choose a share nearer to 0.2, or give more people"
+    def _epoch(self, epoch: int) -> EpochRow:
+        settings = self.settings
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = settings.lr * (1 + math.cos(math.pi * epoch / settings.epochs)) / 2
+        for module in (self.branch, self.loss, self.purifier):
+            module.train()
+        entropy = (settings.seed, _IDENTITY_BRANCH, epoch)
+        order, drawn = (
+            batches(len(self._vectors), settings.batch_size, *entropy),
+            seed_torch(*entropy),
         )
-    chosen = np.random.default_rng(seed).permutation(len(faces.names))[:count]
-    valid = np.isin(faces.people, chosen)
-    return faces.take(~valid), faces.take(valid)
+        means = torch.stack([self._step(rows, drawn) for rows in order]).mean(0)
+        if not bool(torch.isfinite(means).all()):
+            raise TrainingError(
+                f"the losses of epoch {epoch + 1} are no numbers; a smaller weight "
+                f"(now {self.weight:g}) or lr ({settings.lr:g}) may do"
+            )
+        margin_loss, penalty, adversary_loss = means.tolist()
+        return EpochRow(epoch + 1, margin_loss, penalty, adversary_loss, self._score())
+
+    def _step(self, rows: Tensor, drawn: torch.Generator) -> Tensor:
+        """One batch; margin loss, penalty and adversary's loss [3]."""
+        vectors = self._vectors[rows]
+        raw, purified = vectors * self.branch.scale, self.branch(vectors)
+        batch = SeenBatch(raw, purified, self.age(vectors), self._groups[rows])
+        of_branch, of_adversary = self._optimizers
+        adversary_loss = self.purifier.adversary_loss(batch.detached())
+        if adversary_loss.requires_grad:  # most purifiers have an adversary
+            update(of_adversary, adversary_loss, self.settings.clip)
+        margin_loss = self.loss(purified, self._people[rows])
+        penalty = self.purifier.penalty(batch, drawn)
+        kept = self.settings.identity_weight * batch.removed.square().mean()
+        update(of_branch, margin_loss + self.weight * penalty + kept, self.settings.clip)
+        return torch.stack([margin_loss.detach(), penalty.detach(), adversary_loss.detach()])
+
+    @torch.no_grad()
+    def _score(self) -> float:
+        self.branch.eval()
+        purified = nn.functional.normalize(self.branch(self._valid))
+        return self.pairs.true_match_rate(purified.numpy())
 
 
-_AGE_BRANCH: Final = 0
+def _adamw(learner: nn.Module, settings: PurifierSettings) -> torch.optim.Optimizer:
+    # An optimiser of nothing is refused, and one purifier has no adversary.
+    parameters = list(learner.parameters()) or [nn.Parameter(torch.zeros(1))]
+    return torch.optim.AdamW(parameters, settings.lr, weight_decay=settings.weight_decay)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TrainedAgeBranch:
-    """A frozen age branch, and how often it is right about people it has not seen.
-
-    `accuracy` is the share of validation faces whose age group it tells, `majority` what saying
-    always the group most frequent in training would reach.
-    """
-
-    branch: AgeBranch
-    accuracy: float
-    majority: float
+def _centres(vectors: Tensor, people: Tensor) -> ClassWeights:
+    """Centres of identities that start where each person's embeddings lie on average."""
+    classes = ClassWeights(int(people.max()) + 1, vectors.shape[1])
+    with torch.no_grad():
+        sums = torch.zeros_like(classes.weight).index_add_(0, people, vectors)
+        classes.weight.copy_(nn.functional.normalize(sums))
+    return classes
 
 
-def train_age_branch(
-    train: IdentityFaces, valid: IdentityFaces, settings: PurifierSettings
-) -> TrainedAgeBranch:
-    """Cross-entropy over IEFP's eight groups; the epoch that validates best is kept."""
-    seed_torch(settings.seed, _AGE_BRANCH)
-    groups = len(age_group_names())
-    branch = AgeBranch(train.vectors.shape[1], groups, settings.blocks)
-    optimizer = torch.optim.AdamW(
-        branch.parameters(), settings.age_rate, weight_decay=settings.decay
-    )
-    vectors, labels = torch.from_numpy(train.vectors), _labels(train)
-    best, state = float("inf"), copy.deepcopy(branch.state_dict())
-    for epoch in range(settings.age_epochs):
-        branch.train()
-        for rows in batches(len(vectors), settings.batch, settings.seed, _AGE_BRANCH, epoch):
-            optimizer.zero_grad()
-            loss = nn.functional.cross_entropy(branch(vectors[rows]), labels[rows])
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(branch.parameters(), settings.clip)
-            optimizer.step()
-        found = _validated(branch, valid)
-        if found < best:
-            best, state = found, copy.deepcopy(branch.state_dict())
-    branch.load_state_dict(state)
-    branch.freeze()
-    majority = int(torch.bincount(labels, minlength=groups).argmax())
-    right = branch(torch.from_numpy(valid.vectors)).argmax(1) == _labels(valid)
-    return TrainedAgeBranch(
-        branch, float(right.float().mean()), float((_labels(valid) == majority).float().mean())
-    )
-
-
-def _labels(faces: IdentityFaces) -> Tensor:
-    return torch.from_numpy(age_groups(faces.ages))
-
-
-@torch.no_grad()
-def _validated(branch: AgeBranch, valid: IdentityFaces) -> float:
-    branch.eval()
-    scores = branch(torch.from_numpy(valid.vectors))
-    return float(nn.functional.cross_entropy(scores, _labels(valid)))
-
-
-@dataclass(frozen=True, slots=True)
-class WeightTried:
-    """What validation says of one weight: the score of its best epoch, 0 being no training."""
-
-    weight: float
-    best_epoch: int
-    across_age: float
-    rows: tuple[EpochRow, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Purification:
-    """A trained identity branch, and how it was chosen.
-
-    `raw_across_age` is what the extractor's own embedding scores on the same validation pairs.
-    `people` counts those of each part.
-    """
-
-    branch: IdentityBranch
-    settings: PurifierSettings
-    age: TrainedAgeBranch
-    tried: tuple[WeightTried, ...]
-    chosen: WeightTried
-    raw_across_age: float
-    people: dict[str, int]
-
-
-def train_purifier(
+def train_on_faces(
     faces: IdentityFaces,
     settings: PurifierSettings,
-    folder: TrainingFolder | None = None,
-    tell: Callable[[float, EpochRow], None] = lambda _weight, _row: None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Purification:
     """Train a purifier for each of the weights, and keep the one that validates best.
 
     Args:
         faces: of two parts of which nobody is in both, the second for validation.
         settings: all that decides beside them.
-        folder: keeps the progress after each epoch, and has what to go on from.
-        tell: called with the weight and the figures of each epoch.
+        progress: called with epochs done and epochs in all.
 
     Raises:
         TableError: see `across_age`.
         UsageError: see `split_by_subject`.
         TrainingError: a loss is no number.
-        OutputError: progress cannot be written.
     """
     train, valid = split_by_subject(faces, settings.valid_share, settings.seed)
     age = train_age_branch(train, valid, settings)
     pairs = across_age(valid, settings.seed)
-    states: list[State] = list((folder.progress if folder else None) or [])
-    trainings = []
-    for number, weight in enumerate(settings.weights):
-        training = LightTraining(train, valid, age.branch, pairs, settings=settings, weight=weight)
-        if number < len(states):
-            training.restore(states[number])
-        for row in training.epochs():
-            states[number:] = [training.state()]
-            if folder:
-                folder.keep(states)
-            tell(weight, row)
-        trainings.append(training)
-    tried = [_tried(training) for training in trainings]
+    trainings: list[PurifierTraining] = []
+    for weight in settings.weights:
+        before = len(trainings) * settings.epochs
+        trainings.append(
+            PurifierTraining(train, valid, age.branch, pairs, settings=settings, weight=weight)
+        )
+        for row in trainings[-1].epochs():
+            if progress:
+                progress(before + row.epoch, len(settings.weights) * settings.epochs)
+    tried = tuple(
+        WeightTried(one.weight, one.best_epoch, one.best_score, tuple(one.rows))
+        for one in trainings
+    )
     best = max(range(len(tried)), key=lambda number: tried[number].across_age)
     return Purification(
-        branch=trainings[best].best_branch(),
+        branch=trainings[best].best_branch.eval(),
+        faces=faces,
         settings=settings,
         age=age,
-        tried=tuple(tried),
+        tried=tried,
         chosen=tried[best],
         raw_across_age=trainings[0].raw_score,
         people={"train": len(train.names), "valid": len(valid.names)},
     )
 
 
-def _tried(training: LightTraining) -> WeightTried:
-    return WeightTried(
-        training.weight, training.best_epoch, training.best_score, tuple(training.rows)
-    )
+def train_purifier(
+    embeddings: EmbeddingTable | str | Path,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    **settings: Any,
+) -> Purification:
+    """Train a small network that takes age out of embeddings, behind an extractor as it is.
 
+    Args:
+        embeddings: of people who have two faces or more, with ages (model-made ones will do), or
+            the file that holds them.
+        progress: called with epochs done and epochs in all.
+        **settings: of `PurifierSettings`, such as ``purifier="dal"``.
 
-def fingerprint(faces: IdentityFaces) -> str:
-    """A SHA-256 of all that training sees of `faces`."""
-    whole = hashlib.sha256()
-    for part in (faces.vectors, faces.people, faces.ages):
-        whole.update(np.ascontiguousarray(part).tobytes())
-    whole.update("\n".join(faces.names).encode())
-    return whole.hexdigest()
-
-
-def asked_of(faces: IdentityFaces, settings: PurifierSettings) -> dict[str, Any]:
-    """What tells one training from another."""
-    return {
-        "faces": fingerprint(faces),
-        "model": faces.model.to_json(),
-        "settings": settings.to_json(),
-        "threads": torch.get_num_threads(),
-    }
+    Raises:
+        TableError: no ages, or too few people with two faces.
+        UsageError: a setting out of range, or one that does not exist.
+        TrainingError: a loss is no number.
+    """
+    names = [field.name for field in fields(PurifierSettings)]
+    for name in settings:
+        if name not in names:
+            raise UnknownNameError("setting", name, names)
+    wanted = PurifierSettings(**settings)
+    table = embeddings if isinstance(embeddings, EmbeddingTable) else read_embeddings(embeddings)
+    return train_on_faces(identity_faces(table), wanted, progress)

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from agelens.errors import CardError
-from agelens.recognition.embeddings import Crops
-from agelens.recognition.embeddings.purifier import FORMAT, Purifier
+from agelens.recognition.embedding_table import Crops
 from agelens.recognition.extractors.base import Extractor
 from agelens.recognition.extractors.network import (
     NetworkExtractor,
@@ -20,6 +19,7 @@ from agelens.recognition.extractors.network import (
     read_embedding_card,
 )
 from agelens.recognition.extractors.purified import PurifiedExtractor
+from agelens.recognition.purifier import FORMAT, Purifier
 
 __all__ = ["DEFAULT_EXTRACTOR", "EXTRACTORS", "Extractor", "extractor_card", "open_extractor"]
 

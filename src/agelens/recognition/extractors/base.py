@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from agelens.imaging.align import Aligner
 from agelens.imaging.detectors.base import Detector
 from agelens.inference.cards import ChipInput
-from agelens.recognition.embeddings import EmbeddingModel
+from agelens.recognition.embedding_table import EmbeddingModel
 from agelens.records import RGB
 
 Vectors: TypeAlias = NDArray[np.float32]

@@ -10,14 +10,13 @@ from typing import Any, ClassVar, Final
 import cv2
 import dlib
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
 
 from agelens.errors import CardError
 from agelens.imaging.align import Aligner, apply, warp
 from agelens.imaging.detectors.base import Detector
 from agelens.recognition.extractors.network import NetworkExtractor
+from agelens.recognition.onnx_graph import OnnxGraph
 from agelens.records import RGB, Chip, Face, Floats
 
 Weights = NDArray[np.float32]
@@ -80,9 +79,6 @@ DIMENSION: Final = 128
 # the picture.
 _STAGES: Final = ((32, 3, False), (64, 4, True), (128, 3, True), (256, 3, True), (256, 1, True))
 _LAYERS: Final = 59
-_OPSET: Final = 17
-_IR_VERSION: Final = 8
-_FLOAT: Final = onnx.TensorProto.FLOAT
 
 
 def resnet29_onnx(content: bytes) -> bytes:
@@ -102,40 +98,18 @@ def resnet29_onnx(content: bytes) -> bytes:
         raise CardError(f"dlib's face network has {_LAYERS} layers of weights, got {len(layers)}")
     graph = _Graph(iter(layers))
     output = _whole(graph)
-    model = helper.make_model(
-        helper.make_graph(
-            graph.nodes,
-            "dlib-resnet29",
-            [helper.make_tensor_value_info("chip", _FLOAT, ["N", 3, CHIP_SIZE, CHIP_SIZE])],
-            [helper.make_tensor_value_info(output, _FLOAT, ["N", DIMENSION])],
-            graph.weights,
-        ),
-        ir_version=_IR_VERSION,
-        opset_imports=[helper.make_opsetid("", _OPSET)],
-    )
+    chips = ["N", 3, CHIP_SIZE, CHIP_SIZE]
+    model = graph.model("dlib-resnet29", ("chip", chips), (output, ["N", DIMENSION]))
     written: bytes = model.SerializeToString()
     return written
 
 
-class _Graph:
-    """Nodes and weights of a network under construction; values are named by their number."""
+class _Graph(OnnxGraph):
+    """A network whose weights come from a file, layer by layer."""
 
     def __init__(self, layers: Iterator[tuple[str, Weights]]) -> None:
-        self.nodes: list[Any] = []
-        self.weights: list[Any] = []
+        super().__init__()
         self._layers = layers
-
-    def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
-        """Append a node; returns the name of its output."""
-        output = f"v{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, inputs, [output], **attributes))
-        return output
-
-    def constant(self, values: NDArray[Any]) -> str:
-        """Keep an array; returns its name."""
-        name = f"w{len(self.weights)}"
-        self.weights.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
-        return name
 
     def next_weights(self, kind: str) -> Weights:
         """The weights of the file's next layer, which must be a `kind`."""

@@ -22,7 +22,7 @@ from agelens.inference.cards import (
 )
 from agelens.inference.network import BATCH, normalised
 from agelens.inference.runtimes import Runtime, open_runtime
-from agelens.recognition.embeddings import Crops, EmbeddingModel
+from agelens.recognition.embedding_table import Crops, EmbeddingModel
 from agelens.recognition.extractors.base import Vectors, l2_normalise
 from agelens.records import RGB
 

@@ -10,9 +10,9 @@ import numpy as np
 from agelens.imaging.align import Aligner
 from agelens.imaging.detectors.base import Detector
 from agelens.inference.cards import ChipInput
-from agelens.recognition.embeddings import EmbeddingModel
-from agelens.recognition.embeddings.purifier import Purifier
+from agelens.recognition.embedding_table import EmbeddingModel
 from agelens.recognition.extractors.base import Extractor, Vectors, l2_normalise
+from agelens.recognition.purifier import Purifier
 from agelens.records import RGB
 
 

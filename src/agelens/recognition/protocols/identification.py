@@ -16,7 +16,7 @@ from agelens.errors import TableError
 from agelens.evaluation.bootstrap import GroupedMetrics, Grouping, bootstrap
 from agelens.evaluation.metrics import Metric
 from agelens.evaluation.metrics.base import Sums
-from agelens.recognition.embeddings import EmbeddingModel
+from agelens.recognition.embedding_table import EmbeddingModel
 from agelens.recognition.protocols.rates import Codes, GenuinePairs, Rate, Resampling
 from agelens.records import Floats
 

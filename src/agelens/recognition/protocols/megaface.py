@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from agelens.errors import TableError
-from agelens.recognition.embeddings import EmbeddingTable
+from agelens.recognition.embedding_table import EmbeddingTable
 from agelens.recognition.protocols.identification import (
     BLOCK_BYTES,
     Identification,

@@ -15,7 +15,7 @@ from scipy.sparse import csgraph
 from agelens.data.datasets.folder import folded
 from agelens.data.datasets.pairs import PairTable
 from agelens.errors import TableError
-from agelens.recognition.embeddings import OK, EmbeddingTable
+from agelens.recognition.embedding_table import OK, EmbeddingTable
 from agelens.recognition.protocols.rates import Codes, people_of, years_of
 from agelens.records import Floats
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from agelens.errors import TableError
-from agelens.recognition.embeddings import EmbeddingTable, same_model
+from agelens.recognition.embedding_table import EmbeddingTable, same_model
 from agelens.recognition.protocols.identification import (
     BLOCK_BYTES,
     Identification,

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from agelens.evaluation.bootstrap import percentile_interval, person_codes
-from agelens.recognition.embeddings import OK, EmbeddingTable
+from agelens.recognition.embedding_table import OK, EmbeddingTable
 from agelens.records import Floats
 from agelens.tables.columns import as_categories, as_plain
 

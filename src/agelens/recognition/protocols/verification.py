@@ -13,7 +13,7 @@ from agelens.data.datasets.pairs import PairTable
 from agelens.errors import DatasetError, TableError
 from agelens.evaluation.bootstrap.groupings import drawn_weights
 from agelens.evaluation.metrics.base import ratio
-from agelens.recognition.embeddings import EmbeddingModel, EmbeddingTable
+from agelens.recognition.embedding_table import EmbeddingModel, EmbeddingTable
 from agelens.recognition.protocols.identification import GAP_NAMES, by_gap
 from agelens.recognition.protocols.pair_scores import (
     RocCurve,

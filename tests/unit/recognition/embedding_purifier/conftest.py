@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agelens.recognition.embeddings import EmbeddingModel, EmbeddingTable
+from agelens.recognition.embedding_table import EmbeddingModel, EmbeddingTable
 
 FEATURES = 16
 MODEL = EmbeddingModel("made-up", "1", "ab" * 32, FEATURES)

@@ -13,12 +13,10 @@ import pytest
 import torch
 
 from agelens.errors import CardError, TableError
-from agelens.recognition.embedding_purifier.bundle import write_bundle
-from agelens.recognition.embedding_purifier.faces import identity_faces
-from agelens.recognition.embedding_purifier.settings import PurifierSettings
-from agelens.recognition.embedding_purifier.train import Purification, train_purifier
-from agelens.recognition.embeddings import EmbeddingTable, read_embeddings, write_embeddings
-from agelens.recognition.embeddings.purifier import Purifier
+from agelens.recognition.embedding_purifier.result import Purification
+from agelens.recognition.embedding_purifier.train import train_purifier
+from agelens.recognition.embedding_table import EmbeddingTable, read_embeddings, write_embeddings
+from agelens.recognition.purifier import Purifier
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +26,9 @@ def people(aged_people: Callable[..., EmbeddingTable]) -> EmbeddingTable:
 
 @pytest.fixture(scope="module")
 def trained(people: EmbeddingTable) -> Purification:
-    settings = PurifierSettings(
-        weights=(0.1,), epochs=3, age_epochs=2, batch=64, rate=0.01, hold=0.1
+    found = train_purifier(
+        people, weights=(0.1,), epochs=3, age_epochs=2, batch_size=64, lr=0.01, identity_weight=0.1
     )
-    found = train_purifier(identity_faces(people), settings)
     with torch.no_grad():  # validation may prefer no change, which would test nothing
         for parameter in found.branch.parameters():
             parameter.add_(0.05 * torch.randn(parameter.shape))
@@ -39,11 +36,9 @@ def trained(people: EmbeddingTable) -> Purification:
 
 
 @pytest.fixture(scope="module")
-def bundle(
-    people: EmbeddingTable, trained: Purification, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def bundle(trained: Purification, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundle") / "purifier"
-    write_bundle(trained, identity_faces(people), folder)
+    trained.write(folder)
     return folder
 
 
@@ -143,7 +138,7 @@ def test_a_damaged_bundle_is_refused(
 def test_it_is_applied_without_torch(bundle: Path) -> None:
     code = (
         "import sys, numpy as np\n"
-        "from agelens.recognition.embeddings.purifier import Purifier\n"
+        "from agelens.recognition.purifier import Purifier\n"
         f"Purifier.open({str(bundle)!r}).apply(np.eye(16, dtype=np.float32))\n"
         "assert 'torch' not in sys.modules"
     )
@@ -170,12 +165,11 @@ class TestCommand:
         assert "195 faces of 39 people, ages: 195 estimated" in ran.out
         assert "1 rows left out: the only face of its person" in ran.out
         assert Purifier.open(out).name == "made-up+none"
-        assert not (out / "progress.pt").exists()
         again = agelens(
             "identity", "purify", "--embeddings", tmp_path / "people.parquet", *map(str, asked)
         )
         assert again.status == 2
-        assert "holds a trained purifier" in again.err
+        assert "name a new folder" in again.err
 
     @pytest.mark.parametrize(
         ("asked", "message"),

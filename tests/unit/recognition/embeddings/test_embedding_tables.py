@@ -11,14 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from agelens.errors import TableError, UsageError
-from agelens.recognition.embeddings import (
+from agelens.recognition.embedding_table import (
     EmbeddingModel,
     EmbeddingTable,
+    check_output,
     read_embeddings,
     same_model,
     write_embeddings,
 )
-from agelens.recognition.embeddings.table import check_output
 
 MODEL = EmbeddingModel("toy", "1", "ab" * 32, 4)
 

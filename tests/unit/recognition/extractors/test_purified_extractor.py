@@ -11,10 +11,10 @@ import onnx
 import pytest
 
 from agelens.errors import CardError, TableError
-from agelens.recognition.embeddings import EmbeddingModel
-from agelens.recognition.embeddings.purifier import CARD, FORMAT, INPUT, NETWORK, OUTPUT, Purifier
+from agelens.recognition.embedding_table import EmbeddingModel
 from agelens.recognition.extractors import open_extractor
 from agelens.recognition.extractors.purified import PurifiedExtractor
+from agelens.recognition.purifier import CARD, FORMAT, INPUT, NETWORK, OUTPUT, Purifier
 
 
 def write_purifier(folder: Path, base: EmbeddingModel) -> Path:

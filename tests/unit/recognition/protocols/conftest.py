@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agelens.recognition.embeddings import EmbeddingModel, EmbeddingTable
+from agelens.recognition.embedding_table import EmbeddingModel, EmbeddingTable
 
 MODEL = EmbeddingModel("toy", "1", "0" * 64, 8)
 

@@ -15,8 +15,9 @@ import pytest
 from agelens.errors import PhotoError, TableError, UsageError
 from agelens.imaging.detectors.retinaface import RetinaFace
 from agelens.recognition.extractors import open_extractor
-from agelens.recognition.extractors.photo_faces import FaceEmbedder
-from agelens.recognition.search import FaceIndex, FolderSearch, IndexChanges
+from agelens.recognition.face_index import FaceIndex, IndexChanges
+from agelens.recognition.folder_search import FolderSearch
+from agelens.recognition.photo_faces import FaceEmbedder
 
 
 @pytest.fixture
@@ -110,7 +111,7 @@ def test_a_stopped_run_is_gone_on_with(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("agelens.recognition.search.index._AT_A_TIME", 2)
+    monkeypatch.setattr("agelens.recognition.face_index._AT_A_TIME", 2)
     seen = []
 
     def stop(done: int, photos: int) -> None:
@@ -134,7 +135,7 @@ def test_many_faces_go_into_faiss_and_come_out_alike(
 ) -> None:
     kept = tmp_path / "index"
     exact = searched(folder, colour_embedder, kept).search(heads["red"], top=1)
-    monkeypatch.setattr("agelens.recognition.search.index.EXACT_BELOW", 3)
+    monkeypatch.setattr("agelens.recognition.face_index.EXACT_BELOW", 3)
     for _ in range(2):  # made, then read
         found = searched(folder, colour_embedder, kept).search(heads["red"], top=1)
         assert found.found[0].photo == exact.found[0].photo

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from agelens.errors import CardError, TableError, UsageError
-from agelens.recognition.embeddings import EmbeddingModel, EmbeddingTable
+from agelens.recognition.embedding_table import EmbeddingModel, EmbeddingTable
 from agelens.recognition.extractors import open_extractor
-from agelens.recognition.verification import MeasuredRates, measure_rates, rates_of
+from agelens.recognition.measured_rates import MeasuredRates, measure_rates, rates_of
 
 PEOPLE, PHOTOS = 60, 3
 

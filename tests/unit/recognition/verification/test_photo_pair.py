@@ -13,7 +13,7 @@ import pytest
 from agelens.errors import PhotoError, UsageError
 from agelens.inference.estimator import AgeEstimator
 from agelens.recognition.extractors import open_extractor
-from agelens.recognition.verification import PhotoVerifier
+from agelens.recognition.photo_pair import PhotoVerifier
 
 
 @pytest.fixture(scope="module")

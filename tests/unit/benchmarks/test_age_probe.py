@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from benchmarks.age_probe import _told, age_probe, probe_errors
 from scipy import linalg
 
 from agelens.errors import TableError
-from agelens.recognition.embeddings import EmbeddingModel, EmbeddingTable
+from agelens.recognition.embedding_table import EmbeddingModel, EmbeddingTable
 from agelens.recognition.protocols import Resampling
-from agelens.recognition.protocols.age_probe import _told, age_probe, probe_errors
 
 
 def _table(vectors: np.ndarray, ages: np.ndarray, people: np.ndarray) -> EmbeddingTable:

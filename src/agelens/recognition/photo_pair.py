@@ -10,9 +10,9 @@ import numpy as np
 from agelens.errors import PhotoError, UsageError
 from agelens.imaging.photos import PhotoSource, read_photo
 from agelens.inference.estimator import AgeEstimator
-from agelens.recognition.embeddings import EmbeddingModel
+from agelens.recognition.embedding_table import EmbeddingModel
 from agelens.recognition.extractors.base import Extractor, Vectors
-from agelens.recognition.verification.measured_rates import MeasuredRate, MeasuredRates, rates_of
+from agelens.recognition.measured_rates import MeasuredRate, MeasuredRates, rates_of
 from agelens.records import AgeEstimate, Photo
 from agelens.version import __version__
 

@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agelens.errors import TableError, UsageError
-from agelens.recognition.embedding_purifier.faces import identity_faces
-from agelens.recognition.embedding_purifier.train import split_by_subject
-from agelens.recognition.embedding_purifier.training import across_age
-from agelens.recognition.embeddings import EmbeddingTable
+from agelens.recognition.embedding_purifier.faces import (
+    across_age,
+    identity_faces,
+    split_by_subject,
+)
+from agelens.recognition.embedding_table import EmbeddingTable
 
 
 def test_rows_that_teach_nothing_are_counted_by_reason(

@@ -10,16 +10,16 @@ import numpy as np
 from agelens.errors import PhotoError, UsageError
 from agelens.evaluation.table_checks import tally
 from agelens.imaging.photos import PhotoSource
-from agelens.recognition.embeddings import EmbeddingModel
+from agelens.recognition.embedding_table import EmbeddingModel
 from agelens.recognition.extractors.base import Vectors
-from agelens.recognition.extractors.photo_faces import (
+from agelens.recognition.face_index import FaceIndex, IndexChanges
+from agelens.recognition.measured_rates import MeasuredRate, rates_of
+from agelens.recognition.photo_faces import (
     FaceEmbedder,
     FaceRequest,
     every_face,
     largest_face,
 )
-from agelens.recognition.search.index import FaceIndex, IndexChanges
-from agelens.recognition.verification.measured_rates import MeasuredRate, rates_of
 from agelens.tables import BOX
 from agelens.version import __version__
 

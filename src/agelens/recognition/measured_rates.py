@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agelens.errors import CardError, TableError, UsageError
-from agelens.recognition.embeddings import EmbeddingTable
+from agelens.recognition.embedding_table import EmbeddingTable
 from agelens.recognition.extractors.base import Extractor
 
 

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import linalg
 
 from agelens.errors import TableError
-from agelens.recognition.embeddings import EmbeddingTable
+from agelens.recognition.embedding_table import EmbeddingTable
 from agelens.recognition.protocols.rates import Resampling, known_people, people_of, years_of
 from agelens.records import Floats
 

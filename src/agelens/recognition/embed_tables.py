@@ -17,9 +17,9 @@ from agelens.data.store.cutting import (
 )
 from agelens.errors import PhotoError, UsageError
 from agelens.imaging.photos import PhotoSource
-from agelens.recognition.embeddings import OK, EmbeddingTable
+from agelens.recognition.embedding_table import OK, EmbeddingTable
 from agelens.recognition.extractors.base import Extractor, Vectors
-from agelens.recognition.extractors.photo_faces import (
+from agelens.recognition.photo_faces import (
     FaceChoice,
     FaceEmbedder,
     FaceRequest,

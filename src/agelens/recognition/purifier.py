@@ -18,7 +18,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from agelens.errors import CardError, TableError
-from agelens.recognition.embeddings.table import EmbeddingModel, EmbeddingTable
+from agelens.recognition.embedding_table import EmbeddingModel, EmbeddingTable
 from agelens.sessions import open_session
 
 CARD: Final = "card.json"
@@ -115,8 +115,7 @@ def _card(path: Path) -> dict[str, Any]:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise CardError(
-            f"{path.parent} holds no {path.name}: it is no purifier, or its training was not "
-            "finished (agelens identity purify --resume)"
+            f"{path.parent} holds no {path.name}: it is no purifier, or its training was stopped"
         ) from error
     except (OSError, ValueError) as error:
         raise CardError(f"{path} cannot be read: {error}") from error
