@@ -111,17 +111,17 @@ def _worker_estimate(job: dict[str, Any]) -> Run:
 def _worker_prepare(job: dict[str, Any]) -> Run:
     with tempfile.TemporaryDirectory() as folder:
         options = {"size": SIZE, "detector": detector_class("retinaface")()}
-        prepare(_table(job["files"][:1]), job["folder"], Path(folder, "warm"), **options)
+        prepare(_table(job["files"][:1]), Path(folder, "warm"), root=job["folder"], **options)
         table = _table(job["files"])
         clock = Clock()
-        return clock.run(prepare(table, job["folder"], Path(folder, "store"), **options).rows)
+        return clock.run(prepare(table, Path(folder, "store"), root=job["folder"], **options).rows)
 
 
 def _worker_two_pass_store(job: dict[str, Any]) -> Run:
     table = _table(job["files"])
     clock = Clock()
     options = {"size": SIZE, "two_pass": True, "margin": 0.2}
-    return clock.run(prepare(table, job["folder"], job["store"], **options).rows)
+    return clock.run(prepare(table, job["store"], root=job["folder"], **options).rows)
 
 
 def _worker_chip_store(job: dict[str, Any]) -> Run:

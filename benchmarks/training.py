@@ -75,13 +75,13 @@ def _worker_store(job: dict[str, Any]) -> Run:
     table = _table(job["files"])
     options = {"size": job["size"], "two_pass": True, "margin": 0.2}
     began = time.perf_counter()
-    rows = prepare(table, job["folder"], Path(job["scratch"], "store"), **options).rows
+    rows = prepare(table, Path(job["scratch"], "store"), root=job["folder"], **options).rows
     return Run(rows / (time.perf_counter() - began), 0.0)
 
 
 def _worker_agelens(job: dict[str, Any]) -> Run:
+    from agelens.data.age_data import AgeData
     from agelens.models.methods.dex import DEX
-    from agelens.training.age_data import AgeData
     from agelens.training.lr_scheduler import Constant
     from agelens.training.model_parts import BackboneChoice
     from agelens.training.optimizers import Adam

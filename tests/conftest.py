@@ -235,5 +235,5 @@ def _bright_store(
         "subject": [f"s{row // 2}" for row in range(samples)],
     }
     options: dict[str, Any] = {"aligned": True, "size": size, "encoding": "png"}
-    prepare(SampleTable.from_columns(table | columns), picture, folder, **options)
+    prepare(SampleTable.from_columns(table | columns), folder, root=picture, **options)
     return folder

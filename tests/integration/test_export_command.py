@@ -39,7 +39,7 @@ def store(astronaut: RGB, tmp_path_factory: pytest.TempPathFactory) -> Path:
             "age_kind": "real",
         }
     )
-    prepare(table, folder, folder / "store", size=32, licences={"light": "public domain"})
+    prepare(table, folder / "store", root=folder, size=32, licences={"light": "public domain"})
     return folder / "store"
 
 

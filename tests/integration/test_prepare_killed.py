@@ -23,7 +23,7 @@ import sys
 from agelens.data.store import prepare
 from agelens.tables import read_table
 table, photos, output = sys.argv[1:]
-prepare(read_table(table), photos, output, rows_per_shard={ROWS_PER_SHARD}, workers=2)
+prepare(read_table(table), output, root=photos, rows_per_shard={ROWS_PER_SHARD}, workers=2)
 """
 PATIENCE_SECONDS = 300
 
@@ -48,7 +48,7 @@ def labelled(tmp_path_factory):
         }
     )
     write_table(table, folder / "table.parquet")
-    prepare(table, folder / "photos", folder / "whole", rows_per_shard=ROWS_PER_SHARD)
+    prepare(table, folder / "whole", root=folder / "photos", rows_per_shard=ROWS_PER_SHARD)
     return folder
 
 
@@ -71,7 +71,7 @@ def test_resumes_to_an_identical_store(labelled, tmp_path, shards):
         kill_once_there_is(output / f"chips-{number:05d}.arrow", labelled)
         assert not (output / "store.json").exists()
     table = read_table(labelled / "table.parquet")
-    report = prepare(table, labelled / "photos", output, rows_per_shard=ROWS_PER_SHARD)
+    report = prepare(table, output, root=labelled / "photos", rows_per_shard=ROWS_PER_SHARD)
     # The shard that showed may have missed the journal, those before it can't have.
     assert shards[-1] * ROWS_PER_SHARD <= report.reused_rows < PHOTOS
     expected = {path.name: path.read_bytes() for path in (labelled / "whole").iterdir()}

@@ -47,7 +47,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "split": ["train", "valid", "train", "test"] * (ROWS // 4),
         }
     )
-    prepare(table, _picture, folder / "store", aligned=True, size=SIZE, encoding="png")
+    prepare(table, folder / "store", root=_picture, aligned=True, size=SIZE, encoding="png")
     document = {
         "method": "l1",
         "data": {"stores": str(folder / "store"), "split": "column", "batch_size": 8},

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from agelens.data.splits.resolve_split import SplitOptions, resolve_split
 from agelens.errors import UsageError
 from agelens.tables import SampleTable
-from agelens.training.resolve_split import SplitOptions, resolve_split
 
 
 def parts_as_asked(table: SampleTable, options: argparse.Namespace) -> pd.Series:

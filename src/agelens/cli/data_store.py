@@ -6,7 +6,6 @@ import argparse
 import sys
 from typing import Final
 
-from agelens.data.datasets import DATASETS
 from agelens.data.store import ChipStore
 from agelens.data.store import prepare as prepare_store
 from agelens.errors import UsageError
@@ -20,11 +19,10 @@ def prepare(options: argparse.Namespace) -> int:
     if options.two_pass and options.template:
         raise UsageError("--two-pass cuts the face's box; --template does not go with it")
     table = read_table(options.table, extra=None)
-    names = [str(name) for name in table.frame["dataset"].unique()]
     report = prepare_store(
         table,
-        options.root,
         options.output,
+        root=options.root,
         detector=options.detector,
         template=options.template,
         size=options.size,
@@ -32,7 +30,6 @@ def prepare(options: argparse.Namespace) -> int:
         two_pass=options.two_pass,
         aligned=options.aligned,
         encoding=options.encoding,
-        licences={name: DATASETS[name].terms for name in names if name in DATASETS},
         workers=options.workers,
         on_progress=_progress if sys.stderr.isatty() else None,
     )

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from agelens.errors import UsageError
-from agelens.tables import PredictionMapping, PredictionsTable, read_predictions, read_table
+from agelens.tables import ColumnMapping, PredictionsTable, read_predictions, read_table
 
 
 def read_predictions_as_asked(path: Path, options: argparse.Namespace) -> PredictionsTable:
@@ -27,7 +27,7 @@ def read_predictions_as_asked(path: Path, options: argparse.Namespace) -> Predic
     return table.with_labels(read_table(options.labels, extra=None))
 
 
-def column_mapping(text: str) -> PredictionMapping:
+def column_mapping(text: str) -> ColumnMapping:
     """The mapping that `text` is, as ``estimate_years=pred,age_years=age``, or that is in a file.
 
     Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agelens.tables.columns import refuse
+from agelens.tables.mapping import ColumnMapping
 from agelens.tables.prediction_columns import (
     ESTIMATES,
     LABELS,
@@ -14,7 +15,6 @@ from agelens.tables.prediction_columns import (
 )
 from agelens.tables.predictions import (
     Distribution,
-    PredictionMapping,
     PredictionsTable,
     read_predictions,
     write_predictions,
@@ -26,6 +26,7 @@ from agelens.tables.samples import (
     GENDERS,
     LANDMARKS,
     REQUIRED,
+    UNSTATED,
     YEARS,
     AgeKind,
     SampleTable,
@@ -47,10 +48,11 @@ __all__ = [
     "PREDICTION_COLUMNS",
     "QUALITY",
     "REQUIRED",
+    "UNSTATED",
     "YEARS",
     "AgeKind",
+    "ColumnMapping",
     "Distribution",
-    "PredictionMapping",
     "PredictionsTable",
     "SampleTable",
     "read_predictions",

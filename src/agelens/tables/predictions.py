@@ -17,8 +17,17 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from agelens.ages import AgeScale
-from agelens.errors import TableError, UnknownNameError, UsageError
-from agelens.tables.columns import as_categories, as_floats, as_plain, as_text, refuse
+from agelens.errors import TableError, UsageError
+from agelens.tables.columns import as_categories, as_floats, as_plain, refuse
+from agelens.tables.files import read_frame, write_frame
+from agelens.tables.mapping import (
+    ColumnMapping,
+    MappedColumn,
+    parse_mapping,
+    raise_problems,
+    suggested_mapping,
+    words_of,
+)
 from agelens.tables.prediction_columns import (
     LABELS,
     OPTIONAL_COLUMNS,
@@ -26,7 +35,7 @@ from agelens.tables.prediction_columns import (
     check_predictions,
     conformed,
 )
-from agelens.tables.samples import SampleTable, read_frame, write_frame
+from agelens.tables.samples import UNSTATED, SampleTable
 
 Distribution: TypeAlias = NDArray[np.float32]
 SCALE_COLUMN: Final = "age_scale"
@@ -265,13 +274,15 @@ def _rows_over(table: PredictionsTable, scale: AgeScale) -> Distribution:
     return np.full((len(table), len(scale)), np.nan, dtype=np.float32)
 
 
-PredictionMapping: TypeAlias = Mapping[str, str | tuple[str, Mapping[str, str]]]
 _KNOWN: Final = (*PREDICTION_COLUMNS, *OPTIONAL_COLUMNS, SCALE_COLUMN)
+_NEEDED: Final = ("sample_id", "estimate_years")
+_GENDERS: Final = ("gender", "gender_estimate")
+_SUGGESTED: Final = (*_NEEDED, "age_years", "gender", "ethnicity", "subject")
 
 
 def read_predictions(
     path: str | Path,
-    columns: PredictionMapping | None = None,
+    columns: ColumnMapping | None = None,
     *,
     constants: Mapping[str, Any] | None = None,
     extra: Sequence[str] = (),
@@ -283,6 +294,8 @@ def read_predictions(
     the file has codes, a column is a pair of its name and the codes' meaning:
 
         {"sample_id": "file", "estimate_years": "pred", "gender": ("sex", {"0": "male"})}
+
+    Ages of which the file does not say what they are get the kind `unstated`.
 
     Args:
         path: of the file.
@@ -301,23 +314,26 @@ def read_predictions(
         UsageError: a column is given both ways.
     """
     path, columns, constants = Path(path), dict(columns or {}), dict(constants or {})
-    _check_names([*columns, *constants])
-    small = {_source(given) for name, given in columns.items() if is_probability(name)}
+    known = [*_KNOWN, *filter(is_probability, [*columns, *constants])]
+    wanted = parse_mapping(columns, known)
+    parse_mapping(dict.fromkeys(constants, ""), known)
+    small = {one.source for name, one in wanted.items() if is_probability(name)}
     frame = read_frame(path, small_floats=lambda name: is_probability(name) or name in small)
-    found = ", ".join(map(str, frame.columns))
-    if columns:
-        frame = _mapped(frame, columns, extra, path)
+    found = [str(name) for name in frame.columns]
+    _check_found(path, found, [*(one.source for one in wanted.values()), *extra])
+    if wanted:
+        frame = _mapped(path, frame, wanted, extra)
     for name, value in constants.items():
         if name in frame and frame[name].notna().any():
             raise UsageError(f"{name} is given both as a column of {path} and as a constant")
         frame = frame.assign(**{name: value})
-    for name in ("sample_id", "estimate_years"):
-        if name not in frame:
-            raise TableError(
-                f"no column of {path} is {name}; found: {found}. Say which one it is by a mapping "
-                "of columns"
-            )
-    return PredictionsTable.from_columns(frame, scale)
+    absent = [name for name in _NEEDED if name not in frame]
+    if absent:
+        raise TableError(
+            f"no column of {path} is {' or '.join(absent)}; found: {', '.join(found)}. "
+            f"{_suggestion(found)}"
+        )
+    return PredictionsTable.from_columns(_with_age_kind(frame), scale)
 
 
 def write_predictions(table: PredictionsTable, path: str | Path) -> None:
@@ -333,34 +349,40 @@ def write_predictions(table: PredictionsTable, path: str | Path) -> None:
     write_frame(table.to_frame(), Path(path))
 
 
-def _check_names(names: Sequence[str]) -> None:
-    for name in names:
-        if name not in _KNOWN and not is_probability(name):
-            raise UnknownNameError("predictions column", name, _KNOWN)
+def _check_found(path: Path, found: Sequence[str], sources: Sequence[str]) -> None:
+    missing = [name for name in sources if name not in found]
+    if missing:
+        raise TableError(
+            f"{path}: no column {', '.join(missing)}; found: {', '.join(found)}. "
+            f"{_suggestion(found)}"
+        )
 
 
-def _source(given: str | tuple[str, Mapping[str, str]]) -> str:
-    return given if isinstance(given, str) else given[0]
+def _suggestion(found: Sequence[str]) -> str:
+    option = suggested_mapping(_SUGGESTED, found)
+    return f"Perhaps by the mapping {option}" if option else "Say which one it is by a mapping"
 
 
 def _mapped(
-    frame: pd.DataFrame, columns: PredictionMapping, extra: Sequence[str], path: Path
+    path: Path, frame: pd.DataFrame, wanted: Mapping[str, MappedColumn], extra: Sequence[str]
 ) -> pd.DataFrame:
-    sources = [*map(_source, columns.values()), *extra]
-    missing = [name for name in sources if name not in frame]
-    if missing:
-        raise TableError(
-            f"{path}: no column {', '.join(missing)}; found: {', '.join(map(str, frame.columns))}"
-        )
-    chosen = {name: frame[_source(given)] for name, given in columns.items()}
-    for name, given in columns.items():
-        if not isinstance(given, str):
-            chosen[name] = _decoded(chosen[name], given[1])
-    return pd.DataFrame(chosen | {name: frame[name] for name in extra}, copy=False)
+    columns, problems = {}, []
+    for name, column in wanted.items():
+        values = frame[column.source]
+        try:
+            coded = column.meaning or name in _GENDERS
+            columns[name] = words_of(name, values, column.meaning) if coded else values
+        except TableError as bad:
+            problems.append(str(bad))
+    raise_problems(path, problems)
+    return pd.DataFrame(columns | {name: frame[name] for name in extra}, copy=False)
 
 
-def _decoded(values: pd.Series, meaning: Mapping[str, str]) -> pd.Series:
-    codes = as_text(values)
-    words = codes.map(meaning)
-    refuse(values, codes.notna() & words.isna(), f"is not one of {', '.join(meaning)}")
-    return words
+def _with_age_kind(frame: pd.DataFrame) -> pd.DataFrame:
+    """Of ages whose file does not say of which kind they are, the kind is unstated."""
+    ages = [name for name in ("age_years", "age_low", "age_high") if name in frame]
+    if not ages:
+        return frame
+    aged = frame[ages].notna().any(axis="columns")
+    kind = frame["age_kind"] if "age_kind" in frame else pd.Series(None, frame.index, dtype=object)
+    return frame.assign(age_kind=as_plain(kind).mask(kind.isna() & aged, UNSTATED))

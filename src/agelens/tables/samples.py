@@ -14,21 +14,20 @@ repeated words, float64 years, float32 pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from pandas.util import hash_array
 
-from agelens.atomic import atomic_file
 from agelens.errors import TableError
 from agelens.records import Gender
 from agelens.tables.columns import (
-    TEXT,
     as_categories,
     as_floats,
     as_integers,
@@ -36,70 +35,12 @@ from agelens.tables.columns import (
     as_text,
     refuse,
 )
+from agelens.tables.files import read_frame, write_frame
 
-
-def read_frame(
-    path: Path, *, small_floats: Callable[[str], bool] = lambda _: False
-) -> pd.DataFrame:
-    """The columns of the `.parquet` or `.csv` file at `path`; those of a CSV are text.
-
-    Args:
-        path: of the file.
-        small_floats: tells by its name which column of a CSV is read as float32 at once,
-            where a hundred columns of text would fill the memory.
-
-    Raises:
-        TableError: there is no such file, it is damaged or of another kind.
-    """
-    kind = _suffix(path)
-    if not path.is_file():
-        raise TableError(f"there is no table at {path}")
-    try:
-        return _read_parquet(path) if kind == ".parquet" else _read_csv(path, small_floats)
-    except (ValueError, OSError) as bad:  # pandas' and Arrow's own errors are children of these
-        raise TableError(f"{path} cannot be read as a {kind[1:]} table: {bad}") from bad
-
-
-def write_frame(frame: pd.DataFrame, path: Path) -> None:
-    """Write `frame` as `.parquet` or `.csv`; the file appears whole or not at all.
-
-    Raises:
-        TableError: the suffix is another one.
-        OutputError: the file cannot be written; what was there before is kept.
-    """
-    kind = _suffix(path)
-    with atomic_file(path, "the table") as partial:
-        if kind == ".parquet":
-            frame.to_parquet(partial, engine="pyarrow", index=False)
-        else:
-            # RFC 4180's line end: with another, a carriage return in a text is not quoted.
-            frame.to_csv(partial, index=False, lineterminator="\r\n", encoding="utf-8")
-
-
-def _suffix(path: Path) -> str:
-    suffix = path.suffix.lower()
-    if suffix not in (".parquet", ".csv"):
-        raise TableError(f"{path}: a table's name ends in .parquet or .csv")
-    return suffix
-
-
-def _read_parquet(path: Path) -> pd.DataFrame:
-    # Column by column: a whole Arrow table beside its pandas copy takes twice the memory.
-    with pq.ParquetFile(path, pre_buffer=False) as stored:
-        names = stored.schema_arrow.names
-        columns = {name: stored.read([name]).to_pandas()[name] for name in names}
-    return pd.DataFrame(columns, copy=False)
-
-
-def _read_csv(path: Path, small_floats: Callable[[str], bool]) -> pd.DataFrame:
-    names = pd.read_csv(path, nrows=0).columns
-    # As text, or a subject called 007 and a name spelled "NA" would not survive.
-    dtypes = {name: np.dtype(np.float32) if small_floats(name) else TEXT for name in names}
-    return pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=[""])
-
-
-AgeKind: TypeAlias = Literal["real", "apparent", "estimated"]
+AgeKind: TypeAlias = Literal["real", "apparent", "estimated", "unstated"]
 AGE_KINDS: Final[tuple[str, ...]] = get_args(AgeKind)
+UNSTATED: Final = "unstated"
+"""The kind of ages of which their owner does not say what they are."""
 GENDERS: Final[tuple[str, ...]] = get_args(Gender)
 
 YEARS: Final = ("age_years", "age_std", "age_low", "age_high")
@@ -123,6 +64,8 @@ _PIXELS = (*BOX, "roll_degrees", *LANDMARKS)
 _VOCABULARY = {"age_kind": AGE_KINDS, "gender": GENDERS}
 _BAD_PATH = r"^/|^[A-Za-z]:|\\|(?:^|/)\.\.(?:/|$)"
 _CHUNK = 100_000
+_ROOTS: Final = "roots"
+_SHOWN_ROWS: Final = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,7 +73,8 @@ class SampleTable:
     """Labelled faces in the columns above, checked and in their fixed order and dtypes.
 
     `frame` must have every column of `COLUMNS`, in any order; `extra` names further
-    columns that are kept after them as they are.
+    columns that are kept after them as they are. Where the pictures are is kept in
+    `frame.attrs`, which Parquet keeps too, and read as `roots`.
 
     Raises:
         TableError: a column is missing or not known; a value does not fit its column; a
@@ -148,6 +92,54 @@ class SampleTable:
     def __len__(self) -> int:
         return len(self.frame)
 
+    def __repr__(self) -> str:
+        return f"SampleTable({self.summary()})"
+
+    def _repr_html_(self) -> str:
+        first = self.frame.head(_SHOWN_ROWS).dropna(axis="columns", how="all")
+        return f"<p>{escape(self.summary())}</p>{first.to_html(index=False)}"
+
+    def summary(self) -> str:
+        """One line: how many samples, whose, how many people, which ages."""
+        frame, ages = self.frame, self.frame["age_years"]
+        datasets = [str(name) for name in frame["dataset"].cat.categories]
+        shown = ", ".join(datasets[:3]) + (f" and {len(datasets) - 3} more" if datasets[3:] else "")
+        parts = [f"{len(self):,} samples of {shown or 'no dataset'}"]
+        if people := frame["subject"].nunique():
+            parts.append(f"{people:,} people")
+        if ages.notna().any():
+            kinds = " and ".join(map(str, frame["age_kind"].cat.categories[_used(frame)]))
+            parts.append(f"{kinds} ages {ages.min():g} to {ages.max():g}")
+        if issues := frame["issue"].count():
+            parts.append(f"{issues:,} with an issue")
+        return "; ".join(parts)
+
+    @property
+    def roots(self) -> dict[str, str]:
+        """The folder of each dataset's pictures, where it is known."""
+        return dict(self.frame.attrs.get(_ROOTS, {}))
+
+    def with_root(self, root: str | Path | Mapping[str, str | Path]) -> SampleTable:
+        """The same samples, with their pictures in `root`, or in one folder a dataset."""
+        datasets = [str(name) for name in self.frame["dataset"].cat.categories]
+        given = root if isinstance(root, Mapping) else dict.fromkeys(datasets, root)
+        known = {name: str(Path(folder).absolute()) for name, folder in given.items()}
+        table = SampleTable(self.frame, self.extra)
+        table.frame.attrs = {_ROOTS: self.roots | known}
+        return table
+
+    def select(self, rows: object) -> SampleTable:
+        """The rows that `rows` [N] marks, or numbers, with all columns."""
+        chosen = np.asarray(rows)
+        return SampleTable(
+            self.frame[chosen] if chosen.dtype == bool else self.frame.iloc[chosen], self.extra
+        )
+
+    def with_columns(self, **columns: Any) -> SampleTable:
+        """The same samples with some columns replaced, or further ones added."""
+        further = [name for name in columns if name not in (*COLUMNS, *self.extra)]
+        return SampleTable(self.frame.assign(**columns), (*self.extra, *further))
+
     @classmethod
     def from_columns(cls, columns: Mapping[str, object] | pd.DataFrame) -> SampleTable:
         """A table of whole columns; those not given are missing throughout."""
@@ -163,13 +155,16 @@ class SampleTable:
 
     @classmethod
     def concat(cls, tables: Sequence[SampleTable]) -> SampleTable:
-        """One table of several, rows in the order given."""
-        frames = [table.frame for table in tables]
+        """One table of several, rows in the order given; an extra column may be in some only."""
+        extra = tuple(dict.fromkeys(name for table in tables for name in table.extra))
+        frames = [table.frame.reindex(columns=[*COLUMNS, *extra]) for table in tables]
         columns = {
             name: pd.concat([as_plain(frame[name]) for frame in frames], ignore_index=True)
-            for name in (*COLUMNS, *tables[0].extra)
+            for name in (*COLUMNS, *extra)
         }
-        return cls(pd.DataFrame(columns), extra=tables[0].extra)
+        joined = pd.DataFrame(columns)
+        joined.attrs = {_ROOTS: {name: root for one in tables for name, root in one.roots.items()}}
+        return cls(joined, extra)
 
 
 def read_table(path: str | Path, *, extra: Sequence[str] | None = ()) -> SampleTable:
@@ -259,7 +254,15 @@ def _conformed(frame: pd.DataFrame, extra: Sequence[str]) -> pd.DataFrame:
     if not frame.index.equals(pd.RangeIndex(len(frame))):
         frame = frame.reset_index(drop=True)
     cast = {name: cast_sample_column(frame[name]) for name in COLUMNS}
-    return pd.DataFrame(cast | {name: frame[name] for name in extra}, copy=False)
+    conformed = pd.DataFrame(cast | {name: frame[name] for name in extra}, copy=False)
+    conformed.attrs = {_ROOTS: roots} if (roots := frame.attrs.get(_ROOTS)) else {}
+    return conformed
+
+
+def _used(frame: pd.DataFrame) -> NDArray[np.int64]:
+    """The codes of the kinds that a row's age has."""
+    codes = frame["age_kind"].cat.codes
+    return np.unique(codes[codes >= 0])
 
 
 def _check(frame: pd.DataFrame) -> None:

@@ -21,9 +21,9 @@ from jsonargparse import (  # type: ignore[attr-defined] # it has no __all__
 )
 from pytorch_lightning import Callback, Trainer
 
+from agelens.data.age_data import AgeData
 from agelens.errors import UsageError
 from agelens.models.methods.base import AgeMethod
-from agelens.training.age_data import AgeData
 from agelens.training.config_files import merged, named_arguments, read_config
 from agelens.training.lr_scheduler import Schedule
 from agelens.training.model_parts import AuxiliaryChoice, BackboneChoice

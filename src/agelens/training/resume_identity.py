@@ -9,15 +9,15 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from agelens.data.age_data import AgeData
+from agelens.data.splits.resolve_split import TRAIN
 from agelens.data.store import ChipStore
 from agelens.data.store.card import CARD_NAME
+from agelens.data.training_input.batches import SplitDataset
 from agelens.errors import UsageError
 from agelens.tables import SampleTable
-from agelens.training.age_data import AgeData
 from agelens.training.age_module import STATE
-from agelens.training.batches import SplitDataset
 from agelens.training.checkpoints import read_checkpoint
-from agelens.training.resolve_split import TRAIN
 from agelens.training.run_folder import RunFolder
 
 _HASHED_AT_ONCE: Final = 100_000

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from agelens.data.age_data import AgeData
+from agelens.data.splits.resolve_split import TRAIN, VALID
+from agelens.data.training_input.batches import SplitDataset
+from agelens.data.training_input.network_input import NetworkInput
 from agelens.errors import TrainingError, UsageError
 from agelens.export.bundle import CardFacts, export_model
 from agelens.export.export_network import TrainedInput
 from agelens.export.formats import Format, Precision, check_choice
 from agelens.export.parity import Parity
 from agelens.records import RGB, Floats
-from agelens.training.age_data import AgeData
-from agelens.training.batches import SplitDataset
-from agelens.training.model_parts import NetworkInput
-from agelens.training.resolve_split import TRAIN, VALID
 from agelens.training.resume_identity import config_diff, data_identity
 from agelens.training.run import TrainedRun, load_run
 from agelens.training.run_folder import RunFolder

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from agelens.data.age_data import AgeData
 from agelens.models.methods.base import AgeMethod
-from agelens.training.age_data import AgeData
 from agelens.training.lr_scheduler import Schedule
 from agelens.training.model_parts import AuxiliaryChoice, BackboneChoice
 from agelens.training.optimizers import OptimizerChoice

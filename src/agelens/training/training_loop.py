@@ -12,6 +12,8 @@ from pytorch_lightning.callbacks import RichProgressBar
 from safetensors.torch import save
 
 from agelens.atomic import write_atomically, write_json
+from agelens.data.splits.resolve_split import TEST, TRAIN, VALID
+from agelens.data.training_input.network_input import NetworkInput
 from agelens.errors import TrainingError
 from agelens.inference.answers import OutputSpec, read_answers
 from agelens.models.age_model import AgeModel, start_head
@@ -25,8 +27,7 @@ from agelens.training.checkpoints import (
 )
 from agelens.training.epoch_history import EpochHistory, TimeShare
 from agelens.training.epoch_metrics import validation_metrics
-from agelens.training.model_parts import NetworkInput, age_model
-from agelens.training.resolve_split import TEST, TRAIN, VALID
+from agelens.training.model_parts import age_model
 from agelens.training.resume_identity import (
     can_resume,
     data_description,

@@ -113,7 +113,7 @@ def test_tables_join() -> None:
             {"gender": "1"},
             r"'gender': 1 value\(s\) where it is not one of female, male: row 1: '1'",
         ),
-        ({"age_kind": "guess"}, "'age_kind'.*real, apparent, estimated: row 1: 'guess'"),
+        ({"age_kind": "guess"}, "'age_kind'.*real, apparent, estimated, unstated: row 1: 'guess'"),
         ({"age_years": 3}, "'age_kind'.*missing beside an age"),
         ({"age_low": 3}, "'age_kind'.*missing beside an age"),
         ({"age_years": "old"}, "'age_years'.*not a number: row 1: 'old'"),

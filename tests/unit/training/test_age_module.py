@@ -10,14 +10,14 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from agelens.data.age_data import AgeData
+from agelens.data.training_input.network_input import NetworkInput
 from agelens.models.age_model import AgeModel, ModelOutputs
 from agelens.models.backbones.base import Backbone
 from agelens.models.methods.base import AgeTargets, LearningHead
 from agelens.models.methods.regression import L1Regression
-from agelens.training.age_data import AgeData
 from agelens.training.age_module import AgeModule
 from agelens.training.lr_scheduler import Constant, Plateau, Schedule, Step
-from agelens.training.model_parts import NetworkInput
 from agelens.training.optimizers import SGD, OptimizerChoice
 from agelens.training.regularisers.base import Regulariser
 from agelens.training.run_trainer import reseed

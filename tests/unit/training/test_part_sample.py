@@ -10,7 +10,7 @@ import pytest
 
 from agelens.data.store import ChipStore
 from agelens.data.training_input import ChipDataset, preset_named
-from agelens.training.batches import SplitDataset
+from agelens.data.training_input.batches import SplitDataset
 from agelens.training.run_export import PartSample
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from pkgutil import resolve_name
 from typing import Any, Final
 
 from agelens.errors import UnknownNameError
@@ -251,12 +252,23 @@ DATASETS: Final[dict[str, Dataset]] = {
 def dataset_reader(name: str) -> Callable[..., Any]:
     """The function that reads the dataset called `name` from its root into a `SampleTable`.
 
-    Its docstring states terms, labels, noise and bias, and what else it can be asked for.
+    Its docstring states terms, labels, noise and bias, and what else it can be asked for. A
+    reader of one's own is named by where it can be imported from: `my_data.read_people`.
 
     Raises:
         UnknownNameError: no dataset has that name; the message lists those that exist.
     """
-    return _function(_known(name).reader)
+    if name not in DATASETS and ("." in name or ":" in name):
+        try:
+            own: Callable[..., Any] = resolve_name(name)
+        except (ImportError, AttributeError, ValueError) as error:
+            hint = f" Nor can it be imported: {error}."
+            raise UnknownNameError("dataset", name, DATASETS, hint) from error
+        return own
+    if name not in DATASETS:
+        hint = " A CSV or Parquet file of your own works too, and so does a reader of your own."
+        raise UnknownNameError("dataset", name, DATASETS, hint)
+    return _function(DATASETS[name].reader)
 
 
 def pairs_reader(name: str) -> Callable[..., Any]:
@@ -269,12 +281,6 @@ def pairs_reader(name: str) -> Callable[..., Any]:
     if name not in paired:
         raise UnknownNameError("dataset with pairs", name, paired)
     return _function(paired[name])
-
-
-def _known(name: str) -> Dataset:
-    if name not in DATASETS:
-        raise UnknownNameError("dataset", name, DATASETS)
-    return DATASETS[name]
 
 
 def _function(path: str) -> Callable[..., Any]:

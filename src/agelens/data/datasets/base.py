@@ -15,8 +15,8 @@ import pandas as pd
 from agelens.data.datasets.folder import DatasetFolder, PictureFiles, readable
 from agelens.errors import DatasetError
 from agelens.tables import BOX, COLUMNS, AgeKind, SampleTable
+from agelens.tables.files import DELIMITERS
 
-DELIMITERS = ",;\t"
 _UNKNOWN_WORDS = frozenset({"", "none", "nan", "null", "na", "n/a"})
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -78,6 +78,8 @@ def read_labels(
         )
     body = [row for row in cells[header:] if any(row)]
     width = len(names)
+    # Many spreadsheets end every row but the first with a delimiter.
+    body = [row if any(row[width:]) else row[:width] for row in body]
     even = [(row + [""] * width)[:width] for row in body]
     rows = pd.DataFrame(even, columns=names, dtype=object)
     rows["issue"] = pd.Series(None, index=rows.index, dtype=object)

@@ -18,7 +18,7 @@ from agelens.atomic import atomic_file
 from agelens.data.datasets import DATASETS
 from agelens.data.datasets.agedb import person_key
 from agelens.errors import DatasetError, TableError, UsageError
-from agelens.tables import AGE_KINDS, AgeKind, SampleTable, refuse
+from agelens.tables import AGE_KINDS, UNSTATED, AgeKind, SampleTable, refuse
 
 LETTERS: Final = {
     "A": "Asian",
@@ -93,15 +93,20 @@ class Format:
 def kind_of(dataset: str, age_kind: AgeKind | None) -> AgeKind:
     """The kind of ages in a list that does not say it: as given, or as the dataset is known for.
 
+    That of an unknown dataset is `unstated`.
+
     Raises:
-        UsageError: none is given and the dataset is unknown, or has several kinds.
+        UsageError: none is given and the dataset has several kinds.
     """
-    known = DATASETS[dataset].labels.split(" (")[0] if dataset in DATASETS else ""
-    kind = age_kind or known.removesuffix(" classes")
+    if age_kind is not None:
+        return age_kind
+    if dataset not in DATASETS:
+        return UNSTATED
+    kind = DATASETS[dataset].labels.split(" (")[0].removesuffix(" classes")
     if kind not in AGE_KINDS:
         raise UsageError(
-            f"the list does not say what kind its ages are, nor is that known of dataset "
-            f"{dataset!r}: give age_kind as one of {', '.join(AGE_KINDS)}"
+            f"dataset {dataset!r} has several kinds of ages, and the list does not say which: give "
+            f"age_kind as one of {', '.join(AGE_KINDS)}"
         )
     return kind  # type: ignore[return-value]
 
@@ -112,10 +117,15 @@ def listed_numbers(path: Path, values: pd.Series) -> pd.Series:
     Raises:
         TableError: a text is no finite number; file, column and rows (from 0) are named.
     """
+    with _located(path):
+        return finite_numbers(values)
+
+
+def finite_numbers(values: pd.Series) -> pd.Series:
+    """As `listed_numbers`, for values that are in no file."""
     text = values.mask(values.isna() | (values == ""))
     numbers = pd.to_numeric(text, errors="coerce").astype(np.float64)
-    with _located(path):
-        refuse(values, text.notna() & ~np.isfinite(numbers), "is not a number")
+    refuse(values, text.notna() & ~np.isfinite(numbers), "is not a number")
     return numbers
 
 

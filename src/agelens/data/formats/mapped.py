@@ -8,40 +8,45 @@ column is a pair of its name and the codes' meaning:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import pandas as pd
 
 from agelens.data.datasets.base import read_labels, sample_table
-from agelens.data.formats.base import Written, listed_numbers, listed_words, write_csv, writing
-from agelens.errors import DatasetError, UnknownNameError, UsageError
-from agelens.tables import COLUMNS, GENDERS, AgeKind, SampleTable, refuse
-
-ColumnMapping = Mapping[str, str | Sequence[object]]
+from agelens.data.formats.base import (
+    Written,
+    finite_numbers,
+    listed_words,
+    write_csv,
+    writing,
+)
+from agelens.errors import DatasetError, TableError, UsageError
+from agelens.tables import COLUMNS, UNSTATED, AgeKind, SampleTable, refuse
+from agelens.tables.files import read_frame
+from agelens.tables.mapping import (
+    ColumnMapping,
+    MappedColumn,
+    parse_mapping,
+    raise_problems,
+    suggested_mapping,
+    words_of,
+)
 
 _MADE: Final = ("sample_id", "dataset")
 _MAPPABLE: Final = tuple(name for name in COLUMNS if name not in _MADE)
 _TEXTS: Final = ("path", "age_kind", "gender", "ethnicity", "subject", "split", "issue")
+_AGES: Final = frozenset({"age_years", "age_low", "age_high"})
+_SUGGESTED: Final = ("path", "age_years", "gender", "ethnicity", "subject", "split")
 _CSV: Final = (".csv", ".tsv", ".txt")
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
-    """One of the file's columns, and what its codes mean; no codes means words as they are."""
-
-    source: str
-    meaning: Mapping[str, str] = field(default_factory=dict)
-
-
 def read_mapped(
-    path: str | Path,
-    columns: ColumnMapping,
+    source: str | Path | pd.DataFrame,
+    columns: ColumnMapping | None = None,
     *,
-    dataset: str,
+    dataset: str | None = None,
     age_kind: AgeKind | None = None,
     root: str | Path | None = None,
 ) -> SampleTable:
@@ -51,34 +56,60 @@ def read_mapped(
     may have backslashes. Without codes, gender words may be `female`, `F`, `Male` and the like.
 
     Args:
-        path: a `.csv`, `.tsv`, `.txt` or `.parquet`.
-        columns: mapping from table columns to the file's; `path` must be in it.
-        dataset: a name for the data.
-        age_kind: of all ages, where the file has no column of it.
+        source: a frame, or a `.csv`, `.tsv`, `.txt` or `.parquet`.
+        columns: mapping from table columns to the file's; `path` must be in it. Without a
+            mapping the file has this table's own names.
+        dataset: a name for the data; that of the file by default.
+        age_kind: of all ages, where the file has no column of it; `unstated` by default.
         root: the pictures' folder, where the file has absolute paths; they become relative.
 
     Raises:
         DatasetError: the file cannot be read or lacks a column; those found are named.
-        TableError: a value does not fit, or a path is not below the root; rows are named.
+        TableError: values do not fit, or a path is not below the root; all that is wrong is
+            told at once, with rows.
         UnknownNameError: the mapping names a column that the table does not have.
-        UsageError: the mapping lacks `path`, or ages have no kind.
+        UsageError: nothing says which column is `path`, or the kind of the ages is said twice.
     """
-    path, wanted = Path(path), _checked(columns)
-    ages = {"age_years", "age_low", "age_high"} & {*wanted}
-    if ages and (age_kind is None) == ("age_kind" not in wanted):
+    name = "own" if isinstance(source, pd.DataFrame) else Path(source).stem
+    what = "the frame" if isinstance(source, pd.DataFrame) else str(source)
+    listed, found = _listed(source)
+    if columns is None:
+        columns = {column: found[column] for column in _MAPPABLE if column in found}
+    wanted = _checked(columns, found.values())
+    if _AGES & {*wanted} and age_kind is not None and "age_kind" in wanted:
         raise UsageError("say the kind of the ages once: as age_kind, or as a column of that name")
-    listed = _listed(path, {column.source for column in wanted.values()})
-    rows = pd.DataFrame({"issue": listed["issue"]}, dtype=object)
+    missing = [one.source for one in wanted.values() if one.source.lower() not in listed]
+    if missing:
+        raise DatasetError(
+            f"{what}: no column {', '.join(missing)}; found: {', '.join(found.values())}. "
+            f"{_suggestion(found.values())}"
+        )
+    rows = _rows(what, listed, wanted, root)
+    if "age_kind" not in wanted:
+        return sample_table(dataset or name, rows, age_kind=age_kind or UNSTATED)
+    # One kind for all rows is the only kind that sample_table knows.
+    table = sample_table(dataset or name, rows, age_kind="real")
+    return SampleTable(table.frame.assign(age_kind=rows["age_kind"].fillna(UNSTATED)))
+
+
+def _rows(
+    what: str,
+    listed: pd.DataFrame,
+    wanted: Mapping[str, MappedColumn],
+    root: str | Path | None,
+) -> pd.DataFrame:
+    rows, problems = pd.DataFrame({"issue": listed["issue"]}, dtype=object), []
     for name, column in wanted.items():
         values = listed[column.source.lower()].rename(column.source)
-        rows[name] = _values(path, name, column, values)
-    refuse(rows["path"], rows["path"].isna(), f"is missing in {path}")
-    rows["path"] = _relative(rows["path"], root)
-    if age_kind is not None or not ages:
-        return sample_table(dataset, rows, age_kind=age_kind)
-    # One kind for all rows is the only kind that sample_table knows.
-    table = sample_table(dataset, rows, age_kind="real")
-    return SampleTable(table.frame.assign(age_kind=rows["age_kind"]))
+        try:
+            rows[name] = _values(name, column, values)
+            if name == "path":
+                refuse(rows[name], rows[name].isna(), f"is missing in {what}")
+                rows[name] = _relative(rows[name], root)
+        except TableError as bad:
+            problems.append(str(bad))
+    raise_problems(what, problems)
+    return rows
 
 
 def write_mapped(table: SampleTable, path: str | Path, columns: ColumnMapping) -> Written:
@@ -95,7 +126,7 @@ def write_mapped(table: SampleTable, path: str | Path, columns: ColumnMapping) -
         UsageError: the path has another suffix, or the mapping lacks `path`.
         OutputError: the file cannot be written.
     """
-    path, wanted = Path(path), _checked(columns)
+    path, wanted = Path(path), _checked(columns, ())
     listed = pd.DataFrame(
         {column.source: _codes(path, table.frame[name], column) for name, column in wanted.items()}
     )
@@ -109,64 +140,40 @@ def write_mapped(table: SampleTable, path: str | Path, columns: ColumnMapping) -
     return Written((path,), len(listed))
 
 
-def _checked(columns: ColumnMapping) -> dict[str, _Column]:
-    for name in columns:
-        if name not in _MAPPABLE:
-            raise UnknownNameError("table column", str(name), _MAPPABLE)
+def _checked(columns: ColumnMapping, found: Iterable[str]) -> dict[str, MappedColumn]:
+    wanted = parse_mapping(columns, _MAPPABLE)
     if "path" not in columns:
-        raise UsageError("the mapping must say which column is the `path` of the picture")
-    return {name: _column(name, given) for name, given in columns.items()}
-
-
-def _column(name: str, given: object) -> _Column:
-    if isinstance(given, str):
-        return _Column(given)
-    if isinstance(given, Sequence) and len(given) == 2:
-        source, meaning = given
-        if isinstance(source, str) and isinstance(meaning, Mapping):
-            return _Column(source, {str(code): str(word) for code, word in meaning.items()})
-    raise UsageError(
-        f"column {name!r} is mapped to a column's name, or to a pair of it and the meaning of its "
-        f"codes, not to {given!r}"
-    )
-
-
-def _listed(path: Path, sources: set[str]) -> pd.DataFrame:
-    """The file's columns by lower-case name, beside an `issue` for its malformed rows."""
-    if path.suffix.lower() in _CSV:
-        return read_labels(path, sorted(sources))
-    if path.suffix.lower() != ".parquet":
-        raise UsageError(f"{path}: own data is a .csv, .tsv, .txt or .parquet file")
-    try:
-        listed = pd.read_parquet(path)
-    except (OSError, ValueError) as error:  # Arrow's own errors are children of these
-        raise DatasetError(f"cannot read {path} as Parquet: {error}") from error
-    listed.columns = listed.columns.astype(str).str.lower()
-    missing = [source for source in sorted(sources) if source.lower() not in listed]
-    if missing:
-        raise DatasetError(
-            f"{path}: no column {', '.join(missing)}; found: {', '.join(listed.columns)}"
+        raise UsageError(
+            f"the mapping must say which column is the `path` of the picture. {_suggestion(found)}"
         )
-    return listed.assign(issue=None)
+    return wanted
 
 
-def _values(path: Path, name: str, column: _Column, values: pd.Series) -> pd.Series:
-    if name not in _TEXTS:
-        return listed_numbers(path, values)
-    texts = values.astype(object).map(_text, na_action="ignore")
-    texts = texts.mask(texts.isna() | (texts == ""), None)
-    if column.meaning:
-        return listed_words(path, texts, column.meaning)
-    if name == "gender":
-        initials = {word[0]: word for word in GENDERS}
-        return listed_words(path, texts.str.lower(), {word: word for word in GENDERS} | initials)
-    return texts
+def _suggestion(found: Iterable[str]) -> str:
+    option = suggested_mapping(_SUGGESTED, found)
+    return f"Perhaps: {option}" if option else "Give --columns, such as path=file,age_years=Age"
 
 
-def _text(value: object) -> str:
-    """A code as the mapping spells it: 0, not 0.0, where a gap made a column of numbers float."""
-    whole = isinstance(value, float | np.floating) and float(value).is_integer()
-    return str(int(value) if whole else value).strip()  # type: ignore[call-overload]
+def _listed(source: str | Path | pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
+    """The columns by lower-case name, beside an `issue` for malformed rows; and their names."""
+    if isinstance(source, pd.DataFrame):
+        listed = source.reset_index(drop=True)
+    elif Path(source).suffix.lower() in _CSV:
+        listed = read_labels(Path(source), ())
+    elif Path(source).suffix.lower() == ".parquet":
+        try:
+            listed = read_frame(Path(source))
+        except TableError as error:
+            raise DatasetError(str(error)) from error
+    else:
+        raise UsageError(f"{source}: own data is a .csv, .tsv, .txt or .parquet file")
+    found = {str(name).lower(): str(name) for name in listed.columns}
+    listed = listed.set_axis([str(name).lower() for name in listed.columns], axis="columns")
+    return listed.assign(issue=listed.get("issue")), found
+
+
+def _values(name: str, column: MappedColumn, values: pd.Series) -> pd.Series:
+    return words_of(name, values, column.meaning) if name in _TEXTS else finite_numbers(values)
 
 
 def _relative(paths: pd.Series, root: str | Path | None) -> pd.Series:
@@ -179,7 +186,7 @@ def _relative(paths: pd.Series, root: str | Path | None) -> pd.Series:
     return posix.str.removeprefix(prefix)
 
 
-def _codes(path: Path, values: pd.Series, column: _Column) -> pd.Series:
+def _codes(path: Path, values: pd.Series, column: MappedColumn) -> pd.Series:
     if not column.meaning:
         return values
     codes: dict[str, str] = {}

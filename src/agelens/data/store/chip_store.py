@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from agelens.data.formats.ldl import ROTATED_BOX
 from agelens.data.store.card import CARD_NAME, StoreCard, check_shard
 from agelens.data.store.encodings import decode_chip
-from agelens.data.store.journal import IMAGE, JOURNAL_NAME, open_shard
+from agelens.data.store.journal import IMAGE, JOURNAL_NAME, OUTCOME_TYPES, open_shard
 from agelens.errors import DatasetError, PhotoError
 from agelens.records import RGB
 from agelens.tables import COLUMNS, SampleTable
@@ -74,6 +75,16 @@ class ChipStore:
     def __len__(self) -> int:
         return int(self._starts[-1])
 
+    def __fspath__(self) -> str:
+        return str(self.folder)
+
+    def __repr__(self) -> str:
+        what = f"{self.card.statuses.get('ok', 0):,} chips of {self.size} pixels"
+        return f"ChipStore({self.folder}: {what}; {self.table.summary()})"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(repr(self))}</p>"
+
     def __getitem__(self, row: int) -> RGB:
         """The chip of `row`, uint8 [S, S, 3].
 
@@ -108,13 +119,16 @@ class ChipStore:
     def table(self) -> SampleTable:
         """The sample table with box, roll and landmarks of the chosen faces written back.
 
-        Rows without a chip keep what was labelled. A store prepared by two passes has the
-        extra columns `rotated_x1` to `rotated_y2`: the box in the photo turned by
-        `roll_degrees`, as LDL lists have it.
+        Rows without a chip keep what was labelled, and extra columns of the table that the
+        store was made from are kept. A store prepared by two passes has the extra columns
+        `rotated_x1` to `rotated_y2`: the box in the photo turned by `roll_degrees`, as LDL lists
+        have it.
         """
-        two_pass = self.card.settings["alignment"] == "rotate-crop"
-        extra = ROTATED_BOX if two_pass else ()
-        return SampleTable(self._columns((*COLUMNS, *extra)), extra)
+        own = (*COLUMNS, *OUTCOME_TYPES, IMAGE)
+        extra = [name for name in self._shards[0].column_names if name not in own]
+        if self.card.settings["alignment"] == "rotate-crop":
+            extra += ROTATED_BOX
+        return SampleTable(self._columns((*COLUMNS, *extra)), tuple(extra))
 
     @cached_property
     def outcomes(self) -> pd.DataFrame:

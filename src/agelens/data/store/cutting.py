@@ -159,6 +159,9 @@ def _two_pass(detector: Detector, settings: StoreSettings) -> Align:
 PictureSource: TypeAlias = Callable[[str, str], PhotoSource]
 """Where a picture is, from the names of its dataset and path: a file's path or its bytes."""
 
+Root: TypeAlias = "str | Path | Mapping[str, str | Path] | PictureSource | None"
+"""A folder, one a dataset, or a function that finds pictures; None where the table knows."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
@@ -222,14 +225,12 @@ def labelled_photos(labels: pd.DataFrame, shard: int) -> Iterator[LabelledPhoto]
         yield LabelledPhoto(shard, dataset, path, tuple(rows), labelled)
 
 
-def picture_source(
-    root: str | Path | Mapping[str, str | Path] | PictureSource, table: SampleTable
-) -> PictureSource:
+def picture_source(root: Root, table: SampleTable) -> PictureSource:
     """How to find the pictures of `table`.
 
     Args:
-        root: the dataset's root; roots by dataset; or a function, for pictures that are no
-            files of their own.
+        root: the dataset's root; roots by dataset; a function, for pictures that are no files
+            of their own; or None for the roots that the table remembers.
         table: its datasets must all have a root, and one of its pictures must be there.
 
     Raises:
@@ -238,9 +239,15 @@ def picture_source(
     if callable(root):
         return root
     datasets = [str(name) for name in table.frame["dataset"].cat.categories]
-    given = root if isinstance(root, Mapping) else dict.fromkeys(datasets, root)
+    given = table.roots if root is None else root
+    given = given if isinstance(given, Mapping) else dict.fromkeys(datasets, given)
     roots = {name: Path(folder) for name, folder in given.items()}
     missing = [name for name in datasets if name not in roots]
+    if missing and root is None:
+        raise UsageError(
+            f"the table does not say where the pictures of {', '.join(missing)} are: give their "
+            "folder as root (--root)"
+        )
     if missing:
         raise UsageError(f"no root given for {', '.join(missing)}; given: {', '.join(roots)}")
     for name in datasets:
@@ -253,5 +260,5 @@ def _check_root(dataset: str, root: Path, paths: pd.Series) -> None:
     if not any(os.path.exists(root / path) for path in paths):  # noqa: PTH110
         raise UsageError(
             f"{dataset}: none of the table's {len(paths)} pictures is under {root}, not even "
-            f"{root / paths.iloc[0]}; give the folder that the table was read from"
+            f"{root / paths.iloc[0]}; give the folder that the table was read from as root (--root)"
         )

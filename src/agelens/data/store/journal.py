@@ -13,9 +13,8 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, BinaryIO, Final, Self
 
 import numpy as np
@@ -28,7 +27,7 @@ from agelens.data.store.card import CARD_NAME, ShardEntry
 from agelens.data.store.cutting import Outcome
 from agelens.errors import DatasetError, OutputError, UsageError
 from agelens.records import Floats
-from agelens.tables import BOX, COLUMNS, LANDMARKS, YEARS
+from agelens.tables import BOX, COLUMNS, LANDMARKS, YEARS, SampleTable
 
 PIXELS: Final = (*BOX, "roll_degrees", *LANDMARKS)
 IMAGE: Final = "image"
@@ -39,33 +38,55 @@ OUTCOME_TYPES: Final = {
     "faces": "int32",
     **dict.fromkeys(ROTATED_BOX, "float32"),
 }
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 _SMALL_INTEGERS: Final = ("photo_year", "fold")
 
 
-@lru_cache(maxsize=1)
-def schema() -> pa.Schema:
+def kept_columns(table: SampleTable) -> dict[str, str]:
+    """The extra columns that a store of `table` keeps, each with its Arrow type.
+
+    Those that the store fills itself are left behind.
+    """
+    kept = [name for name in table.extra if name not in (*OUTCOME_TYPES, IMAGE)]
+    return {name: _arrow_type(table.frame[name]) for name in kept}
+
+
+def _arrow_type(values: pd.Series) -> str:
+    if pd.api.types.is_bool_dtype(values):
+        return "bool"
+    if pd.api.types.is_integer_dtype(values):
+        return "int64"
+    return "float64" if pd.api.types.is_float_dtype(values) else "string"
+
+
+def _schema(kept: Mapping[str, str]) -> pa.Schema:
     """Arrow's schema of a shard, with the note that makes `datasets` decode the chips."""
     from datasets import Features, Image, Value  # noqa: PLC0415 - takes seconds; readers need none
 
     types = dict.fromkeys(COLUMNS, "string")
     types |= dict.fromkeys(YEARS, "float64") | dict.fromkeys(PIXELS, "float32")
-    types |= dict.fromkeys(_SMALL_INTEGERS, "int16") | OUTCOME_TYPES
+    types |= dict.fromkeys(_SMALL_INTEGERS, "int16") | OUTCOME_TYPES | dict(kept)
     features = {name: Value(dtype) for name, dtype in types.items()}
     return Features(features | {IMAGE: Image()}).arrow_schema
 
 
-def shard_content(labels: pd.DataFrame, outcomes: Sequence[Outcome]) -> bytes:
+def shard_content(
+    labels: pd.DataFrame,
+    outcomes: Sequence[Outcome],
+    kept: Mapping[str, str] = _NONE,
+) -> bytes:
     """The file of one shard: `labels` are its rows of the sample table, with their outcomes.
 
-    The same rows and outcomes give the same bytes.
+    The same rows and outcomes give the same bytes. `kept` are further columns, with types.
     """
-    columns: dict[str, Any] = {name: labels[name] for name in COLUMNS}
+    schema = _schema(kept)
+    columns: dict[str, Any] = {name: labels[name] for name in (*COLUMNS, *kept)}
     columns |= dict(zip(PIXELS, _pixels(labels, outcomes).T, strict=True))
     columns |= _outcome_columns(outcomes)
-    arrays = [_array(columns[field.name], field) for field in schema() if field.name != IMAGE]
-    batch = pa.record_batch([*arrays, _chips(outcomes)], schema=schema())
+    arrays = [_array(columns[field.name], field) for field in schema if field.name != IMAGE]
+    batch = pa.record_batch([*arrays, _chips(outcomes)], schema=schema)
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, schema()) as writer:
+    with pa.ipc.new_stream(sink, schema) as writer:
         writer.write_batch(batch)
     content: bytes = sink.getvalue().to_pybytes()
     return content
@@ -95,7 +116,10 @@ def _array(values: Any, field: pa.Field) -> pa.Array:
     was read and one that was made, would else show in the file's bytes.
     """
     objects = pd.Series(values).astype(object)
-    return pa.array(objects.where(objects.notna(), None).tolist(), field.type)
+    plain = objects.where(objects.notna(), None).tolist()
+    if field.type == pa.string():  # an extra column may hold anything
+        plain = [None if value is None else str(value) for value in plain]
+    return pa.array(plain, field.type)
 
 
 def _pixels(labels: pd.DataFrame, outcomes: Sequence[Outcome]) -> Floats:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from typing import Any, Final, TypeAlias, get_args
 
 import pandas as pd
 
+from agelens.data.datasets import DATASETS
 from agelens.data.store.card import (
     CARD_NAME,
     ROWS_PER_SHARD,
@@ -23,11 +23,12 @@ from agelens.data.store.card import (
     alignment_of,
     shard_name,
 )
+from agelens.data.store.chip_store import ChipStore
 from agelens.data.store.cutting import (
     LabelledPhoto,
     Outcome,
     PhotoWorker,
-    PictureSource,
+    Root,
     cutter_of,
     labelled_photos,
     picture_source,
@@ -38,14 +39,16 @@ from agelens.data.store.journal import (
     StoreJournal,
     check_other,
     is_whole,
+    kept_columns,
     reopen_journal,
     shard_content,
 )
 from agelens.errors import PhotoStatus, UsageError
 from agelens.imaging.detectors import DEFAULT_LONGEST_SIDE, Detector, detector_class
 from agelens.imaging.photos import DEFAULT_MAX_PIXELS
+from agelens.inference.estimator import available_cores
 from agelens.inference.ordered import ordered_map
-from agelens.tables import COLUMNS, SampleTable
+from agelens.tables import COLUMNS, SampleTable, read_table
 
 OnProgress: TypeAlias = Callable[[int, int], None]
 
@@ -61,6 +64,17 @@ class StoreReport:
     rows: int
     statuses: Mapping[str, int]
     reused_rows: int
+
+    def __fspath__(self) -> str:
+        return str(self.folder)
+
+    def __repr__(self) -> str:
+        statuses = ", ".join(f"{count:,} {status}" for status, count in self.statuses.items())
+        return f"StoreReport({self.folder}: {self.rows:,} rows, {statuses})"
+
+    def open(self) -> ChipStore:
+        """The store that was made."""
+        return ChipStore.open(self.folder, verify=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +148,7 @@ class Preparation:
             for row, outcome in zip(photo.rows, outcomes, strict=True)
         }
         outcomes = [by_row[row] for row in range(len(by_row))]
-        content = shard_content(self._labels(number), outcomes)
+        content = shard_content(self._labels(number), outcomes, kept_columns(self.table))
         digest = hashlib.sha256(content).hexdigest()
         statuses = _in_order(Counter(outcome.status for outcome in outcomes))
         entry = ShardEntry(shard_name(number), len(outcomes), len(content), digest, statuses)
@@ -166,17 +180,22 @@ def _counts(words: pd.Series) -> dict[str, int]:
 def _table_sha256(table: SampleTable) -> str:
     digest = hashlib.sha256()
     for start in range(0, len(table), _HASHED_AT_ONCE):
-        part = table.frame[list(COLUMNS)].iloc[start : start + _HASHED_AT_ONCE]
+        part = table.frame[[*COLUMNS, *kept_columns(table)]].iloc[start : start + _HASHED_AT_ONCE]
         hashes = pd.util.hash_pandas_object(part, index=False, categorize=False)
         digest.update(hashes.to_numpy().tobytes())
     return digest.hexdigest()
 
 
+def _known_terms(table: SampleTable) -> dict[str, str]:
+    names = [str(name) for name in table.frame["dataset"].cat.categories]
+    return {name: DATASETS[name].terms for name in names if name in DATASETS}
+
+
 def prepare(
-    table: SampleTable,
-    root: str | Path | Mapping[str, str | Path] | PictureSource,
+    table: SampleTable | str | Path,
     output: str | Path,
     *,
+    root: Root = None,
     detector: str | Detector = "retinaface",
     template: str | None = None,
     size: int | None = None,
@@ -200,11 +219,12 @@ def prepare(
     store that is whole already is left as it is.
 
     Args:
-        table: labelled faces; the rule for the face that a row means is in
-            `agelens.data.store.cutting`.
-        root: the dataset's root; roots by dataset; or a function of dataset and path that
-            gives a file's path or its bytes.
+        table: labelled faces, or the file that holds them; the rule for the face that a row
+            means is in `agelens.data.store.cutting`. Its extra columns are kept.
         output: a folder, new or empty or begun by such a run.
+        root: where the pictures are, if the table does not know or they were moved: a folder,
+            one by dataset, or a function of dataset and path that gives a file's path or its
+            bytes.
         detector: name of a detector, or a `Detector` of your own.
         template: the frame that the five landmarks go onto; ``dlib-64`` by default.
         size: side of a chip in pixels; the template's own by default, else 112.
@@ -215,7 +235,7 @@ def prepare(
         aligned: the pictures are aligned chips already: resize only, without detection.
         encoding: ``jpeg``, ``webp``, or ``png``, which loses nothing.
         quality: of the first two, 1 to 100; 95 by default.
-        licences: by dataset, for the store's card.
+        licences: by dataset, for the store's card; those of known datasets by default.
         longest_side: see `Detector`; for a detector given by name.
         max_pixels: larger photos become rows with status ``too_large``.
         rows_per_shard: rows a file; also what a killed run loses at most.
@@ -228,6 +248,8 @@ def prepare(
         UnknownNameError: no such detector, template or encoding.
         OutputError: the store cannot be written, as on a full disk; what is there is kept.
     """
+    if not isinstance(table, SampleTable):
+        table = read_table(table, extra=None)
     alignment, template, size = alignment_of(
         template=template, size=size, margin=margin, two_pass=two_pass, aligned=aligned
     )
@@ -245,10 +267,10 @@ def prepare(
         quality=chip_encoding.quality,
         max_pixels=max_pixels,
         rows_per_shard=rows_per_shard,
-        licences=licences or {},
+        licences=_known_terms(table) if licences is None else licences,
     )
     worker = PhotoWorker(
         picture_source(root, table), cutter_of(settings, detector), chip_encoding, max_pixels
     )
-    threads = workers or len(os.sched_getaffinity(0))
+    threads = workers or available_cores()
     return Preparation(table, settings, worker, Path(output), threads, on_progress).run()

@@ -10,14 +10,14 @@ import pandas as pd
 import pytorch_lightning as pl
 from numpy.typing import NDArray
 
+from agelens.data.splits.resolve_split import labels_of, open_store, rows_by_store
 from agelens.data.store import ChipStore
 from agelens.data.training_input import ChipDataset, preset_named
+from agelens.data.training_input.batches import SplitDataset, TrainingLoader, TrainingOrder
+from agelens.data.training_input.network_input import Numbers3
 from agelens.errors import UnknownNameError, UsageError
 from agelens.imaging.align import template_named
 from agelens.tables import SampleTable
-from agelens.training.batches import SplitDataset, TrainingLoader, TrainingOrder
-from agelens.training.model_parts import Numbers3
-from agelens.training.resolve_split import labels_of, open_store, rows_by_store
 from agelens.training.resume_identity import card_hash, frame_hash, label_counts
 
 LoneIdentities: TypeAlias = Literal["refuse", "drop", "keep"]

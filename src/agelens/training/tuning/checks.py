@@ -15,11 +15,11 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from agelens.data.age_data import AgeData
+from agelens.data.splits.resolve_split import TRAIN, VALID
 from agelens.data.training_input import ChipBatch
 from agelens.models.age_model import AgeModel, ModelOutputs
 from agelens.models.methods.base import AgeTargets
-from agelens.training.age_data import AgeData
-from agelens.training.resolve_split import TRAIN, VALID
 from agelens.training.training_loop import Training
 from agelens.training.tuning.trials import LOST, RunFactory, TrialTable, run_trial, training_of
 

@@ -17,8 +17,8 @@ from jsonargparse import ArgumentError
 from torch import Tensor
 
 from agelens.atomic import write_atomically, write_json
+from agelens.data.age_data import AgeData
 from agelens.errors import TrainingError, UsageError
-from agelens.training.age_data import AgeData
 from agelens.training.age_module import AgeModule
 from agelens.training.configuration import make_run, run_parser
 from agelens.training.resume_identity import config_diff

@@ -98,8 +98,7 @@ def test_mixed_encodings_are_read_line_by_line(tmp_path) -> None:
 def test_the_kind_of_ages_is_said_once(tmp_path) -> None:
     path = _csv(tmp_path, "file,Age,kind\na.jpg,30,apparent\nb.jpg,31,real\n")
     columns = {"path": "file", "age_years": "Age"}
-    with pytest.raises(UsageError, match="kind of the ages once"):
-        read_mapped(path, columns, dataset="own")
+    assert set(read_mapped(path, columns, dataset="own").frame["age_kind"]) == {"unstated"}
     columns["age_kind"] = "kind"
     with pytest.raises(UsageError, match="kind of the ages once"):
         read_mapped(path, columns, dataset="own", age_kind="real")
@@ -138,6 +137,29 @@ def test_wrong_values_are_named_with_their_rows(tmp_path) -> None:
     path = _csv(tmp_path, "file,n\na.jpg,1\n,2\n")
     with pytest.raises(TableError, match=r"'path'.*is missing in .*: row 1"):
         read_mapped(path, {"path": "file", "fold": "n"}, dataset="own")
+
+
+def test_all_that_is_wrong_is_told_at_once(tmp_path) -> None:
+    path = _csv(tmp_path, "file,Age,g\na.jpg,30,0\n,old,F\n")
+    with pytest.raises(TableError, match=r"(?s)'path'.*row 1.*'Age'.*row 1: 'old'.*'g'.*row 0"):
+        read_mapped(path, {"path": "file", "age_years": "Age", "gender": "g"})
+
+
+def test_without_a_mapping_the_columns_are_the_tables_own(tmp_path) -> None:
+    path = _csv(tmp_path, "path,age_years,shoe_size\na.jpg,30,44\n")
+    frame = read_mapped(path).frame
+    assert frame["sample_id"].tolist() == ["own/a.jpg"]
+    assert frame["age_years"].tolist() == [30]
+    path = _csv(tmp_path, "Image,Age\na.jpg,30\n")
+    with pytest.raises(UsageError, match="Perhaps: --columns path=image,age_years=age"):
+        read_mapped(path)
+
+
+def test_a_comma_at_the_end_of_every_row_is_no_column(tmp_path) -> None:
+    path = _csv(tmp_path, "file,Age\na.jpg,30,\nb.jpg,31,\n")
+    frame = read_mapped(path, {"path": "file", "age_years": "Age"}).frame
+    assert frame["path"].tolist() == ["a.jpg", "b.jpg"]
+    assert frame["issue"].isna().all()
 
 
 @pytest.mark.parametrize(

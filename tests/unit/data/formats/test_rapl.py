@@ -139,11 +139,12 @@ def test_mixed_encodings_are_read_line_by_line(tmp_path) -> None:
     assert frame["subject"].tolist() == ["Renee", "Renee"]
 
 
-def test_an_unknown_dataset_needs_its_kind_of_ages(tmp_path) -> None:
+def test_the_kind_of_ages_of_an_unknown_dataset_is_unstated(tmp_path) -> None:
     path = tmp_path / "list.csv"
     path.write_text("filename,age,fold\na.jpg,3,train\n")
+    assert read_rapl(path, dataset="mine").frame["age_kind"][0] == "unstated"
     with pytest.raises(UsageError, match="give age_kind as one of real, apparent, estimated"):
-        read_rapl(path, dataset="mine")
+        read_rapl(path, dataset="appa-real")
     assert read_rapl(path, dataset="mine", age_kind="apparent").frame["age_kind"][0] == "apparent"
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agelens.data.formats import read_unified, write_unified
 from agelens.data.formats.unified import ALIGNED
-from agelens.errors import DatasetError, TableError, UsageError
+from agelens.errors import DatasetError, TableError
 from agelens.tables import BOX, SampleTable
 
 PUBLISHED = {
@@ -183,8 +183,7 @@ def test_wrong_values_are_named_with_their_entries(tmp_path, change, said) -> No
         read_unified(_written(tmp_path, PUBLISHED, {**PUBLISHED, "img_path": "b/2-1.jpg"} | change))
 
 
-def test_an_unknown_database_needs_its_kind_of_ages(tmp_path) -> None:
+def test_the_kind_of_ages_of_an_unknown_database_is_unstated(tmp_path) -> None:
     path = _written(tmp_path, PUBLISHED | {"database": "Mine"})
-    with pytest.raises(UsageError, match="age_kind"):
-        read_unified(path)
+    assert read_unified(path).frame["age_kind"][0] == "unstated"
     assert read_unified(path, age_kind="real").frame["dataset"][0] == "mine"

@@ -45,7 +45,7 @@ def toy_store(
     """The dataset as chips of the toy model."""
     root, table = labelled_photos
     folder = tmp_path_factory.mktemp("stores") / "store"
-    prepare(table, root, folder, template="arcface-112", size=16, encoding="png")
+    prepare(table, folder, root=root, template="arcface-112", size=16, encoding="png")
     return folder
 
 

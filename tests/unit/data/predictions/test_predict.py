@@ -127,7 +127,7 @@ def test_other_chips_are_refused(
     tmp_path: Path,
 ) -> None:
     root, table = labelled_photos
-    prepare(table, root, tmp_path / "store", encoding="png", **options)
+    prepare(table, tmp_path / "store", root=root, encoding="png", **options)
     with pytest.raises(UsageError, match=difference):
         predict_store(toy_estimator, ChipStore.open(tmp_path / "store"))
 
@@ -136,7 +136,7 @@ def test_aligned_chips_have_no_landmarks_to_judge_by(
     labelled_photos: Photos, write_card: Callable[..., Path], tmp_path: Path
 ) -> None:
     root, table = labelled_photos
-    prepare(table, root, tmp_path / "store", aligned=True, size=16, encoding="png")
+    prepare(table, tmp_path / "store", root=root, aligned=True, size=16, encoding="png")
 
     def change(document: dict[str, Any]) -> None:
         document["input"] |= {"alignment": "as-shipped", "template": "as-shipped"}

@@ -18,7 +18,7 @@ PATHS = ("face0.jpg", "face1.jpg", "absent.jpg", "face2.jpg", "lawn.png")
 @pytest.fixture
 def folder(tmp_path, photos, make_table):
     options = {"aligned": True, "size": 40, "encoding": "png", "rows_per_shard": 2}
-    prepare(make_table(PATHS), photos, tmp_path / "store", **options)
+    prepare(make_table(PATHS), tmp_path / "store", root=photos, **options)
     return tmp_path / "store"
 
 

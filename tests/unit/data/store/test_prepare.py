@@ -30,8 +30,8 @@ def test_every_row_has_a_status_in_order(table, photos, tmp_path, detector):
     steps = []
     report = prepare(
         table,
-        photos,
         tmp_path / "store",
+        root=photos,
         detector=detector,
         rows_per_shard=4,
         on_progress=lambda done, rows: steps.append((done, rows)),
@@ -50,7 +50,7 @@ def test_every_row_has_a_status_in_order(table, photos, tmp_path, detector):
 
 
 def test_faces_are_written_back(table, photos, tmp_path, detector, portrait):
-    prepare(table, photos, tmp_path / "store", detector=detector)
+    prepare(table, tmp_path / "store", root=photos, detector=detector)
     frame = ChipStore.open(tmp_path / "store").table.frame
     (face,) = detector.detect(portrait)
     zoe = frame.iloc[10]
@@ -63,7 +63,7 @@ def test_faces_are_written_back(table, photos, tmp_path, detector, portrait):
 def test_chips_are_the_aligner_s(make_table, photos, tmp_path, detector, portrait):
     options = {"template": "arcface-112", "size": 80, "margin": 0.25, "encoding": "png"}
     table = make_table(["under/Zoë's.png"])
-    prepare(table, photos, tmp_path / "store", detector=detector, **options)
+    prepare(table, tmp_path / "store", root=photos, detector=detector, **options)
     (face,) = detector.detect(portrait)
     aligner = SimilarityAligner(template_named("arcface-112"), 80, 0.25)
     chip = ChipStore.open(tmp_path / "store")[0]
@@ -74,7 +74,7 @@ def test_the_labelled_face_of_a_pair(make_table, photos, tmp_path, detector):
     nan = np.nan
     boxes = np.array([[330, 70, 440, 190], [nan] * 4, [0, 0, 20, 20]], dtype=float)
     table = make_table(["pair.png"] * 3, **dict(zip(BOX, boxes.T, strict=True)))
-    report = prepare(table, photos, tmp_path / "store", detector=detector)
+    report = prepare(table, tmp_path / "store", root=photos, detector=detector)
     assert report.statuses == {"ok": 2, "no_face": 1}
     store = ChipStore.open(report.folder)
     small, large, nobody = (row for _, row in store.table.frame.iterrows())
@@ -89,7 +89,9 @@ def test_two_passes_match_the_aligner_of_the_use_lane(
     make_table, photos, tmp_path, detector, portrait
 ):
     options = {"two_pass": True, "margin": 0.4, "size": 96, "encoding": "png"}
-    prepare(make_table(["under/Zoë's.png"]), photos, tmp_path / "s", detector=detector, **options)
+    prepare(
+        make_table(["under/Zoë's.png"]), tmp_path / "s", root=photos, detector=detector, **options
+    )
     store = ChipStore.open(tmp_path / "s")
     (face,) = detector.detect(portrait)
     assert np.array_equal(store[0], RotateCropAligner(detector, 96, 0.4).align(portrait, face).rgb)
@@ -104,7 +106,7 @@ def test_two_passes_match_the_aligner_of_the_use_lane(
 
 def test_an_ldl_list_comes_out_of_a_two_pass_store(make_table, photos, tmp_path, detector):
     table = make_table(["face0.jpg", "lawn.png", "face1.jpg"], split="train")
-    prepare(table, photos, tmp_path / "s", detector=detector, two_pass=True)
+    prepare(table, tmp_path / "s", root=photos, detector=detector, two_pass=True)
     store = ChipStore.open(tmp_path / "s")
     written = write_ldl(store.table, tmp_path, prefix="set")
     listed = pd.read_csv(written.paths[0])
@@ -120,7 +122,13 @@ def test_aligned_pictures_are_only_resized(make_table, photos, tmp_path):
 
     table = make_table(["lawn.png", "face0.jpg"])
     report = prepare(
-        table, photos, tmp_path / "s", detector=Forbidden(), aligned=True, size=48, encoding="png"
+        table,
+        tmp_path / "s",
+        root=photos,
+        detector=Forbidden(),
+        aligned=True,
+        size=48,
+        encoding="png",
     )
     assert report.statuses == {"ok": 2}
     store = ChipStore.open(report.folder)
@@ -134,23 +142,23 @@ def test_bytes_hang_on_nothing_but_table_and_options(table, photos, tmp_path, de
     moved = tmp_path / "moved"
     moved.symlink_to(photos)
     options = {"detector": detector, "rows_per_shard": 3}
-    prepare(table, photos, tmp_path / "a", workers=1, **options)
-    prepare(table, {"set": moved}, tmp_path / "b", workers=4, **options)
+    prepare(table, tmp_path / "a", root=photos, workers=1, **options)
+    prepare(table, tmp_path / "b", root={"set": moved}, workers=4, **options)
     assert content(tmp_path / "a") == content(tmp_path / "b")
     assert str(tmp_path) not in json.dumps(json.loads((tmp_path / "a" / "store.json").read_text()))
 
 
 def test_an_interrupted_run_ends_in_the_same_bytes(table, photos, tmp_path, detector):
     options = {"detector": detector, "rows_per_shard": 2}
-    prepare(table, photos, tmp_path / "whole", **options)
+    prepare(table, tmp_path / "whole", root=photos, **options)
 
     def interrupt(done, _):
         if done == 6:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prepare(table, photos, tmp_path / "cut", on_progress=interrupt, **options)
-    report = prepare(table, photos, tmp_path / "cut", **options)
+        prepare(table, tmp_path / "cut", root=photos, on_progress=interrupt, **options)
+    report = prepare(table, tmp_path / "cut", root=photos, **options)
     assert report.reused_rows == 6
     assert content(tmp_path / "cut") == content(tmp_path / "whole")
 
@@ -158,31 +166,31 @@ def test_an_interrupted_run_ends_in_the_same_bytes(table, photos, tmp_path, dete
 def test_a_table_s_form_in_memory_leaves_no_trace(table, photos, tmp_path):
     write_table(table, tmp_path / "table.csv")
     for name, rows in (("made", table), ("read", read_table(tmp_path / "table.csv"))):
-        prepare(rows, photos, tmp_path / name, aligned=True, rows_per_shard=4)
+        prepare(rows, tmp_path / name, root=photos, aligned=True, rows_per_shard=4)
     assert content(tmp_path / "made") == content(tmp_path / "read")
 
 
 def test_a_full_disk_is_said_and_made_up_for(make_table, photos, tmp_path, files_of_at_most):
     table = make_table([*["lawn.png"] * 2, "face0.jpg", "face1.jpg"])
     options = {"aligned": True, "size": 200, "encoding": "png", "rows_per_shard": 2}
-    prepare(table, photos, tmp_path / "whole", **options)
+    prepare(table, tmp_path / "whole", root=photos, **options)
     with (
         files_of_at_most(40_000),
         pytest.raises(OutputError, match=r"chips-00001\.arrow: File too large\. .*make room"),
     ):
-        prepare(table, photos, tmp_path / "full", **options)
+        prepare(table, tmp_path / "full", root=photos, **options)
     assert {p.name for p in (tmp_path / "full").iterdir()} == {
         *("chips-00000.arrow", "preparing.jsonl")
     }
-    assert prepare(table, photos, tmp_path / "full", **options).reused_rows == 2
+    assert prepare(table, tmp_path / "full", root=photos, **options).reused_rows == 2
     assert content(tmp_path / "full") == content(tmp_path / "whole")
 
 
 def test_a_whole_store_is_left_as_it_is(make_table, photos, tmp_path):
     table = make_table(["face0.jpg", "face1.jpg"])
-    prepare(table, photos, tmp_path / "s", aligned=True)
+    prepare(table, tmp_path / "s", root=photos, aligned=True)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "s").iterdir()}
-    report = prepare(table, photos, tmp_path / "s", aligned=True)
+    report = prepare(table, tmp_path / "s", root=photos, aligned=True)
     assert report.reused_rows == 2
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "s").iterdir()} == before
 
@@ -190,29 +198,29 @@ def test_a_whole_store_is_left_as_it_is(make_table, photos, tmp_path):
 def test_preparing_again_heals_a_damaged_store(make_table, photos, tmp_path):
     table = make_table([f"face{n}.jpg" for n in range(6)])
     options = {"aligned": True, "rows_per_shard": 2}
-    prepare(table, photos, tmp_path / "s", **options)
+    prepare(table, tmp_path / "s", root=photos, **options)
     before = content(tmp_path / "s")
     (tmp_path / "s" / "chips-00000.arrow").unlink()
     shard = tmp_path / "s" / "chips-00002.arrow"
     shard.write_bytes(shard.read_bytes()[:-1] + b"\xff")
-    report = prepare(table, photos, tmp_path / "s", **options)
+    report = prepare(table, tmp_path / "s", root=photos, **options)
     assert report.reused_rows == 2
     assert content(tmp_path / "s") == before
 
 
 def test_another_table_or_option_is_refused(make_table, photos, tmp_path):
     table = make_table(["face0.jpg", "face1.jpg"])
-    prepare(table, photos, tmp_path / "s", aligned=True)
+    prepare(table, tmp_path / "s", root=photos, aligned=True)
     with pytest.raises(UsageError, match="size: there 112, now 64"):
-        prepare(table, photos, tmp_path / "s", aligned=True, size=64)
+        prepare(table, tmp_path / "s", root=photos, aligned=True, size=64)
     relabelled = SampleTable(table.frame.assign(age_years=[1.0, 2.0]))
     with pytest.raises(UsageError, match="table_sha256"):
-        prepare(relabelled, photos, tmp_path / "s", aligned=True)
+        prepare(relabelled, tmp_path / "s", root=photos, aligned=True)
 
 
 def test_card(make_table, photos, tmp_path):
     table = make_table(["face0.jpg", "absent.jpg"], age_kind=["real", "apparent"])
-    prepare(table, photos, tmp_path / "s", aligned=True, licences={"set": "public domain"})
+    prepare(table, tmp_path / "s", root=photos, aligned=True, licences={"set": "public domain"})
     document = json.loads((tmp_path / "s" / "store.json").read_text())
     assert document["format"] == "agelens chip store"
     assert document["format_version"] == 1
@@ -227,11 +235,11 @@ def test_card(make_table, photos, tmp_path):
 def test_wrong_calls(make_table, photos, tmp_path):
     table = make_table(["face0.jpg"])
     with pytest.raises(UsageError, match="no rows"):
-        prepare(SampleTable.from_rows([]), photos, tmp_path / "s")
+        prepare(SampleTable.from_rows([]), tmp_path / "s", root=photos)
     with pytest.raises(UnknownNameError, match=", ".join(sorted(DETECTORS))):
-        prepare(table, photos, tmp_path / "s", detector="retina")
+        prepare(table, tmp_path / "s", root=photos, detector="retina")
     with pytest.raises(UsageError, match="none of the table's 1 pictures"):
-        prepare(table, tmp_path, tmp_path / "s")
+        prepare(table, tmp_path / "s", root=tmp_path)
     assert not (tmp_path / "s").exists()
 
 
@@ -241,4 +249,4 @@ def test_a_bug_in_a_detector_is_no_status(make_table, photos, tmp_path):
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        prepare(make_table(["face0.jpg"]), photos, tmp_path / "s", detector=Broken())
+        prepare(make_table(["face0.jpg"]), tmp_path / "s", root=photos, detector=Broken())

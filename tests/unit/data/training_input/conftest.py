@@ -48,5 +48,5 @@ def store(tmp_path_factory, table) -> ChipStore:
     """Rows 0 to 8 whole; 9 without a chip, 10 without an age, 11 with an issue."""
     folder = tmp_path_factory.mktemp("noise") / "store"
     options = {"aligned": True, "size": 64, "encoding": "png", "rows_per_shard": 5}
-    prepare(table, encoded_noise, folder, **options)
+    prepare(table, folder, root=encoded_noise, **options)
     return ChipStore.open(folder)

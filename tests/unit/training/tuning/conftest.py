@@ -54,7 +54,7 @@ def shades(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "split": ["train", "valid", "train", "test"] * (ROWS // 4),
         }
     )
-    prepare(table, _picture, folder, aligned=True, size=SIZE, encoding="png")
+    prepare(table, folder, root=_picture, aligned=True, size=SIZE, encoding="png")
     return folder
 
 

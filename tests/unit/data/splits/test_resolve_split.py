@@ -5,9 +5,9 @@ import pytest
 
 from agelens.data.splits import SubjectKFold, write_split, write_splits
 from agelens.data.splits.random_split import HashSplit
+from agelens.data.splits.resolve_split import SplitOptions, resolve_split
 from agelens.errors import UnknownNameError, UsageError
 from agelens.tables import SampleTable
-from agelens.training.resolve_split import SplitOptions, resolve_split
 
 
 def table(rows: int = 60, **columns: object) -> SampleTable:

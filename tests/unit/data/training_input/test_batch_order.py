@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agelens.data.training_input.batches import EvaluationOrder, TrainingOrder
 from agelens.errors import UsageError
-from agelens.training.batches import EvaluationOrder, TrainingOrder
 
 
 def batches(order: TrainingOrder | EvaluationOrder, start: int = 0) -> list[list[int]]:

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from agelens.ages import AgeScale
+from agelens.data.age_data import inside_ages
 from agelens.errors import UsageError
 from agelens.tables import SampleTable
-from agelens.training.age_data import inside_ages
 
 SCALE = AgeScale.yearly(16, 70)
 

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from os import PathLike
+from typing import Literal
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import nn
 
 from agelens.ages import AgeScale
 from agelens.data.splits import describe_leaks
-from agelens.data.store import ChipStore
-from agelens.data.training_input import AGE_WEIGHTS, ChipDataset, preset_named, weights_within
-from agelens.errors import UnknownNameError, UsageError
-from agelens.records import Floats
-from agelens.tables import SampleTable
-from agelens.training.batches import (
-    EvaluationLoader,
-    EvaluationOrder,
-    SplitDataset,
-    TrainingLoader,
-    TrainingOrder,
-)
-from agelens.training.model_parts import NetworkInput, Numbers3, Words, input_transform
-from agelens.training.resolve_split import (
+from agelens.data.splits.resolve_split import (
     TEST,
     TRAIN,
     VALID,
@@ -36,6 +24,19 @@ from agelens.training.resolve_split import (
     resolve_split,
     rows_by_store,
 )
+from agelens.data.store import ChipStore
+from agelens.data.training_input import AGE_WEIGHTS, ChipDataset, preset_named, weights_within
+from agelens.data.training_input.batches import (
+    EvaluationLoader,
+    EvaluationOrder,
+    SplitDataset,
+    TrainingLoader,
+    TrainingOrder,
+)
+from agelens.data.training_input.network_input import NetworkInput, Numbers3, Words, input_transform
+from agelens.errors import UnknownNameError, UsageError
+from agelens.records import Floats
+from agelens.tables import SampleTable
 
 
 def auxiliary_vocabulary(wanted: Words, datasets: Sequence[ChipDataset]) -> Words:
@@ -93,7 +94,7 @@ def inside_ages(
         )
     if beyond.all():
         raise UsageError(f"{what}; nothing is left to learn from")
-    return SampleTable(table.frame[~beyond], table.extra), [f"{what}; they were left out"]
+    return table.select(~beyond), [f"{what}; they were left out"]
 
 
 Sampling = Literal["uniform", "class-balanced", "label-distribution-smoothed"]
@@ -103,7 +104,7 @@ class AgeData(pl.LightningDataModule):
     """Chips and ages for training, validation and tests.
 
     Args:
-        stores: a folder that `agelens data prepare` made, or several.
+        stores: a chip store, or its folder that `agelens data prepare` made; or several.
         table: labels to use in place of the stores' own; samples that it lacks are left out.
         split: a protocol's name such as ``hash``, ``column`` for the table's split column,
             or a folder that `agelens data split` wrote.
@@ -130,7 +131,7 @@ class AgeData(pl.LightningDataModule):
 
     def __init__(
         self,
-        stores: str | list[str],
+        stores: str | PathLike[str] | list[str | PathLike[str]],
         *,
         table: str | None = None,
         split: str = "hash",
@@ -153,7 +154,8 @@ class AgeData(pl.LightningDataModule):
         verify: bool = True,
     ) -> None:
         super().__init__()
-        self.folders = [stores] if isinstance(stores, str) else list(stores)
+        several = stores if isinstance(stores, list) else [stores]
+        self.folders = [os.fspath(store) for store in several]
         self.labels_file = table
         self.split_options = SplitOptions(split, split_seed, fold, valid_share)
         self.test_folders = dict(tests or {})
@@ -204,7 +206,7 @@ class AgeData(pl.LightningDataModule):
         for part in dict.fromkeys((TRAIN, *self.split.part_names)):
             rows = codes == self.split.part_names.index(part)
             if rows.any():
-                self._add(part, stores, self._cut(rows), network)
+                self._add(part, stores, self.table.select(rows), network)
         for name, folder in self.test_folders.items():
             store = open_store(folder, verify=self.verify)
             self._add(name, [store], store.table, network)
@@ -258,9 +260,6 @@ class AgeData(pl.LightningDataModule):
         if trainer is None:
             return {"process": 0, "processes": 1}
         return {"process": trainer.global_rank, "processes": trainer.world_size}
-
-    def _cut(self, rows: np.ndarray[Any, np.dtype[np.bool_]]) -> SampleTable:
-        return SampleTable(self.table.frame[rows])
 
     def _add(
         self, part: str, stores: Sequence[ChipStore], table: SampleTable, network: NetworkInput

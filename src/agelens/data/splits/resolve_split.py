@@ -46,8 +46,7 @@ def labels_of(stores: Sequence[ChipStore], table: str | None) -> SampleTable:
         TableError: the file is no sample table, or two stores share a sample.
     """
     tables = [read_table(table, extra=None)] if table else [store.table for store in stores]
-    plain = [SampleTable(one.frame.drop(columns=list(one.extra))) for one in tables]
-    return plain[0] if len(plain) == 1 else SampleTable.concat(plain)
+    return tables[0] if len(tables) == 1 else SampleTable.concat(tables)
 
 
 def rows_by_store(
@@ -64,7 +63,7 @@ def rows_by_store(
         if store is stores[-1]:
             held |= left  # the dataset will name them
         if held.any():
-            pieces.append((store, SampleTable(table.frame[held])))
+            pieces.append((store, table.select(held)))
     return pieces
 
 
@@ -180,7 +179,7 @@ def _with_valid_part(split: Split, table: SampleTable, options: SplitOptions) ->
     codes = split.codes_for(table).copy()
     names = (*split.part_names, *(() if VALID in split.part_names else (VALID,)))
     train = codes == names.index(TRAIN)
-    part = SampleTable(table.frame[train], table.extra)
+    part = table.select(train)
     drawn = HashSplit({TRAIN: 1 - share, VALID: share})(part, seed=seed)[0]
     taken = codes[train]
     taken[drawn.codes == 1] = names.index(VALID)

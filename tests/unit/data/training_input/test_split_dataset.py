@@ -9,8 +9,8 @@ import torch
 
 from agelens.data.store import ChipStore
 from agelens.data.training_input import ChipDataset, preset_named
+from agelens.data.training_input.batches import CHANCE_ROWS, SplitDataset
 from agelens.tables import SampleTable
-from agelens.training.batches import CHANCE_ROWS, SplitDataset
 
 LABELS = ("age_years", "age_std", "gender", "ethnicity")
 

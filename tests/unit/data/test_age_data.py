@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from agelens.ages import AgeScale
+from agelens.data.age_data import AgeData
 from agelens.data.splits import HashSplit
 from agelens.data.store import ChipStore
 from agelens.data.training_input import weights_within
+from agelens.data.training_input.network_input import NetworkInput
 from agelens.errors import DatasetError, TableError, UnknownNameError, UsageError
 from agelens.tables import SampleTable, write_table
-from agelens.training.age_data import AgeData
-from agelens.training.model_parts import NetworkInput
 from agelens.training.resume_identity import config_diff, data_description, data_identity
 
 NETWORK = NetworkInput(32, (0.1, 0.2, 0.3), (0.5, 0.6, 0.7), AgeScale.yearly(0, 100), {})
@@ -174,7 +174,7 @@ def test_a_store_without_chips_is_refused(tmp_path: Path) -> None:
     table = SampleTable.from_columns(
         {"sample_id": ["a"], "dataset": "a", "path": ["0"], "age_years": 1.0, "age_kind": "real"}
     )
-    prepare(table, lambda _dataset, _path: b"torn", tmp_path / "s", aligned=True, size=32)
+    prepare(table, tmp_path / "s", root=lambda _dataset, _path: b"torn", aligned=True, size=32)
     with pytest.raises(DatasetError, match="none of its 1 rows has a chip"):
         opened(tmp_path / "s")
     with pytest.raises(DatasetError, match="expected a chip store"):

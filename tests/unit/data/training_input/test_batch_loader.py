@@ -9,7 +9,7 @@ import torch
 
 from agelens.data.store import ChipStore
 from agelens.data.training_input import ChipDataset, preset_named
-from agelens.training.batches import (
+from agelens.data.training_input.batches import (
     EvaluationLoader,
     EvaluationOrder,
     SplitDataset,

@@ -1,0 +1,147 @@
+"""`read_dataset`: whatever labelled photos come in, as one sample table that knows its root."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pandas as pd
+
+from agelens.data.datasets import dataset_reader
+from agelens.data.formats import FORMATS, read_mapped
+from agelens.errors import UsageError
+from agelens.tables import REQUIRED, AgeKind, ColumnMapping, SampleTable, read_table
+from agelens.tables.files import read_frame
+
+Folder: TypeAlias = str | Path
+Source: TypeAlias = str | Path | pd.DataFrame | Callable[..., Any]
+
+_TABLES = (".parquet", ".csv", ".tsv", ".txt")
+
+
+def read_dataset(
+    source: Source,
+    folder: Folder | None = None,
+    *,
+    columns: ColumnMapping | None = None,
+    dataset: str | None = None,
+    age_kind: AgeKind | None = None,
+    **options: Any,
+) -> SampleTable:
+    """Labelled photos as a sample table, which remembers where its pictures are.
+
+    >>> read_dataset("utkface", "downloads/UTKFace")  # doctest: +SKIP
+    SampleTable(23,708 samples of utkface; estimated ages 0 to 116)
+    >>> read_dataset("people.csv", columns={"age_years": "Age", "path": "file"})  # doctest: +SKIP
+
+    Args:
+        source: a dataset's name of `DATASETS`; a reader of one's own, from a folder to a
+            `SampleTable`, a frame, or columns by name; the name of an interchange format of
+            `FORMATS`; or one's own data: a CSV, a Parquet file or a frame.
+        folder: the downloaded dataset; for a format, its list. For own data the folder that
+            its paths are below, by default that of the file.
+        columns: for own data, from a sample table's columns to the file's: `path` and, as far
+            as known, `age_years`, `gender`, `subject` and so on. A column of codes is a pair of
+            its name and the meaning of the codes.
+        dataset: a name for own data; whose pictures a list is of.
+        age_kind: of all ages of own data or a list, where it is known.
+        options: further arguments of the reader.
+
+    Raises:
+        UnknownNameError: `source` is neither a name nor a file.
+        UsageError: an argument is missing, or does not go with this source.
+        DatasetError: the folder or file is not as its owner publishes it.
+        TableError: values that do not fit their columns; all are told at once, with rows.
+    """
+    given = {"columns": columns, "dataset": dataset, "age_kind": age_kind}
+    options |= {name: value for name, value in given.items() if value is not None}
+    if callable(source):
+        return _from_reader(source, folder, options)
+    if isinstance(source, str) and source in FORMATS and folder is not None:
+        return _from_list(source, folder, options)
+    if isinstance(source, pd.DataFrame) or Path(source).suffix.lower() in _TABLES:
+        return _own(source, folder, options)
+    if source in FORMATS:
+        raise UsageError(f"{source} is a format of lists: give the file or folder of the list")
+    return _from_reader(dataset_reader(str(source)), folder, options)
+
+
+def sample_table_of(read: object, dataset: str) -> SampleTable:
+    """What a reader of one's own returned, as a table: one already, a frame, or columns.
+
+    A frame may leave out `sample_id` and `dataset`.
+
+    Raises:
+        UsageError: it is something else.
+        TableError: the columns do not fit.
+    """
+    if isinstance(read, SampleTable):
+        return read
+    if isinstance(read, Mapping):
+        read = pd.DataFrame(read)
+    if isinstance(read, pd.DataFrame):
+        if set(REQUIRED) <= {*read.columns}:
+            return SampleTable.from_columns(read)
+        return read_mapped(read, dataset=dataset)
+    raise UsageError(
+        f"a reader gives a SampleTable, a frame, or columns by name, not {type(read).__name__}"
+    )
+
+
+def _from_reader(
+    reader: Callable[..., Any], folder: Folder | None, options: Mapping[str, Any]
+) -> SampleTable:
+    name = getattr(reader, "__name__", type(reader).__name__)
+    if folder is None:
+        raise UsageError(f"{name} reads a folder: give the one that was downloaded")
+    read = call_with_options(reader, [folder], options)
+    return sample_table_of(read, name.removeprefix("read_")).with_root(folder)
+
+
+def _from_list(source: str, path: Folder, options: dict[str, Any]) -> SampleTable:
+    root = options.get("root")
+    table: SampleTable = call_with_options(FORMATS[source].read, [path], options)
+    if root is None and source == "iefp":  # the pictures themselves
+        root = path
+    return table if root is None else table.with_root(root)
+
+
+def _own(
+    source: Folder | pd.DataFrame, folder: Folder | None, options: dict[str, Any]
+) -> SampleTable:
+    root = folder
+    if not isinstance(source, pd.DataFrame):
+        frame = read_frame(Path(source))
+        if not options and set(REQUIRED) <= {*frame.columns}:  # a sample table already
+            read = read_table(source, extra=None)
+            return read if folder is None else read.with_root(folder)
+        root = Path(source).parent if folder is None else folder
+    table: SampleTable = call_with_options(read_mapped, [source], options | {"root": root})
+    return table if root is None else table.with_root(root)
+
+
+def call_with_options(
+    function: Callable[..., Any], values: Sequence[Any], options: Mapping[str, Any]
+) -> Any:
+    """Call `function` with those of `options` that are not None.
+
+    Raises:
+        UsageError: it does not take one of them, or needs one that is not there.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    parameters = list(inspect.signature(function).parameters.values())[len(values) :]
+    kind = inspect.Parameter
+    takes = {one.name: one for one in parameters if one.kind is not kind.VAR_KEYWORD}
+    what = getattr(function, "__name__", type(function).__name__)
+    for name in given:
+        if name not in takes and len(takes) == len(parameters):
+            raise UsageError(
+                f"{name} does not go with {what}, which takes {', '.join(takes) or 'nothing more'}"
+            )
+    lacking = [name for name, one in takes.items() if one.default is kind.empty]
+    lacking = [name for name in lacking if name not in given]
+    if lacking:
+        raise UsageError(f"{what} also needs {', '.join(lacking)}")
+    return function(*values, **given)

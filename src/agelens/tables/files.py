@@ -1,0 +1,166 @@
+"""Tables on disk: Parquet, and CSV as spreadsheets and other tools write it."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import json
+import re
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from pandas.errors import ParserWarning
+
+from agelens.atomic import atomic_file
+from agelens.errors import TableError
+from agelens.tables.columns import TEXT, refuse
+
+DELIMITERS: Final = ",;\t"
+_UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_WRITTEN: Final = (".parquet", ".csv")
+_READ: Final = (*_WRITTEN, ".tsv", ".txt")
+_READ_AT_ONCE: Final = 1 << 20
+_ATTRS: Final = b"PANDAS_ATTRS"
+_BEYOND: Final = "(beyond the header)"
+
+
+def read_frame(
+    path: Path, *, small_floats: Callable[[str], bool] = lambda _: False
+) -> pd.DataFrame:
+    """The columns of the `.parquet` or `.csv` file at `path`; those of a CSV are text.
+
+    A CSV has commas, semicolons or tabs, whichever its first line has most of, and is UTF-8 or
+    UTF-16; lines that are not are read as Latin-1. A comma at the end of every row is no column,
+    nor is a Parquet file's unnamed index.
+
+    Args:
+        path: of the file.
+        small_floats: tells by its name which column of a CSV is read as float32 at once,
+            where a hundred columns of text would fill the memory.
+
+    Raises:
+        TableError: there is no such file, it is damaged or of another kind.
+    """
+    kind = _suffix(path, _READ)
+    if not path.is_file():
+        raise TableError(f"there is no table at {path}")
+    try:
+        return _read_parquet(path) if kind == ".parquet" else _read_csv(path, small_floats)
+    except TableError:
+        raise
+    except (ValueError, OSError) as bad:  # pandas' and Arrow's own errors are children of these
+        raise TableError(f"{path} cannot be read as a {kind[1:]} table: {bad}") from bad
+
+
+def write_frame(frame: pd.DataFrame, path: Path) -> None:
+    """Write `frame` as `.parquet` or `.csv`; the file appears whole or not at all.
+
+    Parquet keeps `frame.attrs`, CSV does not.
+
+    Raises:
+        TableError: the suffix is another one.
+        OutputError: the file cannot be written; what was there before is kept.
+    """
+    kind = _suffix(path, _WRITTEN)
+    with atomic_file(path, "the table") as partial:
+        if kind == ".parquet":
+            frame.to_parquet(partial, engine="pyarrow", index=False)
+        else:
+            # RFC 4180's line end: with another, a carriage return in a text is not quoted.
+            frame.to_csv(partial, index=False, lineterminator="\r\n", encoding="utf-8")
+
+
+def _suffix(path: Path, known: tuple[str, ...]) -> str:
+    suffix = path.suffix.lower()
+    if suffix not in known:
+        raise TableError(f"{path}: a table's name ends in .parquet or .csv")
+    return suffix
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    # Column by column: a whole Arrow table beside its pandas copy takes twice the memory.
+    with pq.ParquetFile(path, pre_buffer=False) as stored:
+        schema = stored.schema_arrow
+        names = [name for name in schema.names if not re.fullmatch(r"__index_level_\d+__", name)]
+        columns = {name: _column(stored, name) for name in names}
+    frame = pd.DataFrame(columns, copy=False)
+    frame.attrs = json.loads((schema.metadata or {}).get(_ATTRS, b"{}"))
+    return frame
+
+
+def _column(stored: pq.ParquetFile, name: str) -> pd.Series:
+    frame = stored.read([name]).to_pandas()
+    named: pd.Series = (frame if name in frame else frame.reset_index())[name]
+    return named
+
+
+def _read_csv(path: Path, small_floats: Callable[[str], bool]) -> pd.DataFrame:
+    names = list(_parsed(path, nrows=0).columns)
+    # As text, or a subject called 007 and a name spelled "NA" would not survive.
+    dtypes = {name: np.dtype(np.float32) if small_floats(name) else TEXT for name in names}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ParserWarning)
+        try:
+            return _parsed(path, dtype=dtypes)
+        except ParserWarning:  # rows are longer than the header
+            pass
+    longer = _parsed(path, dtype=dtypes | {_BEYOND: TEXT}, names=[*names, _BEYOND], header=0)
+    beyond = longer.pop(_BEYOND)
+    refuse(beyond, beyond.notna(), f"has a value, though {path} has {len(names)} column names")
+    return longer
+
+
+def _parsed(path: Path, **options: Any) -> pd.DataFrame:
+    """As pandas reads it. Without `index_col` a longer row would shift all columns by one."""
+    with _utf8(path) as file:
+        first = file.readline().decode("utf-8-sig")
+        file.seek(0)
+        frame: pd.DataFrame = pd.read_csv(
+            file,
+            sep=max(DELIMITERS, key=first.count),
+            index_col=False,
+            keep_default_na=False,
+            na_values=[""],
+            encoding="utf-8-sig",
+            **options,
+        )
+    return frame
+
+
+def _utf8(path: Path) -> BinaryIO:
+    """The file itself where it is UTF-8, else its text as such."""
+    file = path.open("rb")
+    if file.read(2) not in _UTF16 and _is_utf8(file):
+        file.seek(0)
+        return file
+    with file:
+        file.seek(0)
+        content = file.read()
+    if content.startswith(_UTF16):  # a spreadsheet's "Unicode text"
+        return io.BytesIO(content.decode("utf-16").encode())
+    return io.BytesIO("".join(map(_decoded, content.splitlines(keepends=True))).encode())
+
+
+def _is_utf8(file: BinaryIO) -> bool:
+    file.seek(0)
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        while part := file.read(_READ_AT_ONCE):
+            decoder.decode(part)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _decoded(line: bytes) -> str:
+    """Lists put together from several sources mix both in one file."""
+    try:
+        return line.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return line.decode("latin-1")

@@ -1,0 +1,126 @@
+"""Other people's columns read under this package's names, and the mapping to suggest for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from agelens.errors import TableError, UnknownNameError, UsageError
+from agelens.tables.columns import refuse
+from agelens.tables.samples import GENDERS
+
+ColumnMapping: TypeAlias = Mapping[str, str | Sequence[object]]
+"""From a table's column to the file's: its name, or a pair of it and the meaning of its codes."""
+
+_SHORT_GENDERS: Final = {
+    **{word: word for word in GENDERS},
+    **{word[0]: word for word in GENDERS},
+    **{"woman": "female", "man": "male"},
+}
+_PICTURE: Final = ("path", "file", "filename", "filepath", "image", "imagepath", "photo", "picture")
+_USUAL: Final[dict[str, tuple[str, ...]]] = {
+    "path": (*_PICTURE, "img", "imgname", "imgpath", "imagename", "name"),
+    "sample_id": ("id", "sample", *_PICTURE),
+    "age_years": ("age", "trueage", "realage", "apparentage", "label", "groundtruth", "target"),
+    "estimate_years": (
+        *("estimate", "estimatedage", "prediction", "pred", "predicted", "predictedage"),
+        *("predage", "agepred", "output"),
+    ),
+    "gender": ("sex",),
+    "ethnicity": ("race",),
+    "subject": ("person", "identity", "subjectid", "personid", "individual"),
+    "split": ("part", "subset", "partition"),
+}
+"""What columns are often called elsewhere, in small letters without separators."""
+
+
+@dataclass(frozen=True, slots=True)
+class MappedColumn:
+    """One of the file's columns, and what its codes mean; no codes means words as they are."""
+
+    source: str
+    meaning: Mapping[str, str] = field(default_factory=dict)
+
+
+def parse_mapping(columns: ColumnMapping, known: Sequence[str]) -> dict[str, MappedColumn]:
+    """The mapping, checked.
+
+    Raises:
+        UnknownNameError: it names a column that the table, whose columns are `known`, has not.
+        UsageError: a column is mapped to something else than a name, or a pair of it and codes.
+    """
+    for name in columns:
+        if name not in known:
+            raise UnknownNameError("table column", str(name), known)
+    return {name: _column(name, given) for name, given in columns.items()}
+
+
+def _column(name: str, given: object) -> MappedColumn:
+    if isinstance(given, str):
+        return MappedColumn(given)
+    if isinstance(given, Sequence) and len(given) == 2:
+        source, meaning = given
+        if isinstance(source, str) and isinstance(meaning, Mapping):
+            return MappedColumn(source, {str(code): str(word) for code, word in meaning.items()})
+    raise UsageError(
+        f"column {name!r} is mapped to a column's name, or to a pair of it and the meaning of its "
+        f"codes, not to {given!r}"
+    )
+
+
+def words_of(name: str, values: pd.Series, meaning: Mapping[str, str]) -> pd.Series:
+    """The words of a column of codes or words; empty cells are missing.
+
+    Without codes, gender words may be `female`, `F`, `Woman` and the like.
+
+    Raises:
+        TableError: a code has no meaning; rows are named.
+    """
+    texts = values.astype(object).map(_text, na_action="ignore")
+    texts = texts.mask(texts.isna() | (texts == ""), None)
+    if name.startswith("gender") and not meaning:
+        texts, meaning = texts.str.lower(), _SHORT_GENDERS
+    if not meaning:
+        return texts
+    words = texts.map(meaning)
+    known = GENDERS if meaning is _SHORT_GENDERS else meaning
+    refuse(values, texts.notna() & words.isna(), f"is not one of {', '.join(map(repr, known))}")
+    return words
+
+
+def _text(value: object) -> str:
+    """A code as the mapping spells it: 0, not 0.0, where a gap made a column of numbers float."""
+    whole = isinstance(value, float | np.floating) and float(value).is_integer()
+    return str(int(value) if whole else value).strip()  # type: ignore[call-overload]
+
+
+def suggested_mapping(wanted: Iterable[str], found: Iterable[object]) -> str:
+    """The option that maps each of `wanted` to what it is usually called among `found`.
+
+    >>> suggested_mapping(["path", "age_years", "gender"], ["file", "Age"])
+    '--columns path=file,age_years=Age'
+    """
+    plain = {str(name).lower().replace("_", "").replace(" ", ""): str(name) for name in found}
+    pairs = {
+        name: plain[usual]
+        for name in wanted
+        for usual in reversed((name.replace("_", ""), *_USUAL.get(name, ())))
+        if usual in plain
+    }
+    text = ",".join(f"{name}={given}" for name, given in pairs.items())
+    return f"--columns {text}" if text else ""
+
+
+def raise_problems(what: object, problems: Sequence[str]) -> None:
+    """Tell all that is wrong with a file at once.
+
+    Raises:
+        TableError: there are problems.
+    """
+    if problems:
+        shown = problems[0] if len(problems) == 1 else "".join(f"\n  {one}" for one in problems)
+        raise TableError(f"{what}: {shown}")
