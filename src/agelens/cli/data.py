@@ -100,6 +100,12 @@ def _prepare(parser: Parser) -> None:
         metavar="SHARE",
         help="more surroundings: 0.4 shows 1.4 times the frame, or the box with --two-pass",
     )
+    parser.add_argument(
+        "--fill",
+        default="black",
+        metavar="black|mirror",
+        help="what stands beyond the photo: nothing, or its rim mirrored and blurred (black)",
+    )
     how = parser.add_mutually_exclusive_group()
     how.add_argument(
         "--two-pass", action="store_true", help="turn by the eye line, find the box again, cut it"

@@ -27,6 +27,7 @@ def prepare(options: argparse.Namespace) -> int:
         template=options.template,
         size=options.size,
         margin=options.expand,
+        fill=options.fill,
         two_pass=options.two_pass,
         aligned=options.aligned,
         encoding=options.encoding,

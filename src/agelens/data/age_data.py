@@ -122,6 +122,8 @@ class AgeData(pl.LightningDataModule):
         sampling: how often each age is drawn; of `AGE_WEIGHTS`.
         sampling_within: a column of words, such as ``ethnicity``, each of which is to be drawn
             with one mix of ages (`agelens.data.training_input.weights_within`).
+        sampling_datasets: how many times as often samples of a dataset are drawn as others of
+            their age, by the dataset's name.
         draws: samples an epoch; as many as the train part has by default.
         outside_ages: what to do with train and valid samples whose age the method's scale
             does not hold: ``refuse`` or ``drop``.
@@ -148,6 +150,7 @@ class AgeData(pl.LightningDataModule):
         workers: int = 1,
         sampling: Sampling = "uniform",
         sampling_within: str | None = None,
+        sampling_datasets: dict[str, float] | None = None,
         draws: int | None = None,
         outside_ages: OutsideAges = "refuse",
         flagged: bool = False,
@@ -166,6 +169,7 @@ class AgeData(pl.LightningDataModule):
         self.workers = workers
         self.sampling = sampling
         self.sampling_within = sampling_within
+        self.sampling_datasets = dict(sampling_datasets or {})
         self.draws = draws
         self.outside_ages = outside_ages
         self.flagged = flagged
@@ -233,13 +237,22 @@ class AgeData(pl.LightningDataModule):
 
     def _weights(self, part: SplitDataset) -> Floats | None:
         """How often to draw each chip; None where each comes once an epoch."""
-        if self.sampling == "uniform" and self.sampling_within is None:
+        named = self.sampling_datasets
+        if self.sampling == "uniform" and self.sampling_within is None and not named:
             return None
         ages = part.age_years.numpy()
         weights = AGE_WEIGHTS[self.sampling](ages)
-        if self.sampling_within is None:
+        if self.sampling_within is not None:
+            weights = weights_within(ages, part.groups(self.sampling_within), weights)
+        if not named:
             return weights
-        return weights_within(ages, part.groups(self.sampling_within), weights)
+        datasets = part.table.frame["dataset"].astype(str)
+        if absent := sorted(set(named) - set(datasets)):
+            raise UsageError(
+                f"sampling_datasets: the train part has nothing of {', '.join(absent)}; it has "
+                f"{', '.join(sorted(set(datasets)))}"
+            )
+        return weights * datasets.map(named).fillna(1.0).to_numpy(dtype=np.float64)
 
     def val_dataloader(self) -> EvaluationLoader:
         """The valid part, in order."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from agelens.data.training_input.geometry import ChipTransform
+from agelens.imaging.align import Fill
 from agelens.inference.cards import ChipInput
 from agelens.models.backbones import flush_subnormals
 
@@ -59,6 +60,7 @@ class TrainedInput:
             alignment=alignment,
             template=str(template),
             margin=float(self.settings["margin"]),
+            fill=cast(Fill, self.settings.get("fill", "black")),
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 
 from agelens.ages import AgeScale
 from agelens.errors import CardError, UnknownNameError
-from agelens.imaging.align import TIGHTEST_MARGIN, WIDEST_MARGIN
+from agelens.imaging.align import FILLS, TIGHTEST_MARGIN, WIDEST_MARGIN, Fill
 from agelens.imaging.quality import QualityLimits
 from agelens.inference.answers import LINKS, OUTPUT_KINDS, POINTS, OutputKind, OutputSpec
 from agelens.inference.calibration import Calibration
@@ -90,6 +90,7 @@ class ChipInput:
     """The chip a network expects: pixels, colours, and how the face is aligned in it.
 
     `mean` and `std` are of pixels from 0 to 255, of red, green and blue in this order.
+    `fill` is what stands where a chip reaches beyond its photo.
     """
 
     size: int
@@ -99,6 +100,7 @@ class ChipInput:
     alignment: Literal["similarity", "rotate-crop", "as-shipped"]
     template: str
     margin: float
+    fill: Fill = "black"
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +294,7 @@ def chip_input(section: Mapping[str, Any]) -> ChipInput:
         alignment=_one_of("input.alignment", section["alignment"], ALIGNMENTS),
         template=str(section["template"]),
         margin=margin,
+        fill=_one_of("input.fill", section.get("fill", "black"), FILLS),
     )
 
 

@@ -173,4 +173,5 @@ def aligner_of(card: Card, detector: Detector) -> Aligner:
         )
     if wanted.alignment == "rotate-crop":
         return RotateCropAligner(detector, wanted.size, expand=wanted.margin)
-    return SimilarityAligner(template_named(wanted.template), wanted.size, wanted.margin)
+    template = template_named(wanted.template)
+    return SimilarityAligner(template, wanted.size, wanted.margin, wanted.fill)

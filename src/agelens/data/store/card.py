@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, Self, TypeAlias, get_args
 
-from agelens.errors import DatasetError, UsageError
-from agelens.imaging.align import TIGHTEST_MARGIN, WIDEST_MARGIN, template_named
+from agelens.errors import DatasetError, UnknownNameError, UsageError
+from agelens.imaging.align import FILLS, TIGHTEST_MARGIN, WIDEST_MARGIN, template_named
 from agelens.version import __version__
 
 Alignment: TypeAlias = Literal["similarity", "rotate-crop", "as-shipped"]
@@ -30,9 +30,11 @@ class StoreSettings:
     `alignment` is ``similarity`` (five landmarks onto `template`), ``rotate-crop`` (the
     two-pass rule) or ``as-shipped`` (the owner aligned the pictures; resized only, without
     detection). `margin` is the share of width and height shown around the frame.
+    `fill` is what stands beyond the photo (`agelens.imaging.align.FILLS`).
 
     Raises:
-        UsageError: a number out of range.
+        UsageError: a number out of range, or a fill that this alignment has not.
+        UnknownNameError: another fill.
     """
 
     alignment: Alignment
@@ -45,6 +47,7 @@ class StoreSettings:
     quality: int | None
     max_pixels: int
     rows_per_shard: int
+    fill: str = "black"
     licences: Mapping[str, str] = field(default_factory=dict)
     agelens_version: str = __version__
 
@@ -57,12 +60,19 @@ class StoreSettings:
                 f"margin is a share of the frame, {tightest:g} to {WIDEST_MARGIN:g}, "
                 f"got {self.margin}"
             )
+        if self.fill not in FILLS:
+            raise UnknownNameError("fill", self.fill, FILLS)
+        if self.fill != "black" and self.alignment != "similarity":
+            raise UsageError(f"{self.alignment} chips are filled with black only")
         if self.rows_per_shard < 1:
             raise UsageError(f"a shard has at least 1 row, got {self.rows_per_shard}")
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types by name."""
-        return asdict(self) | {"licences": dict(self.licences)}
+        settings = asdict(self) | {"licences": dict(self.licences)}
+        if self.fill == "black":  # stores of before there was a choice go on being the same
+            del settings["fill"]
+        return settings
 
 
 def alignment_of(

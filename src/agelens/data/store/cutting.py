@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias, cast
 
 import cv2
 import numpy as np
@@ -15,7 +15,7 @@ import pandas as pd
 from agelens.data.store.card import StoreSettings
 from agelens.data.store.encodings import ChipEncoding
 from agelens.errors import PhotoError, PhotoStatus, UsageError
-from agelens.imaging.align import SimilarityAligner, template_named
+from agelens.imaging.align import Fill, SimilarityAligner, template_named
 from agelens.imaging.detectors import Detector
 from agelens.imaging.photos import PhotoSource, read_photo
 from agelens.imaging.rotate_crop import cut as cut_rotated
@@ -142,7 +142,7 @@ def cutter_of(settings: StoreSettings, detector: Detector) -> Cutter:
     if settings.alignment == "rotate-crop":
         return FaceCutter(detector, _two_pass(detector, settings))
     template = template_named(str(settings.template))
-    aligner = SimilarityAligner(template, settings.size, settings.margin)
+    aligner = SimilarityAligner(template, settings.size, settings.margin, cast(Fill, settings.fill))
     return FaceCutter(detector, lambda rgb, face: (aligner.align(rgb, face).rgb, None))
 
 

@@ -200,6 +200,7 @@ def prepare(
     template: str | None = None,
     size: int | None = None,
     margin: float = 0.0,
+    fill: str = "black",
     two_pass: bool = False,
     aligned: bool = False,
     encoding: str = "jpeg",
@@ -230,6 +231,8 @@ def prepare(
         size: side of a chip in pixels; the template's own by default, else 112.
         margin: more surroundings: 0.4 shows 1.4 times the template's frame, or the face's
             box with `two_pass`.
+        fill: what stands where a chip reaches beyond its photo: ``black``, or ``mirror``, the
+            rim mirrored and blurred. The network must see the same in use, as its card says.
         two_pass: turn by the eye line, find the box again, cut that box
             (`agelens.imaging.rotate_crop`), in place of a template.
         aligned: the pictures are aligned chips already: resize only, without detection.
@@ -245,7 +248,7 @@ def prepare(
     Raises:
         UsageError: options that clash; a root without the pictures; an output that holds
             other things or was made otherwise.
-        UnknownNameError: no such detector, template or encoding.
+        UnknownNameError: no such detector, template, fill or encoding.
         OutputError: the store cannot be written, as on a full disk; what is there is kept.
     """
     if not isinstance(table, SampleTable):
@@ -263,6 +266,7 @@ def prepare(
         template=template,
         size=size,
         margin=margin,
+        fill=fill,
         encoding=chip_encoding.name,
         quality=chip_encoding.quality,
         max_pixels=max_pixels,

@@ -59,6 +59,7 @@ def draw(
 
 
 Sampling = Literal["nearest", "bilinear"]
+Padding = Literal["border", "reflection"]
 
 
 class RandomHorizontalFlip(RandomBatchTransform):
@@ -113,20 +114,29 @@ class RandomZoom(RandomBatchTransform):
 
 
 class RandomSimilarity(RandomBatchTransform):
-    """Turned, scaled and shifted about the centre; the rim is repeated where nothing is.
+    """Turned, scaled and shifted about the centre.
 
     Args:
         degrees: turned by up to this either way.
         scale: what is shown is e to the power of +- this times as wide.
         shift: moved by up to this share of the side along each axis.
         p: probability.
+        padding: where nothing is: ``border`` repeats the rim, ``reflection`` mirrors the chip.
     """
 
-    def __init__(self, degrees: float, scale: float, shift: float, p: float = 1.0) -> None:
+    def __init__(
+        self,
+        degrees: float,
+        scale: float,
+        shift: float,
+        p: float = 1.0,
+        padding: Padding = "border",
+    ) -> None:
         super().__init__(p)
         self.degrees = degrees
         self.scale = scale
         self.shift = shift
+        self.padding = padding
 
     def change(self, images: Tensor, generator: torch.Generator | None, /) -> Tensor:
         """See `RandomBatchTransform`."""
@@ -136,7 +146,7 @@ class RandomSimilarity(RandomBatchTransform):
         x, y = (2 * draw(images, -self.shift, self.shift, generator, ndim=1) for _ in "xy")
         cos, sin = angle.cos() * wide, angle.sin() * wide
         theta = torch.stack([cos, -sin, x, sin, cos, y], dim=1).reshape(-1, 2, 3)
-        return _sampled(images, theta, "bilinear", padding="border")
+        return _sampled(images, theta, "bilinear", padding=self.padding)
 
 
 class RandomCrop(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar, Final
 
 import torch
@@ -72,6 +73,14 @@ class Backbone(nn.Module, ABC):
         None where there is not, which is everywhere but for position embeddings.
         """
         return None
+
+    def from_tfjs(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:  # noqa: ARG002
+        """Our parameters from those of a TensorFlow.js graph of this network.
+
+        Raises:
+            UsageError: nobody keeps this network in that format.
+        """
+        raise UsageError(f"weights of {self.name!r} are not read from graphs of TensorFlow.js")
 
     def stage_parameters(self) -> tuple[dict[str, nn.Parameter], ...]:
         """The parameters of each stage by name, from the input up."""

@@ -7,6 +7,7 @@ from typing import Final
 
 from agelens.training.callbacks.freezing import FrozenBatchNorm, StageFreezing
 from agelens.training.callbacks.learning_curves import LearningCurves
+from agelens.training.callbacks.measured_batch_norm import MeasuredBatchNorm
 from agelens.training.callbacks.nan_guard import NaNGuard
 from agelens.training.callbacks.weight_ema import WeightEMA
 
@@ -14,6 +15,7 @@ __all__ = [
     "CALLBACKS",
     "FrozenBatchNorm",
     "LearningCurves",
+    "MeasuredBatchNorm",
     "NaNGuard",
     "StageFreezing",
     "WeightEMA",
@@ -21,6 +23,7 @@ __all__ = [
 
 CALLBACKS: Final[dict[str, str]] = {
     "FrozenBatchNorm": "agelens.training.callbacks.freezing:FrozenBatchNorm",
+    "MeasuredBatchNorm": "agelens.training.callbacks.measured_batch_norm:MeasuredBatchNorm",
     "StageFreezing": "agelens.training.callbacks.freezing:StageFreezing",
     "WeightEMA": "agelens.training.callbacks.weight_ema:WeightEMA",
 }

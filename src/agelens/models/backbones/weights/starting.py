@@ -21,6 +21,8 @@ from agelens.models.backbones.weights.files import (
     read_tensors,
 )
 from agelens.models.backbones.weights.packaged import PACKAGED
+from agelens.models.backbones.weights.tfjs import SUFFIX as TFJS
+from agelens.models.backbones.weights.tfjs import read_tfjs
 
 STARTS: Final = ("random", "packaged", "timm")
 """The words for starting weights; anything else is a file."""
@@ -53,6 +55,8 @@ def _from_file(backbone: Backbone, weights: str | Path, partial: bool) -> KeyRep
         raise UnknownNameError(
             "starting point", weights, STARTS, f" A file ({', '.join(SUFFIXES)}) works too."
         )
+    if path.suffix.lower() == TFJS:
+        return _load(backbone, str(path), backbone.from_tfjs(read_tfjs(path)), partial=partial)
     return _load(backbone, str(path), read_tensors(path), partial=partial)
 
 
