@@ -29,7 +29,11 @@ def add_command(commands: Any) -> None:
         "in the card.",
     )
     parser.add_argument(
-        "folder", type=Path, metavar="RUN", help="folder of a finished agelens train"
+        "folders",
+        nargs="+",
+        type=Path,
+        metavar="RUN",
+        help="folder of a finished agelens train; of several, one network that answers their mean",
     )
     parser.add_argument("--format", default="onnx", help="onnx or torchscript (onnx)")
     precision = parser.add_mutually_exclusive_group()
@@ -56,11 +60,18 @@ def _run(options: argparse.Namespace) -> int:
     require(_NEEDED, "export")
     if options.output is not None and (options.output / _CARD).exists():
         raise UsageError(f"{options.output} holds a model already; name another folder")
-    from agelens.training.run_export import export_run  # noqa: PLC0415 - loads torch
-
-    exported = export_run(
-        options.folder, format=options.format, precision=options.precision, output=options.output
+    if len(options.folders) > 1 and options.output is None:
+        raise UsageError("the mean of several runs is no run's own: name a folder for it with -o")
+    from agelens.training.run_export import (  # noqa: PLC0415 - loads torch
+        export_mean,
+        export_run,
     )
+
+    form = {"format": options.format, "precision": options.precision}
+    if len(options.folders) > 1:
+        exported = export_mean(options.folders, options.output, **form)
+    else:
+        exported = export_run(options.folders[0], output=options.output, **form)
     print(json.dumps(_document(exported)) if options.json else _sentence(exported))
     return 0
 

@@ -19,6 +19,7 @@ from agelens.inference.answers import OutputSpec
 from agelens.inference.cards import CARD_FILE, Card, read_card
 from agelens.inference.network import ChipNetwork, normalised
 from agelens.models.age_model import AgeModel
+from agelens.models.mean_model import MeanModel
 from agelens.records import RGB
 
 
@@ -60,6 +61,7 @@ class CardFacts:
         weights: Mapping[str, str],
         chips: Mapping[str, Any],
         spec: OutputSpec,
+        genders: Sequence[str] = (),
         export: Mapping[str, Any],
     ) -> dict[str, Any]:
         """The whole card: plain JSON types.
@@ -68,6 +70,7 @@ class CardFacts:
             weights: ``path`` and ``sha256``.
             chips: the section ``input``.
             spec: what the answers are.
+            genders: whose probabilities come after the ages.
             export: how the weights were made, and how they compare.
         """
         return {
@@ -77,7 +80,7 @@ class CardFacts:
             "summary": self.summary,
             "weights": dict(weights),
             "input": dict(chips),
-            "output": output_section(spec),
+            "output": output_section(spec) | ({"labels": list(genders)} if genders else {}),
             "age_kind": self.age_kind,
             "method": self.method,
             "backbone": self.backbone,
@@ -108,7 +111,7 @@ def output_section(spec: OutputSpec) -> dict[str, Any]:
 
 
 def export_model(
-    model: AgeModel,
+    model: AgeModel | MeanModel,
     facts: CardFacts,
     trained_input: TrainedInput,
     folder: Path,
@@ -153,6 +156,7 @@ def export_model(
         weights={"path": WEIGHTS_FILE[format], "sha256": hashlib.sha256(content).hexdigest()},
         chips=trained_input.to_json(),
         spec=model.method.spec,
+        genders=model.genders,
         export=made,
     )
     with trial_folder(folder) as trial:

@@ -14,7 +14,9 @@ from torch.nn.functional import interpolate
 from agelens.data.training_input.geometry import ChipTransform
 from agelens.imaging.align import Fill
 from agelens.inference.cards import ChipInput
+from agelens.models.age_model import AgeModel
 from agelens.models.backbones import flush_subnormals
+from agelens.models.mean_model import MeanModel
 
 Numbers3: TypeAlias = tuple[float, float, float]
 
@@ -170,7 +172,7 @@ class Exportable(Protocol):
 
 
 class ExportNetwork(nn.Module):
-    """Normalised chips float32 [N, 3, S, S] to answers float32 [N, width].
+    """Normalised chips float32 [N, 3, S, S] to answers float32 [N, width], genders after ages.
 
     A copy of the model in evaluation form on the CPU; the model itself is left as it is.
     Subnormal weights, which slow processors down, become zero, and so do features of training
@@ -183,6 +185,7 @@ class ExportNetwork(nn.Module):
 
     def __init__(self, model: Exportable, trained_input: TrainedInput) -> None:
         super().__init__()
+        self.genders = model.genders if isinstance(model, AgeModel | MeanModel) else ()
         self.model = copy.deepcopy(cast(Any, model)).cpu().float().requires_grad_(False)
         self.chip_size = trained_input.chip_size
         self.fitting = ChipFitting(self.chip_size, trained_input.transform)
@@ -192,7 +195,10 @@ class ExportNetwork(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Answers [N, width]."""
-        answer: Tensor = self.model.answer(self.fitting(pixels))
+        chips = self.fitting(pixels)
+        answer: Tensor = (
+            self.model.answer_and_genders(chips) if self.genders else self.model.answer(chips)
+        )
         return answer.float()
 
     def example(self) -> Tensor:

@@ -15,6 +15,7 @@ from agelens.errors import ExportError
 from agelens.inference.answers import Answers, read_answers
 from agelens.inference.network import ChipNetwork
 from agelens.models.age_model import AgeModel
+from agelens.models.mean_model import MeanModel
 from agelens.records import RGB, Floats
 
 TOLERANCE_YEARS: Final = 0.05
@@ -45,7 +46,10 @@ class Parity:
 
 
 def measure_parity(
-    model: AgeModel, transform: ChipTransform, network: ChipNetwork, chips: LabelledChips
+    model: AgeModel | MeanModel,
+    transform: ChipTransform,
+    network: ChipNetwork,
+    chips: LabelledChips,
 ) -> Parity:
     """Compare `model`, seeing chips through `transform`, with the exported `network`.
 
@@ -85,7 +89,7 @@ def require_parity(parity: Parity, name: str, *, half: bool = False) -> None:
 
 
 @torch.no_grad()
-def _trained_answers(model: AgeModel, transform: ChipTransform, chips: RGB) -> Answers:
+def _trained_answers(model: AgeModel | MeanModel, transform: ChipTransform, chips: RGB) -> Answers:
     pixels = transform(torch.from_numpy(np.ascontiguousarray(chips.transpose(0, 3, 1, 2))))
     answer = model.answer(pixels.to(next(model.parameters()).device))
     try:

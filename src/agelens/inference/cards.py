@@ -107,8 +107,9 @@ class ChipInput:
 class Card:
     """One network, described.
 
-    `answer` says what an age network's numbers are, `labels` which words a gender network's
-    probabilities belong to. `document` is the whole JSON, with what only people read.
+    `answer` says what an age network's numbers are, `labels` which words the probabilities of
+    genders belong to: all that a gender network gives, the last numbers of an age network that
+    tells genders as well. `document` is the whole JSON, with what only people read.
     """
 
     name: str
@@ -135,8 +136,8 @@ class Card:
 
     @property
     def width(self) -> int:
-        """How many numbers an answer has."""
-        return self.answer.width if self.answer else len(self.labels)
+        """How many numbers the network gives for a face: ages, then genders where it tells them."""
+        return (self.answer.width if self.answer else 0) + len(self.labels)
 
     @property
     def weights_suffix(self) -> str:
@@ -234,7 +235,7 @@ def _parse(document: Mapping[str, Any], path: Path) -> Card:
     output = document["output"]
     task = _one_of("task", document["task"], ("age", "gender"))
     labels = tuple(str(label) for label in output.get("labels", ()))
-    if task == "gender" and sorted(labels) != ["female", "male"]:
+    if (labels or task == "gender") and sorted(labels) != ["female", "male"]:
         raise ValueError(f"output.labels must be female and male in some order, got {labels}")
     kind = _one_of("output.kind", output["kind"], OUTPUT_KINDS)
     if task == "gender" and kind != "posterior":

@@ -27,7 +27,17 @@ from agelens.inference.network import BATCH, ChipNetwork
 from agelens.inference.ordered import blocks, ordered_map
 from agelens.inference.photo_preparation import PhotoLike, PhotoPreparation, PreparedPhoto
 from agelens.inference.tracks import FaceTracker
-from agelens.records import RGB, AgeEstimate, Chip, Face, Gender, Photo, PhotoResult, Quality
+from agelens.records import (
+    RGB,
+    AgeEstimate,
+    Chip,
+    Face,
+    Floats,
+    Gender,
+    Photo,
+    PhotoResult,
+    Quality,
+)
 from agelens.version import __version__
 
 
@@ -36,7 +46,7 @@ class FaceAnswers:
 
     Args:
         age: answers ages.
-        gender: answers genders.
+        gender: answers genders; `age` itself where its card has them.
         level: share that an interval is to hold.
         calibration: corrects ages and intervals; None leaves them as the network has them.
     """
@@ -54,15 +64,15 @@ class FaceAnswers:
         self._level = level
         self._calibration = calibration
 
-    def ages(
-        self, chips: Sequence[RGB], genders: Sequence[Gender] | None = None
-    ) -> list[AgeEstimate]:
-        """One a chip [S, S, 3]; `genders` are for calibrations that tell them apart."""
+    def __call__(self, chips: Sequence[RGB], gender_chips: Sequence[RGB] = ()) -> list[AgeEstimate]:
+        """One a chip [S, S, 3]; `gender_chips` are those of a gender network of its own."""
         if not chips:
             return []
-        rows = self._age.answers(np.stack(chips))
+        rows, genders = self._age.answers_and_genders(np.stack(chips))
+        told = self._told(genders, gender_chips)
+        words = [gender for gender, _ in told] if told else None
         read = self._age.read(rows)
-        stated = point_and_interval(read, self._level, self._calibration, genders)
+        stated = point_and_interval(read, self._level, self._calibration, words)
         return [
             AgeEstimate(
                 estimate_years=float(stated.estimate_years[face]),
@@ -73,18 +83,24 @@ class FaceAnswers:
                 coverage=stated.coverage,
                 distribution=None if read.distribution is None else read.distribution[face],
                 answer=rows[face],
+                gender=told[face][0] if told else None,
+                gender_score=told[face][1] if told else None,
             )
             for face in range(len(rows))
         ]
 
-    def genders(self, chips: Sequence[RGB]) -> list[tuple[Gender, float]]:
-        """The likelier one of each chip with its probability; nothing without a network."""
-        if not chips or self._gender is None:
+    def _told(self, own: Floats | None, chips: Sequence[RGB]) -> list[tuple[Gender, float]]:
+        """The likelier one of each face with its probability; nothing where nobody asked."""
+        if self._gender is None:
+            return []
+        if self._gender is not self._age:
+            own = self._gender.answers(np.stack(chips)) if chips else None
+        if own is None:
             return []
         labels = self._gender.card.labels
         return [
             ("female" if labels[int(p.argmax())] == "female" else "male", float(p.max()))
-            for p in self._gender.answers(np.stack(chips))
+            for p in own
         ]
 
 
@@ -106,7 +122,8 @@ class AgeEstimator:
         model: name of a packaged model, or path of a card or of a folder that holds one.
         detector: name of a detector, or a `Detector` of your own.
         device: ``cpu`` or ``cuda``.
-        gender: True for the packaged gender model, or a model as for `model`.
+        gender: True for what the model itself sees, where it tells genders, else for the packaged
+            gender model; or a gender model as for `model`.
         mirror: average each face with its mirror image; twice the network's time.
         interval_level: share that is to lie between `low_years` and `high_years`.
         calibrated: use the corrections that the model's card has; False gives the network's
@@ -148,7 +165,9 @@ class AgeEstimator:
         self._network = ChipNetwork(self.card, device=device, mirror=mirror)
         self._gender: ChipNetwork | None = None
         self._gender_aligner: Aligner | None = None
-        if gender:
+        if gender is True and self.card.labels:
+            self._gender = self._network
+        elif gender:
             gender_card = _card_for("gender", DEFAULT_GENDER_MODEL if gender is True else gender)
             self._gender = ChipNetwork(gender_card, device=device, mirror=mirror)
             self._gender_aligner = self._gender.aligner(detector)
@@ -309,16 +328,18 @@ class AgeEstimator:
                 )
         batches = [pixels[i : i + BATCH] for i in range(0, len(pixels), BATCH)]
         with ThreadPoolExecutor(self.workers, thread_name_prefix="agelens") as pool:
-            return [age for ages in pool.map(self._faces.ages, batches) for age in ages]
+            return [age for ages in pool.map(self._faces, batches) for age in ages]
 
     def _finish(
         self, block: Sequence[PreparedPhoto], on_photo: OnPhoto | None = None
     ) -> list[_Finished]:
         started = perf_counter()
-        seen = self._faces.genders([chip for photo in block for chip in photo.gender_chips])
-        words = [gender for gender, _ in seen] if self._gender else None
-        ages = iter(self._faces.ages([chip for photo in block for chip in photo.chips], words))
-        genders = iter(seen)
+        ages = iter(
+            self._faces(
+                [chip for photo in block for chip in photo.chips],
+                [chip for photo in block for chip in photo.gender_chips],
+            )
+        )
         chips = sum(len(photo.chips) for photo in block)
         took_a_chip = 1000 * (perf_counter() - started) / max(chips, 1)
         finished = []
@@ -327,11 +348,6 @@ class AgeEstimator:
                 replace(next(ages), face=face, quality=quality, refer=self._refer(quality))
                 for face, quality in zip(prepared.faces, prepared.qualities, strict=True)
             ]
-            if self._gender:
-                faces = [
-                    replace(face, gender=gender, gender_score=score)
-                    for face, (gender, score) in zip(faces, genders, strict=False)
-                ]
             took = (prepared.result.milliseconds or 0.0) + took_a_chip * len(faces)
             result = replace(prepared.result, faces=tuple(faces), milliseconds=took)
             if on_photo and prepared.photo:

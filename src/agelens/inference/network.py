@@ -93,16 +93,28 @@ class ChipNetwork:
         return aligner_of(self.card, detector)
 
     def answers(self, chips: RGB) -> Floats:
-        """What the network answers [N, width] for aligned uint8 chips [N, S, S, 3].
+        """What the network answers [N, K] for aligned uint8 chips [N, S, S, 3].
 
-        The card's `answer` says what the numbers are. Where the face is averaged with its
+        The card's `answer` says what the numbers are, but for genders that an age network tells
+        as well, which `answers_and_genders` gives. Where the face is averaged with its
         mirror image, they are those of the mean; see `agelens.inference.network`.
 
         Raises:
             CardError: the answers are not what the card says.
         """
+        return self.answers_and_genders(chips)[0]
+
+    def answers_and_genders(self, chips: RGB) -> tuple[Floats, Floats | None]:
+        """As `answers`, and the probabilities [N, 2] of the card's `labels`.
+
+        They are None where an age network tells no gender; a gender network's are its answers.
+        """
         parts = [self._run(chips[i : i + BATCH]) for i in range(0, len(chips), BATCH)]
-        return np.concatenate(parts) if parts else np.empty((0, self.card.width))
+        rows = np.concatenate(parts) if parts else np.empty((0, self.card.width))
+        if self.card.answer is None:
+            return rows, rows
+        ages = self.card.answer.width
+        return rows[:, :ages], rows[:, ages:] if self.card.labels else None
 
     def read(self, answers: Floats) -> Answers:
         """Ages of answers [N, width] of an age network.
@@ -121,10 +133,11 @@ class ChipNetwork:
         if not self.mirror:
             return answers
         mirrored = self._answer(chips[:, :, ::-1])
-        spec = self.card.answer
-        if spec is None:
-            return (answers + mirrored) / 2
-        return answer_of((averageable(answers, spec) + averageable(mirrored, spec)) / 2, spec)
+        mean, spec = (answers + mirrored) / 2, self.card.answer
+        if spec is not None:
+            both = (averageable(rows[:, : spec.width], spec) for rows in (answers, mirrored))
+            mean[:, : spec.width] = answer_of(sum(both) / 2, spec)
+        return mean
 
     def _answer(self, chips: RGB) -> Floats:
         answers = np.asarray(self._runtime(normalised(chips, self.card.input)), dtype=np.float64)
@@ -132,7 +145,12 @@ class ChipNetwork:
             raise self._not_as_stated(f"{len(chips)} chips gave answers {list(answers.shape)}")
         if not np.isfinite(answers).all():
             raise self._not_as_stated("an answer holds NaN or infinity")
-        return self._posterior(answers) if self.card.output_kind == "posterior" else answers
+        ages = 0 if self.card.answer is None else self.card.answer.width
+        if self.card.output_kind == "posterior" and ages:
+            answers[:, :ages] = self._posterior(answers[:, :ages])
+        if self.card.labels:
+            answers[:, ages:] = self._posterior(answers[:, ages:])
+        return answers
 
     def _posterior(self, answers: Floats) -> Floats:
         sums = answers.sum(axis=1, keepdims=True)

@@ -123,3 +123,22 @@ class AgeModel(nn.Module):
         """What the exported network answers [B, width]: `method.spec` says what it is."""
         answer: Tensor = self.method.answer(self.forward(images).age)
         return answer
+
+    @property
+    def genders(self) -> tuple[str, ...]:
+        """The words of the genders that it tells as well, in their order; empty without."""
+        tasks = self.auxiliary.tasks if self.auxiliary else ()
+        known = [task.classes for task in tasks if task.column == "gender"]
+        return known[0] if known and sorted(known[0]) == ["female", "male"] else ()
+
+    def answer_and_genders(self, images: Tensor) -> Tensor:
+        """`answer` and then the probabilities of `genders`: [B, width + 2].
+
+        Raises:
+            UsageError: it tells none.
+        """
+        if not self.genders:
+            raise UsageError("this network has learned no gender")
+        outputs = self.forward(images)
+        genders = outputs.auxiliary["gender"].softmax(dim=1)
+        return torch.cat([self.method.answer(outputs.age), genders], dim=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,13 @@ from agelens.export.bundle import CardFacts, export_model
 from agelens.export.export_network import TrainedInput
 from agelens.export.formats import Format, Precision, check_choice
 from agelens.export.parity import Parity
+from agelens.models.mean_model import MeanModel
 from agelens.records import RGB, Floats
 from agelens.training.resume_identity import config_diff, data_identity
 from agelens.training.run import TrainedRun, load_run
 from agelens.training.run_folder import RunFolder
 
-_CUT_BY = ("alignment", "template", "size", "margin")
+_CUT_BY = ("alignment", "template", "size", "margin", "fill")
 UNKNOWN_TERMS = "not stated"
 
 
@@ -41,7 +42,7 @@ def require_same_crop(
     Raises:
         UsageError: they were cut in different ways, so that no single way is the model's.
     """
-    ways = {tuple(one[key] for key in _CUT_BY) for one in settings}
+    ways = {tuple(one.get(key) for key in _CUT_BY) for one in settings}
     if len(ways) > 1:
         raise UsageError(
             f"{folder.path} was trained on stores with chips cut in {len(ways)} ways "
@@ -191,6 +192,56 @@ def export_run(
         run.model,
         card_from_run(run),
         trained_input,
+        target,
+        chips=PartSample(parts[VALID], None if precision == "int8" else COMPARED),
+        format=format,
+        precision=precision,
+        calibration=(chips for chips, _ in PartSample(parts[TRAIN], CALIBRATED)),
+    )
+    return ExportedRun(target, format, precision, parity)
+
+
+def export_mean(
+    folders: Sequence[str | Path],
+    output: str | Path,
+    *,
+    format: Format = "onnx",
+    precision: Precision = "single",
+) -> ExportedRun:
+    """Export several runs as one network that answers their mean; see `MeanModel`.
+
+    Args:
+        folders: of finished runs on chips that were cut alike; the parts of the first one's data
+            prove the export, and its card is what the new one starts from.
+        output: where to; its name becomes the model's.
+        format: see `export_model`.
+        precision: see `export_model`.
+
+    Raises:
+        UsageError: as `export_run` does, and where the runs saw chips in different ways or
+            their answers cannot be averaged.
+        TrainingError, DatasetError, ExportError, OutputError: as `export_run` does.
+    """
+    check_choice(format, precision)
+    runs = [load_run(folder) for folder in folders]
+    inputs = [trained_input_of(run) for run in runs]
+    if any(one.to_json() != inputs[0].to_json() for one in inputs):
+        raise UsageError("runs that are averaged in one network have to see the same chips alike")
+    first, target = runs[0], Path(output)
+    facts = card_from_run(first)
+    names = ", ".join(run.folder.path.resolve().name for run in runs)
+    facts = replace(
+        facts,
+        name=target.resolve().name,
+        summary=f"mean of {len(runs)} networks, each {facts.summary}",
+        metrics=[metric for run in runs for metric in _metrics(run)],
+        notes=[*facts.notes, f"The answer is the mean of those of the runs {names}."],
+    )
+    parts = _data_of(first).parts
+    parity = export_model(
+        MeanModel([run.model for run in runs]),
+        facts,
+        inputs[0],
         target,
         chips=PartSample(parts[VALID], None if precision == "int8" else COMPARED),
         format=format,
