@@ -135,8 +135,8 @@ class ChipNetwork:
         mirrored = self._answer(chips[:, :, ::-1])
         mean, spec = (answers + mirrored) / 2, self.card.answer
         if spec is not None:
-            both = (averageable(rows[:, : spec.width], spec) for rows in (answers, mirrored))
-            mean[:, : spec.width] = answer_of(sum(both) / 2, spec)
+            both = [averageable(rows[:, : spec.width], spec) for rows in (answers, mirrored)]
+            mean[:, : spec.width] = answer_of((both[0] + both[1]) / 2, spec)
         return mean
 
     def _answer(self, chips: RGB) -> Floats:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from agelens.errors import UsageError
 from agelens.models.age_model import AgeModel
-from agelens.models.backbones.base import Backbone
 from agelens.models.methods.base import AgeMethod
 
 
@@ -40,20 +40,14 @@ class MeanModel(nn.Module):
         self._genders = models[0].genders if len({m.genders for m in models}) == 1 else ()
 
     @property
-    def _first(self) -> AgeModel:
-        first = self.models[0]
-        assert isinstance(first, AgeModel)  # noqa: S101 - a ModuleList forgets what it holds
-        return first
+    def members(self) -> list[AgeModel]:
+        """The networks."""
+        return [cast(AgeModel, model) for model in self.models]
 
     @property
     def method(self) -> AgeMethod:
         """The method of the first, whose answers are like the others'."""
-        return self._first.method
-
-    @property
-    def backbone(self) -> Backbone:
-        """That of the first."""
-        return self._first.backbone
+        return self.members[0].method
 
     @property
     def genders(self) -> tuple[str, ...]:
@@ -66,13 +60,13 @@ class MeanModel(nn.Module):
 
     def answer(self, images: Tensor) -> Tensor:
         """The mean of the networks' answers [B, width]."""
-        return torch.stack([model.answer(images) for model in self.models]).mean(0)
+        return torch.stack([model.answer(images) for model in self.members]).mean(0)
 
     def answer_and_genders(self, images: Tensor) -> Tensor:
         """The mean of their answers with genders [B, width + 2]."""
-        return torch.stack([model.answer_and_genders(images) for model in self.models]).mean(0)
+        return torch.stack([model.answer_and_genders(images) for model in self.members]).mean(0)
 
     def clear_training_features(self) -> None:
         """See `AgeModel.clear_training_features`."""
-        for model in self.models:
+        for model in self.members:
             model.clear_training_features()

@@ -194,3 +194,35 @@ def test_photos_of_a_pixel_or_a_line(shape: tuple[int, int]) -> None:
     for scale in SCALES:
         chip = SimilarityAligner(TEMPLATE, SIZE).align(photo, face(placed(scale, 20, (0, 0))))
         assert chip.rgb.shape == (SIZE, SIZE, 3)
+
+
+def test_beyond_the_photo_a_mirrored_chip_shows_its_rim() -> None:
+    rng = np.random.default_rng(4)
+    photo = np.repeat(cv2.resize(rng.integers(0, 256, (6, 6), np.uint8), (60, 60))[..., None], 3, 2)
+    matrix = np.array([[1.0, 0, 20], [0, 1, 20]])  # 20 pixels of the chip lie beyond on each side
+    black, mirrored = (warp(photo, matrix, 100, fill) for fill in ("black", "mirror"))
+    inside = slice(20, 80)
+    np.testing.assert_array_equal(mirrored[inside, inside], photo)
+    np.testing.assert_array_equal(black[inside, inside], photo)
+    assert not black[:19].any() and not black[:, 81:].any()
+    above, reflected = mirrored[10:19, inside].mean(0), photo[1:10].mean(0)
+    assert np.abs(above.astype(float) - reflected).mean() < 25  # mirrored, but blurred
+    rough = np.abs(np.diff(mirrored[:15, inside].astype(float), axis=1)).mean()
+    assert rough < 0.7 * np.abs(np.diff(photo[5:20].astype(float), axis=1)).mean()
+
+
+def test_inside_the_photo_a_fill_changes_nothing() -> None:
+    photo = np.random.default_rng(5).integers(0, 256, (200, 200, 3), np.uint8)
+    matrix = np.array([[0.4, 0.02, -12], [-0.02, 0.4, -8]])
+    np.testing.assert_array_equal(warp(photo, matrix, 50, "mirror"), warp(photo, matrix, 50))
+
+
+def test_an_aligner_fills_as_it_is_told() -> None:
+    photo = np.full((40, 40, 3), 200, np.uint8)
+    someone = face(placed(1.5, 0, (20.0, 20.0)))
+    chips = [
+        SimilarityAligner(TEMPLATE, SIZE, 1.0, fill).align(photo, someone).rgb
+        for fill in ("black", "mirror")
+    ]
+    assert (chips[0] == 0).any()
+    assert (chips[1] == 200).all()

@@ -64,8 +64,8 @@ def build_backbone(
     Args:
         name: one of `BACKBONES`, or a name of timm's (``resnet50``, ``resnet50.a1_in1k``).
         weights: ``random``; ``packaged`` for those that an installed package ships; ``timm`` for
-            timm's own, which come over the network; or a file (.safetensors, .pt, .pth, .ckpt; .json for
-            the graph of ``mobilenet-face``).
+            timm's own, which come over the network; or a file (.safetensors, .pt, .pth, .ckpt,
+            and .json for the graph of ``mobilenet-face``).
         size: side of the chips in pixels; the backbone's own when None.
         partial: accept weights that lack the last stage, or have it in another shape, and
             leave out keys that are not the backbone's. The report tells of each.
