@@ -91,7 +91,7 @@ def _embedded(root: Path, dataset: str, work: Path, *, label: bool) -> Path:
         table = aged
     chosen = str(table)
     _unless(
-        out, lambda path: ("identity", "embed", "--table", chosen, "--root", str(root), "-o", path)
+        out, lambda path: ("identity", "embed", chosen, "--root", str(root), "-o", path)
     )
     return out
 
@@ -99,7 +99,7 @@ def _embedded(root: Path, dataset: str, work: Path, *, label: bool) -> Path:
 def _purifier(lfw: Path, name: str, seed: int, work: Path) -> Path:
     folder = work / f"{name}-{seed}"
     if not (folder / CARD).exists():
-        asked = ("--embeddings", str(lfw), "--purifier", name, "--seed", str(seed))
+        asked = (str(lfw), "--purifier", name, "--seed", str(seed))
         _run(("identity", "purify", *asked, "-o", str(folder)))
     return folder
 

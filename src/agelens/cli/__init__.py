@@ -211,22 +211,38 @@ COMMANDS: Final[dict[str, Command]] = {
         _IDENTITY,
         "say whether two photos show one person",
         "agelens verify then.jpg now.jpg",
-        "agelens.cli.identity:add_commands",
-        "argparse",
+        "agelens.cli.recognition:verify",
     ),
     "search": Command(
         _IDENTITY,
         "find a person in a folder of photos",
         "agelens search grandma.jpg album",
-        "agelens.cli.identity:add_commands",
-        "argparse",
+        "agelens.cli.recognition:search",
     ),
-    "identity": Command(
+    "identity embed": Command(
         _IDENTITY,
-        "train, test and use recognition that does not mind age",
-        "agelens identity test --help",
-        "agelens.cli.identity:add_commands",
-        "argparse",
+        "embed faces into a table",
+        "agelens identity embed fgnet.parquet -o fgnet-faces.parquet",
+        "agelens.cli.recognition:identity_embed",
+    ),
+    "identity train": Command(
+        _IDENTITY,
+        "train the two-branch network from a configuration",
+        "agelens identity train --config iefp/identity --data.stores store -o runs/me",
+        "agelens.cli.recognition:identity_train",
+        "words",
+    ),
+    "identity purify": Command(
+        _IDENTITY,
+        "train a small network that takes age out of embeddings",
+        "agelens identity purify lfw-faces.parquet -o purified",
+        "agelens.cli.recognition:identity_purify",
+    ),
+    "identity test": Command(
+        _IDENTITY,
+        "measure embeddings by a published protocol",
+        "agelens identity test leave-one-out fgnet-faces.parquet -o tested",
+        "agelens.cli.recognition:identity_test",
     ),
 }
 

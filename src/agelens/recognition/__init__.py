@@ -1,1 +1,39 @@
-"""Age-invariant face recognition: whose face it is, across decades."""
+"""Age-invariant face recognition: whose face it is, across decades.
+
+>>> from agelens.recognition import verify
+>>> verify("then.jpg", "now.jpg").same_person  # doctest: +SKIP
+
+A similarity is no proof of identity: the README says what recognition must not be used for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agelens.lazy import attach
+
+if TYPE_CHECKING:
+    from agelens.recognition.embed_tables import embed as embed
+    from agelens.recognition.embedding_purifier.train import train_purifier as train_purifier
+    from agelens.recognition.embedding_table import EmbeddingTable as EmbeddingTable
+    from agelens.recognition.embedding_table import read_embeddings as read_embeddings
+    from agelens.recognition.extractors import open_extractor as open_extractor
+    from agelens.recognition.folder_search import search as search
+    from agelens.recognition.photo_pair import verify as verify
+    from agelens.recognition.protocols.published import run_protocol as run_protocol
+    from agelens.recognition.purifier import Purifier as Purifier
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "EmbeddingTable": "agelens.recognition.embedding_table",
+        "Purifier": "agelens.recognition.purifier",
+        "embed": "agelens.recognition.embed_tables",
+        "open_extractor": "agelens.recognition.extractors",
+        "read_embeddings": "agelens.recognition.embedding_table",
+        "run_protocol": "agelens.recognition.protocols.published",
+        "search": "agelens.recognition.folder_search",
+        "train_purifier": "agelens.recognition.embedding_purifier.train",
+        "verify": "agelens.recognition.photo_pair",
+    },
+)

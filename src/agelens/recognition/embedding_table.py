@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from html import escape
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, get_args
 
@@ -115,10 +116,11 @@ def _cast(values: pd.Series) -> pd.Series:
     return cast_sample_column(values) if values.name in COLUMNS else values
 
 
-_UNIT_TOLERANCE = 1e-3
+_UNIT_TOLERANCE: Final = 1e-3
+_SHOWN: Final = 10
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class EmbeddingTable:
     """Embeddings beside the labels of their samples, checked.
 
@@ -159,6 +161,23 @@ class EmbeddingTable:
     def with_embedding(self) -> EmbeddingTable:
         """The rows that have a vector; count the others before you leave them behind."""
         return self.take(self.has_embedding)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The labels with a column `embedding` of vectors [D], None where there is none."""
+        there = self.has_embedding
+        vectors = [row if found else None for row, found in zip(self.vectors, there, strict=True)]
+        return self.frame.assign(**{VECTOR_COLUMN: pd.Series(vectors, self.frame.index, object)})
+
+    def write(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """See `write_embeddings`."""
+        write_embeddings(self, path, overwrite=overwrite)
+
+    def __repr__(self) -> str:
+        found = f"{int(self.has_embedding.sum()):,} of {len(self):,} faces"
+        return f"<EmbeddingTable: {found} embedded by {self.model}>"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(repr(self))}</p>{self.frame.head(_SHOWN).to_html()}"
 
     def _check_vectors(self) -> None:
         expected = (len(self.frame), self.model.dimension)

@@ -283,7 +283,7 @@ class FaceIndex:
         if kept_in is not None and kept_in.exists():
             self._open(kept_in)
 
-    def refresh(self, on_progress: Callable[[int, int], None] | None = None) -> IndexChanges:
+    def refresh(self, progress: Callable[[int, int], None] | None = None) -> IndexChanges:
         """Read the photos that are new or changed, and forget those that are gone.
 
         A photo counts as unchanged where its size and its time of change are.
@@ -301,7 +301,7 @@ class FaceIndex:
         new = [file for file in files if known.get(file.name) != facts[file.name]]
         changes = IndexChanges(len(new), len(known.keys() - facts.keys()), len(files) - len(new))
         self.table = self.table.take(current)
-        self._read(new, on_progress)
+        self._read(new, progress)
         if changes.read or changes.gone or not self._has(FACTS):
             self._write()
         return changes
@@ -328,13 +328,13 @@ class FaceIndex:
         """The rows with an embedding."""
         return self.table.with_embedding()
 
-    def _read(self, files: list[PhotoFile], on_progress: Callable[[int, int], None] | None) -> None:
+    def _read(self, files: list[PhotoFile], progress: Callable[[int, int], None] | None) -> None:
         for start in range(0, len(files), _AT_A_TIME):
             part = embed_faces(self.embedder, files[start : start + _AT_A_TIME])
             self.table = _joined(self.table, part)
             done = min(start + _AT_A_TIME, len(files))
-            if on_progress:
-                on_progress(done, len(files))
+            if progress:
+                progress(done, len(files))
             if done < len(files):
                 self._write()
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from html import escape
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from agelens.errors import PhotoError, UsageError
 from agelens.evaluation.table_checks import tally
+from agelens.imaging.detectors import Detector
 from agelens.imaging.photos import PhotoSource
 from agelens.recognition.embedding_table import EmbeddingModel
-from agelens.recognition.extractors.base import Vectors
+from agelens.recognition.extractors import DEFAULT_EXTRACTOR, open_extractor
+from agelens.recognition.extractors.base import Extractor, Vectors
 from agelens.recognition.face_index import FaceIndex, IndexChanges
 from agelens.recognition.measured_rates import MeasuredRate, rates_of
 from agelens.recognition.photo_faces import (
     FaceEmbedder,
     FaceRequest,
+    detector_of,
     every_face,
     largest_face,
 )
@@ -36,16 +42,11 @@ class FoundFace:
 
     def to_json(self) -> dict[str, Any]:
         """Plain types by name."""
-        return {
-            "rank": self.rank,
-            "photo": self.photo,
-            "box_xyxy": [round(edge, 2) for edge in self.box_xyxy],
-            "similarity": round(self.similarity, 4),
-            "same_person": self.same_person,
-        }
+        box = [round(edge, 2) for edge in self.box_xyxy]
+        return asdict(self) | {"box_xyxy": box, "similarity": round(self.similarity, 4)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Searched:
     """The faces found, likest first, and what was searched.
 
@@ -62,6 +63,28 @@ class Searched:
     expected_strangers: float
     changes: IndexChanges
     model: EmbeddingModel
+
+    def sentences(self) -> list[str]:
+        """How much was searched, and how far a hit can be trusted."""
+        without = ", ".join(f"{count:,} {status}" for status, count in self.statuses.items())
+        rate = self.decided_by.false_match_rate
+        return [
+            f"{self.faces:,} faces searched" + (f"; photos without: {without}" if without else ""),
+            f"at a false match rate of {rate:g}, about {self.expected_strangers:.1f} of so many "
+            "strangers' faces are called the same by chance; of relatives and people of one group, "
+            "more. A hit is a lead to look at, never proof.",
+        ]
+
+    def to_frame(self) -> pd.DataFrame:
+        """The faces found, likest first: `rank, photo, box_xyxy, similarity, same_person`."""
+        return pd.DataFrame([asdict(face) for face in self.found])
+
+    def __repr__(self) -> str:
+        return f"<Searched: {len(self.found):,} likest of {self.sentences()[0]}>"
+
+    def _repr_html_(self) -> str:
+        lines = "".join(f"<p>{escape(line)}</p>" for line in self.sentences())
+        return self.to_frame().to_html(index=False) + lines
 
     def to_json(self) -> dict[str, Any]:
         """One JSON object; plain types only."""
@@ -101,7 +124,7 @@ class FolderSearch:
         self.largest = largest
         self.decided_by = rates_of(index.embedder.extractor).at(false_match_rate)
 
-    def search(self, query: PhotoSource, *, top: int = 10, on_progress: Any = None) -> Searched:
+    def search(self, query: PhotoSource, *, top: int = 10, progress: Any = None) -> Searched:
         """The `top` faces of the folder that are most like the face of `query`.
 
         Raises:
@@ -109,9 +132,9 @@ class FolderSearch:
             UsageError: it shows several faces, and `largest` is not set; or `top` is below 1.
         """
         if top < 1:
-            raise UsageError(f"--top is 1 or more, got {top}")
+            raise UsageError(f"top is 1 or more, got {top}")
         name, vector = query_face(self.index.embedder, query, largest=self.largest)
-        changes = self.index.refresh(on_progress)
+        changes = self.index.refresh(progress)
         faces = self.index.faces
         rows, alike = self.index.searcher().nearest(vector, top)
         status = self.index.table.frame["status"]
@@ -159,3 +182,48 @@ def query_face(embedder: FaceEmbedder, query: PhotoSource, *, largest: bool) -> 
             "photo to one of them, or take the largest (--face largest)"
         )
     return answer.source, answer.vectors[0]
+
+
+def search(
+    query: PhotoSource,
+    folder: str | Path,
+    *,
+    index: str | Path | None = None,
+    top: int = 10,
+    extractor: str | Path | Extractor = DEFAULT_EXTRACTOR,
+    false_match_rate: float = 0.001,
+    face: Literal["refuse", "largest"] = "refuse",
+    detector: str | Detector = "retinaface",
+    workers: int | None = None,
+    progress: Any = None,
+) -> Searched:
+    """The faces in a folder of photos that are most like the face of one photo.
+
+    >>> search("me.jpg", "photos").to_frame()  # doctest: +SKIP
+
+    For your own photos and for consented research only: the README says what recognition must not
+    be used for.
+
+    Args:
+        query: a photo of the person.
+        folder: photos to look through, at any depth.
+        index: a folder that keeps the faces' embeddings, so that the next search only reads what
+            changed; without it nothing is kept.
+        top: faces to find.
+        extractor: a name of `EXTRACTORS`, the folder or card of a network, or an extractor.
+        false_match_rate: faces that would be called the same at it are marked, see `verify`.
+        face: of a query with several faces: ``refuse`` it, or take the ``largest``.
+        detector: finds the faces.
+        workers: threads; all available cores by default.
+        progress: called with photos read and photos to read.
+
+    Raises:
+        PhotoError: the query cannot be read, or shows no face (status ``no_face``).
+        UsageError: a query with several faces, a folder without photos, a rate that the measured
+            pairs cannot promise, or an index of another folder, model or detector.
+        UnknownNameError, CardError: see `open_extractor`; or its card states no measured rates.
+    """
+    embedder = FaceEmbedder(open_extractor(extractor), detector_of(detector), workers=workers)
+    faces = FaceIndex(Path(folder), embedder, None if index is None else Path(index))
+    searcher = FolderSearch(faces, false_match_rate=false_match_rate, largest=face == "largest")
+    return searcher.search(query, top=top, progress=progress)

@@ -12,7 +12,7 @@ import numpy as np
 
 from agelens.data.store.cutting import choose_face
 from agelens.errors import PhotoError, PhotoStatus
-from agelens.imaging.detectors.base import Detector
+from agelens.imaging.detectors import Detector, detector_class
 from agelens.imaging.photos import DEFAULT_MAX_PIXELS, PhotoSource, read_photo, source_name
 from agelens.inference.estimator import available_cores
 from agelens.inference.network import BATCH
@@ -38,6 +38,11 @@ def largest_face(faces: Sequence[Face], picture_hw: tuple[int, int]) -> Sequence
 def only_face(faces: Sequence[Face], picture_hw: tuple[int, int]) -> Sequence[Face | None]:  # noqa: ARG001
     """The face of a photo with one; none of a photo with several."""
     return faces if len(faces) == 1 else ()
+
+
+def detector_of(detector: str | Detector) -> Detector:
+    """The detector of that name, or the one that is given."""
+    return detector_class(detector)() if isinstance(detector, str) else detector
 
 
 FACE_CHOICES: Final[dict[str, FaceChoice]] = {"refuse": only_face, "largest": largest_face}

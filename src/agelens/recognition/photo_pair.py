@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
 from agelens.errors import PhotoError, UsageError
+from agelens.imaging.detectors import Detector
 from agelens.imaging.photos import PhotoSource, read_photo
 from agelens.inference.estimator import AgeEstimator
 from agelens.recognition.embedding_table import EmbeddingModel
+from agelens.recognition.extractors import DEFAULT_EXTRACTOR, open_extractor
 from agelens.recognition.extractors.base import Extractor, Vectors
 from agelens.recognition.measured_rates import MeasuredRate, MeasuredRates, rates_of
 from agelens.records import AgeEstimate, Photo
 from agelens.version import __version__
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _SIMILARITY_DIGITS: Final = 4
 _ADULT_YEARS: Final = 18
@@ -40,7 +47,7 @@ class VerifiedFace:
         return found | self.estimate.to_json()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Verdict:
     """Whether two faces are called the same person, and what that rests on.
 
@@ -64,6 +71,43 @@ class Verdict:
         """Why the stated rate does not hold for these two, or None."""
         ages = (self.first.estimate.estimate_years, self.second.estimate.estimate_years)
         return _CHILDREN if max(ages) < _ADULT_YEARS else None
+
+    def sentences(self) -> list[str]:
+        """The verdict in words, and what it rests on."""
+        rate, rates = self.decided_by, self.rates
+        decision = "the same person" if self.same_person else "not the same person"
+        lines = [
+            f"similarity {self.similarity:.3f}, threshold {rate.threshold:.3f}: called {decision} "
+            f"at a false match rate of {rate.false_match_rate:g}"
+        ]
+        if self.caution:
+            lines.append(f"caution: {self.caution}")
+        return [
+            *lines,
+            f"measured on {rates.different_pairs:,} pairs of {rates.people:,} strangers of "
+            f"{rates.dataset}; of pairs of one person {rate.true_match_rate:.1%} are called the "
+            "same. Relatives, children, and people of one group are confused more often. No proof "
+            "of identity.",
+        ]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Both faces, a row each, with the verdict beside them."""
+        import pandas as pd  # noqa: PLC0415 - verifying takes none
+
+        names = ("estimate_years", "low_years", "high_years")
+        rows = [
+            {"photo": face.photo} | {name: getattr(face.estimate, name) for name in names}
+            for face in (self.first, self.second)
+        ]
+        verdict = {"similarity": self.similarity, "same_person": self.same_person}
+        return pd.DataFrame(rows).assign(**verdict)
+
+    def __repr__(self) -> str:
+        return f"<Verdict: {self.sentences()[0]}>"
+
+    def _repr_html_(self) -> str:
+        lines = "".join(f"<p>{escape(line)}</p>" for line in self.sentences())
+        return lines + self.to_frame().to_html(index=False)
 
     def to_json(self) -> dict[str, Any]:
         """One JSON object; plain types only."""
@@ -169,3 +213,42 @@ def chosen_face(photo: Photo, faces: tuple[AgeEstimate, ...], *, largest: bool) 
             "photo to one of them, or take the largest (--face largest)"
         )
     return faces[0]
+
+
+def verify(
+    first: PhotoSource,
+    second: PhotoSource,
+    *,
+    extractor: str | Path | Extractor = DEFAULT_EXTRACTOR,
+    false_match_rate: float = 0.001,
+    face: Literal["refuse", "largest"] = "refuse",
+    detector: str | Detector = "retinaface",
+) -> Verdict:
+    """Whether two photos are called the same person, and how old both look; nothing is kept.
+
+    >>> verify("then.jpg", "now.jpg").same_person  # doctest: +SKIP
+
+    For many pairs make a `PhotoVerifier` once. A similarity is no proof of identity: the README
+    says what recognition must not be used for.
+
+    Args:
+        first: a photo.
+        second: another one.
+        extractor: a name of `EXTRACTORS`, the folder or card of a network, or an extractor.
+        false_match_rate: of pairs of different people that may be called the same.
+        face: of a photo with several faces: ``refuse`` it, or take the ``largest``.
+        detector: finds the faces.
+
+    Raises:
+        PhotoError: a photo cannot be read, or shows no face (status ``no_face``).
+        UsageError: a photo with several faces, or a rate that the measured pairs cannot promise.
+        UnknownNameError, CardError: see `open_extractor`; or its card states no measured rates.
+    """
+    estimator = AgeEstimator(detector=detector, workers=1)
+    verifier = PhotoVerifier(
+        open_extractor(extractor),
+        estimator,
+        false_match_rate=false_match_rate,
+        largest=face == "largest",
+    )
+    return verifier.verify(first, second)

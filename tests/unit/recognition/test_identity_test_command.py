@@ -48,7 +48,7 @@ def html_of(folder: Path) -> str:
 def test_a_search_writes_everything(agelens, embeddings, tmp_path, protocol):
     out = tmp_path / "out"
     table = embeddings("t")
-    ran = agelens("identity", "test", protocol, "--embeddings", table, "-o", out, "--draws", "50")
+    ran = agelens("identity", "test", protocol, table, "-o", out, "--draws", "50")
     assert ran.status == 0, ran.err
     assert "rank-1" in ran.out
     assert "left out: no embedding: no_face: 1" in ran.out
@@ -70,7 +70,7 @@ def test_a_search_writes_everything(agelens, embeddings, tmp_path, protocol):
 
 def test_probes_and_gallery(agelens, embeddings, tmp_path):
     probes, gallery, other = embeddings("p"), embeddings("g"), embeddings("o", version="2")
-    command = ("identity", "test", "probe-gallery", "--embeddings", probes, "--draws", "0")
+    command = ("identity", "test", "probe-gallery", probes, "--draws", "0")
     ran = agelens(*command, "--gallery", gallery, "--json")
     assert ran.status == 0, ran.err
     found = json.loads(ran.out)
@@ -92,7 +92,7 @@ def test_pairs_of_a_list(agelens, embeddings, tmp_path):
     ]
     listed = tmp_path / "pairs.txt"
     listed.write_text("\n".join([*lines[:-1], "0000.jpg 9999.jpg 0"]) + "\n")
-    command = ("identity", "test", "verification", "--embeddings", table)
+    command = ("identity", "test", "verification", table)
     ran = agelens(*command, "--pairs", listed, "-o", out, "--draws", "50", "--iefp-thresholds")
     assert ran.status == 0, ran.err
     assert {path.name for path in out.iterdir()} == {
@@ -118,7 +118,7 @@ def test_cacd_vs_needs_no_list(agelens, embeddings, tmp_path):
     names += [f"x{row}.jpg" for row in range(90 - len(names))]
     table = embeddings("t", path=names, age_years=np.nan, age_kind=None)
     out = tmp_path / "out"
-    ran = agelens("identity", "test", "cacd-vs", "--embeddings", table, "-o", out, "--draws", "20")
+    ran = agelens("identity", "test", "cacd-vs", table, "-o", out, "--draws", "20")
     assert ran.status == 0, ran.err
     result = json.loads((out / "result.json").read_text())
     assert (result["expected_pairs"], result["pairs"], result["same"]) == (4000, 7, 4)
@@ -131,12 +131,13 @@ def test_cacd_vs_needs_no_list(agelens, embeddings, tmp_path):
         (("fgnet",), "Valid protocols: cacd-vs, leave-one-out"),
         (("leave-one-out", "--pairs", "x"), "--pairs does not go with leave-one-out"),
         (("cacd-vs", "--gallery", "x"), "--gallery does not go with cacd-vs"),
-        (("megaface", "--draws", "-1"), "--draws is 0 or more"),
+        (("megaface", "--draws", "-1"), "--draws: must be a whole number from 0"),
         (("megaface", "--level", "1"), "--level between 0 and 1"),
     ],
 )
 def test_what_does_not_go_together_is_refused(agelens, arguments, message):
-    ran = agelens("identity", "test", *arguments, "--embeddings", "absent.parquet")
+    protocol, *others = arguments
+    ran = agelens("identity", "test", protocol, "absent.parquet", *others)
     assert ran.status == 2
     assert message in ran.err
 
@@ -145,7 +146,7 @@ def test_a_folder_that_exists_is_kept(agelens, embeddings, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
     ran = agelens(
-        *("identity", "test", "megaface", "--embeddings", embeddings("t")),
+        *("identity", "test", "megaface", embeddings("t")),
         *("-o", tmp_path / "out", "--draws", "0"),
     )
     assert ran.status == 2

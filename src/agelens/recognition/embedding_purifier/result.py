@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
+from html import escape
 from pathlib import Path
 from typing import Any, Final, cast
 
 import numpy as np
+import pandas as pd
 import torch
 from onnx import checker
 from torch import Tensor, nn
 
 from agelens.atomic import write_atomically, write_json
-from agelens.errors import ExportError
+from agelens.errors import ExportError, UsageError
 from agelens.recognition.embedding_purifier.branches import (
     IdentityBranch,
     PurifierSettings,
@@ -116,7 +116,7 @@ class WeightTried:
     rows: tuple[EpochRow, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Purification:
     """A trained identity branch, and how it was chosen.
 
@@ -133,12 +133,37 @@ class Purification:
     raw_across_age: float
     people: dict[str, int]
 
+    def sentences(self) -> list[str]:
+        """What it was trained on, and what was chosen."""
+        faces, chosen = self.faces, self.chosen
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in faces.age_kinds.items())
+        lines = [
+            f"{len(faces):,} faces of {len(faces.names):,} people, ages: {kinds}; "
+            f"{self.people['valid']:,} of the people validate",
+            *(f"{count:,} rows left out: {why}" for why, count in faces.left_out.items()),
+            f"the age branch tells {100 * self.age.accuracy:.0f} % of their age groups (the most "
+            f"frequent one: {100 * self.age.majority:.0f} %)",
+            f"weight {chosen.weight:g}, epoch {chosen.best_epoch}: at 1 false match in 1,000 among "
+            f"faces of one age, {100 * chosen.across_age:.1f} % of pairs far apart in age match "
+            f"({100 * self.raw_across_age:.1f} % before)",
+        ]
+        if not chosen.best_epoch:
+            lines.append(
+                "no epoch validated better than no change, so this purifier changes nothing"
+            )
+        return lines
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row for each weight and epoch: losses, and `across_age` on validation people."""
+        rows = [{"weight": one.weight} | asdict(row) for one in self.tried for row in one.rows]
+        return pd.DataFrame(rows)
+
     def __repr__(self) -> str:
-        return (
-            f"<Purification {self.settings.purifier}: weight {self.chosen.weight:g}, epoch "
-            f"{self.chosen.best_epoch}, true matches across age {self.raw_across_age:.3f} -> "
-            f"{self.chosen.across_age:.3f}>"
-        )
+        return f"<Purification by {self.settings.purifier}: {self.sentences()[-1]}>"
+
+    def _repr_html_(self) -> str:
+        lines = "".join(f"<p>{escape(line)}</p>" for line in self.sentences())
+        return lines + self.to_frame().to_html(index=False)
 
     def write(self, folder: Path) -> None:
         """Write network, history and, last, the card: a folder with a card is a whole one.
@@ -153,7 +178,7 @@ class Purification:
         """
         network = branch_as_onnx(self.branch, torch.from_numpy(self.faces.vectors[:_EXAMPLES]))
         write_atomically(folder / NETWORK, network)
-        write_atomically(folder / HISTORY, _history(self))
+        write_atomically(folder / HISTORY, self.to_frame().to_csv(index=False).encode())
         write_json(folder / CARD, _document(self, hashlib.sha256(network).hexdigest()))
 
 
@@ -200,11 +225,11 @@ def _chosen(purification: Purification) -> dict[str, Any]:
     }
 
 
-def _history(purification: Purification) -> bytes:
-    text = io.StringIO()
-    names = ["weight", *(field.name for field in fields(EpochRow))]
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    for one in purification.tried:
-        writer.writerows({"weight": one.weight, **asdict(row)} for row in one.rows)
-    return text.getvalue().encode()
+def check_new_folder(folder: Path) -> None:
+    """Make sure that `folder` holds nothing yet: ask before a training.
+
+    Raises:
+        UsageError: it does.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} exists and is not empty; name a new folder")

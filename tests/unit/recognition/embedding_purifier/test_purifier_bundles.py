@@ -158,16 +158,12 @@ class TestCommand:
         write_embeddings(alone, tmp_path / "people.parquet")
         out = tmp_path / "out"
         asked = ("--purifier", "none", "--epochs", 1, "-o", out)
-        ran = agelens(
-            "identity", "purify", "--embeddings", tmp_path / "people.parquet", *map(str, asked)
-        )
+        ran = agelens("identity", "purify", tmp_path / "people.parquet", *map(str, asked))
         assert ran.status == 0, ran.err
         assert "195 faces of 39 people, ages: 195 estimated" in ran.out
         assert "1 rows left out: the only face of its person" in ran.out
         assert Purifier.open(out).name == "made-up+none"
-        again = agelens(
-            "identity", "purify", "--embeddings", tmp_path / "people.parquet", *map(str, asked)
-        )
+        again = agelens("identity", "purify", tmp_path / "people.parquet", *map(str, asked))
         assert again.status == 2
         assert "name a new folder" in again.err
 
@@ -186,7 +182,7 @@ class TestCommand:
         asked: tuple[str, ...],
         message: str,
     ) -> None:
-        ran = agelens("identity", "purify", "--embeddings", table, *asked, "-o", tmp_path / "out")
+        ran = agelens("identity", "purify", table, *asked, "-o", tmp_path / "out")
         assert ran.status == 2
         assert message in ran.err
         assert not (tmp_path / "out").exists()
@@ -199,6 +195,6 @@ class TestCommand:
     ) -> None:
         table = tmp_path / "ageless.parquet"
         write_embeddings(aged_people(age_years=np.nan, age_kind=None), table)
-        ran = agelens("identity", "purify", "--embeddings", table, "-o", tmp_path / "out")
+        ran = agelens("identity", "purify", table, "-o", tmp_path / "out")
         assert ran.status == 2
         assert "have no ages" in ran.err

@@ -100,8 +100,8 @@ def test_the_command_writes_a_table(
     write_table(samples(heads), tmp_path / "t.parquet")
     output = tmp_path / "e.parquet"
     arguments = [
-        "identity", "embed", "--table", tmp_path / "t.parquet", "--root", heads["grey"].parent,
-        "--model", colour_card, "--crops", "concatenated", "-o", output,
+        "identity", "embed", tmp_path / "t.parquet", "--root", heads["grey"].parent,
+        "--extractor", colour_card, "--crops", "concatenated", "-o", output,
     ]  # fmt: skip
     ran = agelens(*arguments)
     assert ran.status == 3  # one photo is missing
@@ -112,7 +112,7 @@ def test_the_command_writes_a_table(
     assert again.status == 2
     assert "exists" in again.err
     photos = agelens(
-        "identity", "embed", heads["grey"], heads["two"], "--model", colour_card,
+        "identity", "embed", heads["grey"], heads["two"], "--extractor", colour_card,
         "-o", tmp_path / "p.parquet",
     )  # fmt: skip
     assert photos.status == 0
@@ -122,16 +122,32 @@ def test_the_command_writes_a_table(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "name the faces"),
-        (["x.jpg", "--store", "s"], "name the faces"),
-        (["--table", "t.parquet"], "go together"),
-        (["--store", "s", "--face", "largest"], "--face is for photos"),
+        ([], "required"),
+        (["x.jpg", "--root", "photos"], "--root is for a table"),
         (["x.jpg", "-o", "e.csv"], r".parquet"),
     ],
 )
 def test_the_command_refuses_what_clashes(
-    arguments: list[str], message: str, agelens: Callable[..., Any], tmp_path: Path
+    arguments: list[str],
+    message: str,
+    agelens: Callable[..., Any],
+    colour_card: Path,
+    tmp_path: Path,
 ) -> None:
-    ran = agelens("identity", "embed", "-o", tmp_path / "e.parquet", *arguments)
+    output = ("--extractor", colour_card, "-o", tmp_path / "e.parquet")
+    ran = agelens("identity", "embed", *output, *arguments)
     assert ran.status == 2
     assert message in ran.err
+
+
+def test_a_store_has_one_face_a_row(
+    agelens: Callable[..., Any],
+    bright_store: Callable[..., Path],
+    colour_card: Path,
+    tmp_path: Path,
+) -> None:
+    store = bright_store(tmp_path / "store", samples=6, size=16)
+    words = ("--face", "largest", "--extractor", colour_card, "-o", tmp_path / "e.parquet")
+    ran = agelens("identity", "embed", store, *words)
+    assert ran.status == 2
+    assert "a store has one face a row" in ran.err

@@ -120,7 +120,7 @@ def test_a_stopped_run_is_gone_on_with(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        searched(folder, colour_embedder, tmp_path / "i").search(heads["red"], on_progress=stop)
+        searched(folder, colour_embedder, tmp_path / "i").search(heads["red"], progress=stop)
     assert seen == [(2, 5), (4, 5)]
     found = searched(folder, colour_embedder, tmp_path / "i").search(heads["red"])
     assert found.changes == IndexChanges(read=3, gone=0, kept=2)
@@ -166,11 +166,11 @@ def test_queries_and_folders_of_no_use_are_refused(
 def test_the_command_prints_the_likest_faces(
     agelens: Callable[..., Any], folder: Path, heads: dict[str, Path], colour_card: Path
 ) -> None:
-    ran = agelens("search", heads["red"], folder, "--model", colour_card, "--top", "1")
+    ran = agelens("search", heads["red"], folder, "--extractor", colour_card, "--top", "1")
     assert ran.status == 0
     assert "below/red.png" in ran.out
     assert "4 faces searched; photos without: 1 no_face, 1 unreadable" in ran.out
-    as_json = agelens("search", heads["red"], folder, "--model", colour_card, "--json")
+    as_json = agelens("search", heads["red"], folder, "--extractor", colour_card, "--json")
     assert [face["rank"] for face in as_json.rows[0]["found"]] == [1, 2, 3, 4]
-    refused = agelens("search", heads["none"], folder, "--model", colour_card)
+    refused = agelens("search", heads["none"], folder, "--extractor", colour_card)
     assert (refused.status, refused.out) == (3, "")

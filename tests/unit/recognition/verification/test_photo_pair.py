@@ -86,13 +86,13 @@ def test_the_largest_of_two_faces_can_be_taken(
 def test_the_command_prints_the_verdict(
     agelens: Callable[..., Any], colour_card: Path, heads: dict[str, Path]
 ) -> None:
-    ran = agelens("verify", heads["grey"], heads["red"], "--model", colour_card)
+    ran = agelens("verify", heads["grey"], heads["red"], "--extractor", colour_card)
     assert ran.status == 0
     assert "not the same person at a false match rate of 0.001" in ran.out
     assert "3,120 pairs" in ran.out
     assert "looks" in ran.out
     as_json = agelens(
-        "verify", heads["grey"], heads["grey"], "--model", colour_card, "--json",
+        "verify", heads["grey"], heads["grey"], "--extractor", colour_card, "--json",
         "--false-match-rate", "0.02",
     )  # fmt: skip
     assert as_json.rows[0]["same_person"] is True
@@ -119,7 +119,7 @@ def test_the_command_refuses(  # the photo, or the rate
     heads: dict[str, Path],
 ) -> None:
     second = heads["grey"].with_name(f"{photo}.png")
-    ran = agelens("verify", heads["grey"], second, "--model", colour_card, *options)
+    ran = agelens("verify", heads["grey"], second, "--extractor", colour_card, *options)
     assert ran.status == status
     assert message in ran.err
     assert not ran.out

@@ -1,0 +1,405 @@
+"""`agelens verify`, `search` and the group `identity`: whose face it is, across decades.
+
+Recognition finds people who never asked to be found: the README says what it must not be used for.
+"""
+
+from __future__ import annotations
+
+import json as json_text
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from agelens.cli.options import NonNegativeInt, OneOf, PositiveInt, Share
+from agelens.cli.output import print_rows
+from agelens.errors import PhotoError
+from agelens.progress import progress_bars
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
+
+    from agelens.recognition.photo_pair import VerifiedFace
+    from agelens.training.run_folder import RunFolder
+
+_PHOTO_UNUSABLE: Final = 3
+_ROWS_EXPECTED: Final = frozenset({"ok", "no_face", "several_faces"})
+DetectorName = Annotated[str, OneOf("agelens.imaging.detectors:DETECTORS")]
+
+
+def verify(
+    first: str,
+    second: str,
+    *,
+    extractor: str = "dlib-resnet29",
+    false_match_rate: Share = 0.001,
+    face: Literal["refuse", "largest"] = "refuse",
+    detector: DetectorName = "retinaface",
+    json: bool = False,
+) -> int:
+    """Say whether two photos show one person, and how old both look; nothing is kept.
+
+    No proof of identity: see the README for what recognition must not be used for.
+
+    Args:
+        first: a photo.
+        second: another one.
+        extractor: a name, a card, or a folder with card and weights.
+        false_match_rate: of pairs of different people that may be called the same.
+        face: of a photo with several faces: refuse it, or take the largest.
+        detector: finds the faces.
+        json: print JSON instead of sentences.
+    """
+    from agelens.recognition import verify as verify_photos  # noqa: PLC0415
+
+    with _photo_errors() as failed:
+        verdict = verify_photos(
+            first,
+            second,
+            extractor=extractor,
+            false_match_rate=false_match_rate,
+            face=face,
+            detector=detector,
+        )
+    if failed:
+        return _PHOTO_UNUSABLE
+    if json:
+        _print_line(verdict.to_json())
+        return 0
+    for line in (_age(verdict.first), _age(verdict.second), *verdict.sentences()):
+        print(line)
+    return 0
+
+
+def _age(face: VerifiedFace) -> str:
+    age = face.estimate
+    level = "not calibrated" if age.coverage is None else f"measured {age.coverage:.0%}"
+    doubt = f"; {age.refer}" if age.refer else ""
+    several = f" (largest of {face.faces_found} faces)" if face.faces_found > 1 else ""
+    return (
+        f"{face.photo}{several}: looks {age.estimate_years:.0f}, {age.low_years:.0f} to "
+        f"{age.high_years:.0f} ({age.interval_level:.0%} interval, {level}){doubt}"
+    )
+
+
+def search(
+    query: str,
+    folder: Path,
+    *,
+    index: Path | None = None,
+    top: PositiveInt = 10,
+    extractor: str = "dlib-resnet29",
+    false_match_rate: Share = 0.001,
+    face: Literal["refuse", "largest"] = "refuse",
+    detector: DetectorName = "retinaface",
+    workers: PositiveInt | None = None,
+    json: bool = False,
+) -> int:
+    """Find the faces in a folder that are most like the face of one photo.
+
+    Nothing is kept unless --index names a folder for it. For your own photos and for consented
+    research only: see the README for what recognition must not be used for.
+
+    Args:
+        query: a photo of the person.
+        folder: photos to look through, at any depth.
+        index: keep the faces' embeddings here, and only read what changed the next time.
+        top: faces to show.
+        extractor: a name, a card, or a folder with card and weights.
+        false_match_rate: mark faces that would be called the same at it, as agelens verify does.
+        face: of a query with several faces: refuse it, or take the largest.
+        detector: finds the faces.
+        workers: threads; all available cores by default.
+        json: print JSON instead of a table.
+    """
+    from agelens.recognition import search as search_folder  # noqa: PLC0415
+
+    with _photo_errors() as failed, progress_bars("photos") as progress:
+        found = search_folder(
+            query,
+            folder,
+            index=index,
+            top=top,
+            extractor=extractor,
+            false_match_rate=false_match_rate,
+            face=face,
+            detector=detector,
+            workers=workers,
+            progress=progress,
+        )
+    if failed:
+        return _PHOTO_UNUSABLE
+    if json:
+        _print_line(found.to_json())
+        return 0
+    rows = [
+        {
+            "rank": one.rank,
+            "photo": one.photo,
+            "similarity": f"{one.similarity:.3f}",
+            "called": "same person" if one.same_person else "",
+        }
+        for one in found.found
+    ]
+    if rows:
+        print_rows(rows)
+    for line in found.sentences():
+        print(line)
+    if index is not None:
+        changes = found.changes
+        print(
+            f"index {index}: {changes.read:,} photos read, {changes.gone:,} gone, "
+            f"{changes.kept:,} as they were. It tells people apart: delete it when done"
+        )
+    return 0
+
+
+def identity_embed(
+    faces: list[str],
+    *,
+    output: Path,
+    root: Path | None = None,
+    extractor: str = "dlib-resnet29",
+    crops: Literal["single", "concatenated", "added"] = "single",
+    face: Literal["refuse", "largest"] | None = None,
+    detector: DetectorName = "retinaface",
+    recursive: bool = False,
+    workers: PositiveInt | None = None,
+) -> int:
+    """Embed faces into one Parquet file, labels beside vectors.
+
+    A photo without a face, or with several, is a row that says so.
+
+    Args:
+        faces: a table of agelens data read, a chip store, or photos and folders of photos.
+        output: a new file, E.parquet.
+        root: where the photos of a table are; by default where the table says.
+        extractor: a name, a card, or a folder with card and weights.
+        crops: also look at the mirror image, and put both vectors beside or upon each other.
+        face: of a photo with several faces: refuse it, or take the largest (of a table: the
+            labelled one, or else a large and central one; of loose photos: refuse).
+        detector: finds the faces of photos.
+        recursive: also look into folders below folders.
+        workers: threads; all available cores by default.
+    """
+    from agelens.evaluation.table_checks import tally  # noqa: PLC0415
+    from agelens.recognition import embed  # noqa: PLC0415
+    from agelens.recognition.embedding_table import check_output  # noqa: PLC0415
+
+    check_output(output)  # before hours of work
+    with progress_bars("faces") as progress:
+        table = embed(
+            faces,
+            root=root,
+            extractor=extractor,
+            crops=crops,
+            face=face,
+            detector=detector,
+            recursive=recursive,
+            workers=workers,
+            progress=progress,
+        )
+    table.write(output)
+    statuses = tally(table.frame["status"])
+    print(", ".join(f"{count:,} {status}" for status, count in statuses.items()))
+    chosen = int(((table.frame["faces"] > 1) & table.has_embedding).sum())
+    if chosen:
+        print(f"{chosen:,} of the photos show several faces, of which one was taken")
+    print(f"wrote {output}: {table.model}")
+    return _PHOTO_UNUSABLE if set(statuses) - _ROWS_EXPECTED else 0
+
+
+def identity_purify(
+    embeddings: Path,
+    *,
+    output: Path,
+    purifier: Annotated[
+        str, OneOf("agelens.recognition.embedding_purifier.purifiers:PURIFIERS")
+    ] = "iefp",
+    weights: tuple[float, ...] = (),
+    epochs: PositiveInt = 10,
+    seed: NonNegativeInt = 0,
+    json: bool = False,
+) -> None:
+    """Train a small network that takes age out of embeddings, behind an extractor as it is.
+
+    It needs people who have two faces or more, with ages (model-made ones will do). Three tenths
+    of the people validate, and choose epoch and weight. What comes out is an --extractor of agelens
+    identity embed, verify and search.
+
+    Args:
+        embeddings: of agelens identity embed.
+        output: a new folder.
+        purifier: what keeps age out; none is the same training without any.
+        weights: of the purifier beside the identity loss, to choose from; its own few by default.
+        epochs: of the identity branch.
+        seed: of all chance.
+        json: print JSON instead of sentences.
+    """
+    from agelens.recognition import train_purifier  # noqa: PLC0415
+    from agelens.recognition.embedding_purifier.result import check_new_folder  # noqa: PLC0415
+    from agelens.recognition.purifier import CARD  # noqa: PLC0415
+
+    check_new_folder(output)
+    with progress_bars("epochs") as progress:
+        found = train_purifier(
+            embeddings,
+            purifier=purifier,
+            weights=tuple(weights),
+            epochs=epochs,
+            seed=seed,
+            progress=progress,
+        )
+    found.write(output)
+    if json:
+        print((output / CARD).read_text(encoding="utf-8"), end="")
+        return
+    for line in found.sentences():
+        print(line)
+    print(f"wrote {output}")
+
+
+def identity_test(
+    protocol: Annotated[str, OneOf("agelens.recognition.protocols.published:PROTOCOLS")],
+    embeddings: Path,
+    *,
+    gallery: Path | None = None,
+    pairs: Path | None = None,
+    iefp_thresholds: bool = False,
+    draws: NonNegativeInt = 1000,
+    level: Share = 0.95,
+    seed: NonNegativeInt = 0,
+    output: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Measure embeddings by a published protocol of face recognition across age.
+
+    leave-one-out   FG-NET: each picture is searched for among all others; rank-1
+    megaface        FG-NET as MegaFace does it: each two pictures of a person, all others between
+                    them as distractors; rank-1 to rank-10
+    probe-gallery   MORPH II, 3,000 or 10,000 people: the table searched for in --gallery; rank-1
+    verification    LFW, CALFW or any list of --pairs in folds: accuracy, AUC, EER
+    cacd-vs         CACD-VS, whose pairs follow from its file names; --pairs is not needed
+
+    None of these figures makes a face a proof of identity: the page says what they are not for.
+
+    Args:
+        protocol: one of these.
+        embeddings: a table of agelens identity embed: pictures, or probes.
+        gallery: pictures to search (probe-gallery).
+        pairs: LFW's pairs.txt, CALFW's list, or lines of a.jpg b.jpg 1 (verification).
+        iefp_thresholds: thresholds of -1 to 1 in steps of 0.01, as IEFP's figures, not every one.
+        draws: of the bootstrap by person; 0 for no intervals.
+        level: of the intervals.
+        seed: of the draws.
+        output: a new folder for the page.
+        json: print JSON instead of a table.
+    """
+    from agelens.atomic import atomic_folder  # noqa: PLC0415
+    from agelens.recognition import run_protocol  # noqa: PLC0415
+    from agelens.recognition.protocols import report  # noqa: PLC0415
+
+    found = run_protocol(
+        protocol,
+        embeddings,
+        gallery=gallery,
+        pairs=pairs,
+        iefp_thresholds=iefp_thresholds,
+        draws=draws,
+        level=level,
+        seed=seed,
+    )
+    if output is not None:
+        with atomic_folder(output, "result") as folder:
+            report.write_protocol(found, folder)
+    if json:
+        _print_line(report.protocol_document(found))
+        return
+    for rows in (report.rate_rows(found), report.gap_rows(found)):
+        words = report.in_words(rows[rows["trials"] > 0])
+        if len(words):
+            print_rows([{str(k): v for k, v in row.items()} for row in words.to_dict("records")])
+    for what, count in report.counts(found).itertuples(index=False):
+        print(f"{what}: {count:,}" if isinstance(count, int) else f"{what}: {count}")
+    if output is not None:
+        print(f"wrote {output / report.PAGE_NAME}")
+
+
+def identity_train(words: Sequence[str]) -> int:
+    """Train the two-branch network from a configuration, or go on with a run."""
+    from agelens.cli.run_words import INTERRUPTED, run_or_resume, run_words  # noqa: PLC0415
+    from agelens.recognition.training.configuration import (  # noqa: PLC0415
+        GROUPS,
+        identity_parser,
+        make_identity_run,
+    )
+    from agelens.recognition.training.train import train_identity  # noqa: PLC0415
+    from agelens.training.configuration import config_text, parse_run  # noqa: PLC0415
+
+    parser = identity_parser()
+    options = run_words(words, _TRAIN, lambda: _print_help(parser))
+    config = parse_run(parser, options.rest)
+    text = config_text(config, GROUPS)
+    if options.print_config:
+        print(text, end="")
+        return 0
+    run = make_identity_run(parser, config)
+    folder = options.folder(_TRAIN)
+    summary = run_or_resume(
+        options, folder, text, lambda: train_identity(run, folder, quiet=options.quiet)
+    )
+    if summary is None:
+        return INTERRUPTED
+    if summary:
+        _tell(summary, folder)
+        if options.export and run.stage == "identity":
+            _export(folder)
+    return 0
+
+
+_TRAIN: Final = "agelens identity train"
+
+
+def _export(folder: RunFolder) -> None:
+    from agelens.recognition.training.identity_bundle import export_identity_run  # noqa: PLC0415
+
+    print(f"agelens identity embed --extractor {export_identity_run(folder)} uses it")
+
+
+def _tell(summary: dict[str, Any], folder: RunFolder) -> None:
+    left_out = ", ".join(f"{count:,} left out: {why}" for why, count in summary["left_out"].items())
+    people = f" of {summary['identities']:,} people" if summary["identities"] else ""
+    print(f"{summary['pictures']:,} pictures{people}" + (f"; {left_out}" if left_out else ""))
+    print(f"{summary['epochs']} epochs in {summary['seconds']:.0f} s; wrote {folder.path}")
+    if summary["stage"] == "age":
+        print(f"--stage identity --age_branch.weights {folder.weights} goes on from it")
+
+
+def _print_help(parser: ArgumentParser) -> None:
+    print(
+        "usage: agelens identity train --config FILE [--KEY VALUE ...] [-o RUN]\n"
+        "       agelens identity train --resume RUN\n\n"
+        "  -o, --output RUN   folder of the run; by default one below runs/, named after the file\n"
+        "  --resume RUN       go on with a run that was interrupted, from its last checkpoint\n"
+        "  --print-config     print the whole configuration and stop\n"
+        "  --no-export        leave out ONNX file and card for agelens identity embed --extractor\n"
+        "  -q, --quiet        print nothing while training\n"
+    )
+    parser.print_help()
+
+
+def _print_line(document: dict[str, Any]) -> None:
+    """One JSON object, one line: many calls make JSON Lines."""
+    print(json_text.dumps(document, ensure_ascii=False, allow_nan=False))
+
+
+@contextmanager
+def _photo_errors() -> Iterator[list[PhotoError]]:
+    """Tells of a photo that cannot be used, and has it in the list afterwards."""
+    failed: list[PhotoError] = []
+    try:
+        yield failed
+    except PhotoError as error:
+        print(f"agelens: error: {error}", file=sys.stderr)
+        failed.append(error)

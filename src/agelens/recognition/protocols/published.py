@@ -1,0 +1,99 @@
+"""The published protocols by name, and one function that runs any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from agelens.data.datasets.cacd_vs import cacd_vs_pairs
+from agelens.data.datasets.pair_files import read_pair_file
+from agelens.data.datasets.pairs import PairTable, pair_table
+from agelens.errors import UnknownNameError, UsageError
+from agelens.recognition.embedding_table import EmbeddingTable, read_embeddings
+from agelens.recognition.protocols.identification import Identification
+from agelens.recognition.protocols.leave_one_out import leave_one_out
+from agelens.recognition.protocols.megaface import megaface_style
+from agelens.recognition.protocols.pair_scores import IEFP_THRESHOLDS
+from agelens.recognition.protocols.probe_gallery import probe_gallery
+from agelens.recognition.protocols.rates import Resampling
+from agelens.recognition.protocols.verification import Verification, verification
+
+PROTOCOLS: Final[dict[str, frozenset[str]]] = {
+    "leave-one-out": frozenset(),
+    "megaface": frozenset(),
+    "probe-gallery": frozenset({"gallery"}),
+    "verification": frozenset({"pairs", "iefp_thresholds"}),
+    "cacd-vs": frozenset({"iefp_thresholds"}),
+}
+"""Each with the arguments that it takes beside those that all take."""
+
+_SEARCHES: Final[dict[str, Callable[..., Identification]]] = {
+    "leave-one-out": leave_one_out,
+    "megaface": megaface_style,
+}
+
+
+def run_protocol(
+    protocol: str,
+    embeddings: EmbeddingTable | str | Path,
+    *,
+    gallery: EmbeddingTable | str | Path | None = None,
+    pairs: PairTable | str | Path | None = None,
+    iefp_thresholds: bool = False,
+    draws: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Identification | Verification:
+    """Measure embeddings by a published protocol of face recognition across age.
+
+    >>> run_protocol("leave-one-out", "fgnet.parquet")  # doctest: +SKIP
+
+    Args:
+        protocol: a name in `PROTOCOLS`.
+        embeddings: a table of embeddings, or its file: pictures, or probes.
+        gallery: pictures to search (``probe-gallery``).
+        pairs: a list, or its file: LFW's `pairs.txt`, CALFW's, or lines of ``a.jpg b.jpg 1``
+            (``verification``).
+        iefp_thresholds: thresholds of -1 to 1 in steps of 0.01, as IEFP's figures, in place of
+            every one there is.
+        draws: of the bootstrap by person; 0 for no intervals.
+        level: of the intervals.
+        seed: of the draws.
+
+    Raises:
+        UnknownNameError: there is no such protocol.
+        UsageError: an argument that does not go with it, or one that it lacks.
+        TableError: nothing in the table can be measured.
+        DatasetError: a list of pairs that cannot be read.
+    """
+    if protocol not in PROTOCOLS:
+        raise UnknownNameError("protocol", protocol, PROTOCOLS)
+    given = {"gallery": gallery is not None, "pairs": pairs is not None}
+    given["iefp_thresholds"] = iefp_thresholds
+    for name, is_given in given.items():
+        if is_given and name not in PROTOCOLS[protocol]:
+            raise UsageError(f"--{name.replace('_', '-')} does not go with {protocol}")
+    if draws < 0 or not 0 < level < 1:
+        raise UsageError("--draws is 0 or more, and --level between 0 and 1")
+    how = Resampling(draws, level, seed)
+    table = _table(embeddings)
+    if protocol in _SEARCHES:
+        return _SEARCHES[protocol](table, resampling=how)
+    if protocol == "probe-gallery":
+        if gallery is None:
+            raise UsageError("probe-gallery also needs --gallery: the pictures that are searched")
+        return probe_gallery(table, _table(gallery), resampling=how)
+    thresholds = IEFP_THRESHOLDS if iefp_thresholds else None
+    listed = pair_table(cacd_vs_pairs()) if protocol == "cacd-vs" else _pairs(pairs)
+    return verification(table, listed, protocol=protocol, thresholds=thresholds, resampling=how)
+
+
+def _table(embeddings: EmbeddingTable | str | Path) -> EmbeddingTable:
+    return embeddings if isinstance(embeddings, EmbeddingTable) else read_embeddings(embeddings)
+
+
+def _pairs(pairs: PairTable | str | Path | None) -> PairTable:
+    if pairs is None:
+        raise UsageError("verification also needs --pairs: the list that the owner ships")
+    return pairs if isinstance(pairs, PairTable) else pair_table(read_pair_file(pairs))
