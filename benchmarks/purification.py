@@ -90,9 +90,7 @@ def _embedded(root: Path, dataset: str, work: Path, *, label: bool) -> Path:
         )
         table = aged
     chosen = str(table)
-    _unless(
-        out, lambda path: ("identity", "embed", chosen, "--root", str(root), "-o", path)
-    )
+    _unless(out, lambda path: ("identity", "embed", chosen, "--root", str(root), "-o", path))
     return out
 
 

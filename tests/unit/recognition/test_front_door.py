@@ -1,4 +1,4 @@
-"""`from agelens.recognition import verify, search, embed`: calls of a notebook and what they give."""
+"""`agelens.recognition` in a notebook: verify, search and embed, and what they give."""
 
 from __future__ import annotations
 
