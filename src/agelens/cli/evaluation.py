@@ -150,6 +150,11 @@ def _calibrate(parser: Parser) -> None:
     )
     parser.add_argument("--by", choices=("gender",), help="each gender by itself")
     parser.add_argument(
+        "--each-dataset",
+        action="store_true",
+        help="hold every dataset of the table, not only their mix",
+    )
+    parser.add_argument(
         "--levels",
         type=numbers,
         default=(0.5, 0.8, 0.9, 0.95),

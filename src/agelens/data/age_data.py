@@ -252,7 +252,7 @@ class AgeData(pl.LightningDataModule):
                 f"sampling_datasets: the train part has nothing of {', '.join(absent)}; it has "
                 f"{', '.join(sorted(set(datasets)))}"
             )
-        return weights * datasets.map(named).fillna(1.0).to_numpy(dtype=np.float64)
+        return weights * datasets.map(named).fillna(1.0).to_numpy(dtype="float64")
 
     def val_dataloader(self) -> EvaluationLoader:
         """The valid part, in order."""

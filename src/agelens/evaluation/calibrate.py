@@ -96,7 +96,8 @@ class CalibrationFinding:
     """A calibration, and how often and how widely its intervals hold.
 
     `measured` has a row for each level and group: `level`, `grouping` and `group` (everybody,
-    then each `age_band` of true age, then each word of the calibration's column), `samples`,
+    then each `age_band` of true age, each word of the calibration's column, and where each dataset
+    is held, each dataset and its age bands), `samples`,
     `own_coverage` and `own_width_years` of the network's intervals, `coverage` and `width_years`
     of the calibrated ones, each found without the people it is measured on.
     """
@@ -142,7 +143,11 @@ def calibrate(
     used = frame.iloc[rows[known]]
     way = way or Way()
     source, groups = _groups(used, way.column)
-    labelled = [_labelled(used, _rows(answers, known), level, groups) for level in levels]
+    sets = used["dataset"].astype(str).to_numpy(dtype=object) if way.each_set else None
+    labelled = [
+        replace(_labelled(used, _rows(answers, known), level, groups), sets=sets)
+        for level in levels
+    ]
     fit_bias = partial(correct_bias, scale=card.age_scale) if bias else None
     found = [calibrate_level(one, way, seed=seed, fit_bias=fit_bias) for one in labelled]
     measured = pd.concat(
@@ -214,6 +219,8 @@ def _measured(
     groupings = {EVERYBODY: pd.Series([EVERYBODY] * len(frame)), "age_band": age_bands(frame)}
     if column is not None and labelled.groups is not None:
         groupings[column] = pd.Series(labelled.groups)
+    if labelled.sets is not None:
+        groupings |= _by_set(frame, labelled.sets)
     parts = []
     for name, words in groupings.items():
         by = each.groupby(words.to_numpy(dtype=object), sort=False)
@@ -223,6 +230,12 @@ def _measured(
         parts.append(part.assign(level=labelled.level, grouping=name))
     columns = ["level", "grouping", "group", "samples", *each.columns]
     return pd.concat(parts, ignore_index=True)[columns]
+
+
+def _by_set(frame: pd.DataFrame, sets: np.ndarray) -> dict[str, pd.Series]:
+    """Each dataset, and each age band of each."""
+    names, bands = pd.Series(sets), age_bands(frame).astype(str).reset_index(drop=True)
+    return {"dataset": names, "dataset and age_band": names.astype(str) + " " + bands}
 
 
 def sorted_words(words: pd.Series) -> list[str]:

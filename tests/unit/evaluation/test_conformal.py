@@ -6,7 +6,14 @@ import pytest
 
 from agelens.ages import AgeScale
 from agelens.errors import UnknownNameError, UsageError
-from agelens.evaluation.conformal import Labelled, calibrate_intervals, correct_bias, covers
+from agelens.evaluation.conformal import (
+    Labelled,
+    Way,
+    calibrate_intervals,
+    calibrate_level,
+    correct_bias,
+    covers,
+)
 from agelens.inference.calibration import INTERVAL_SCORES
 
 
@@ -148,3 +155,48 @@ def test_bad_input_is_refused() -> None:
     alike = np.full(50, 30.0)
     with pytest.raises(UsageError, match="all alike"):
         correct_bias(Labelled(labelled.age_years, alike, alike, alike, 0.9, labelled.people))
+
+
+def two_sets(seed: int) -> Labelled:
+    """Many people, and fewer of another dataset, on whom the network errs twice as much."""
+    many, few = without_groups(crowd(seed, 3000)), without_groups(crowd(seed + 100, 600))
+    off = few.age_years + 2 * (few.estimate_years - few.age_years)
+    half = (few.high_years - few.low_years) / 2
+    return Labelled(
+        np.concatenate([many.age_years, few.age_years]),
+        np.concatenate([many.estimate_years, off]),
+        np.concatenate([many.low_years, off - half]),
+        np.concatenate([many.high_years, off + half]),
+        0.9,
+        np.arange(3600).astype(str),
+        sets=np.array(["many"] * 3000 + ["few"] * 600, dtype=object),
+    )
+
+
+@pytest.mark.parametrize("bins_of", ["estimate", "age"])
+def test_each_dataset_is_held_where_their_mix_would_hold_one(bins_of: Any) -> None:
+    known, fresh = two_sets(7), two_sets(8)
+    assert fresh.sets is not None
+    mixed, each = (
+        calibrate_level(known, Way(bins=6, bins_of=bins_of, each_set=each)).intervals
+        for each in (False, True)
+    )
+    few = fresh.sets == "few"
+    assert covers(fresh, mixed)[few].mean() < 0.8
+    assert covers(fresh, each)[few].mean() > 0.86
+    young = few & (fresh.age_years < 20)
+    assert covers(fresh, each)[young].mean() > 0.8
+    assert covers(fresh, each)[~few].mean() > 0.9
+
+
+def test_a_small_dataset_is_held_over_the_bins_that_it_has_people_in() -> None:
+    known = two_sets(9)
+    assert known.sets is not None
+    old_few = np.flatnonzero((known.sets == "few") & (known.age_years > 60))[:40]
+    part = known.rows(np.concatenate([np.flatnonzero(known.sets == "many"), old_few]))
+    way = Way(bins=8, bins_of="age")
+    mixed, each = (calibrate_level(part, replace(way, each_set=e)).intervals for e in (False, True))
+    assert covers(known.rows(old_few), each).mean() >= 0.9
+    assert each.corrections[""][:4] == mixed.corrections[""][:4]
+    with pytest.raises(UsageError, match="score quantile"):
+        Way("absolute", each_set=True)

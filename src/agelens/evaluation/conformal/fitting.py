@@ -31,7 +31,8 @@ from agelens.records import Floats
 class Labelled:
     """N labelled predictions: years [N] each; the interval is the network's own at `level`.
 
-    `groups` [N] are words or None; `people` [N] say who is whom.
+    `groups` [N] are words or None; `people` [N] say who is whom; `sets` [N] name the dataset that
+    each comes from, where several are to be held.
 
     Raises:
         UsageError: a number is not finite.
@@ -44,6 +45,7 @@ class Labelled:
     level: float
     people: NDArray[Any]
     groups: NDArray[np.object_] | None = None
+    sets: NDArray[np.object_] | None = None
 
     def __post_init__(self) -> None:
         numbers = (self.age_years, self.estimate_years, self.low_years, self.high_years)
@@ -78,6 +80,7 @@ class Labelled:
             self.level,
             self.people[chosen],
             None if self.groups is None else self.groups[chosen],
+            None if self.sets is None else self.sets[chosen],
         )
 
     def corrected(self, bias: BiasCorrection) -> Labelled:
@@ -163,6 +166,9 @@ class _Column(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sklearn i
         return np.asarray(columns, dtype=np.float64)[:, self.place]
 
 
+SMALLEST_SET: Final = 30
+"""With fewer of its people in a bin a dataset says nothing of that bin."""
+
 SMALLEST_BIN: Final = 100
 """Fewer samples than this share the corrections of their neighbours, or of everybody."""
 
@@ -177,18 +183,24 @@ class Way:
         bins_of: the estimated age or the true one, see `IntervalCalibration`.
         column: whose words have corrections of their own; those of fewer than 100 samples have
             everybody's.
+        each_set: every dataset of the table is to be held, not only their mix: a bin takes the
+            largest correction that a dataset with 30 samples in it needs, and a dataset that is
+            then still held too rarely widens the bins that it has people in.
 
     Raises:
         UnknownNameError: another score, or bins of something else.
-        UsageError: less than one bin.
+        UsageError: less than one bin, or each set with another score than ``quantile``.
     """
 
     score: IntervalScore = "quantile"
     bins: int = 1
     bins_of: BinsOf = "estimate"
     column: str | None = None
+    each_set: bool = False
 
     def __post_init__(self) -> None:
+        if self.each_set and self.score != "quantile":
+            raise UsageError(f"each dataset is held by the score quantile, not by {self.score!r}")
         if self.score not in INTERVAL_SCORES:
             raise UnknownNameError("interval score", self.score, INTERVAL_SCORES)
         if self.bins_of not in BINS_OF:
@@ -200,6 +212,8 @@ class Way:
 def fit_corrections(labelled: Labelled, way: Way, edges: Floats) -> IntervalCalibration:
     """Corrections of all samples; their coverage is for others to measure."""
     corrections = {EVERYBODY: _by_bin(labelled, way, edges)}
+    if way.each_set and labelled.sets is not None:
+        corrections[EVERYBODY] = _each_set(labelled, way, edges, corrections[EVERYBODY])
     if labelled.groups is not None:
         words, counts = np.unique(
             labelled.groups[labelled.groups != np.array(None)].astype(str), return_counts=True
@@ -245,6 +259,31 @@ def _by_bin(
         else fallback[k]
         for k in bins
     )
+
+
+def _each_set(
+    labelled: Labelled, way: Way, edges: Floats, everybodys: tuple[float, ...]
+) -> tuple[float, ...]:
+    """Corrections a bin that hold each dataset; see `Way.each_set`."""
+    place = np.searchsorted(edges, _binned(labelled, way), side="right")
+    widest = np.array(everybodys)
+    parts = [labelled.sets == name for name in np.unique(np.asarray(labelled.sets, dtype=str))]
+    for own in parts:
+        for k in range(len(widest)):
+            here = own & (place == k)
+            if here.sum() >= SMALLEST_SET:
+                widest[k] = max(widest[k], correction(labelled.rows(here), way.score))
+    for own in parts:
+        part = labelled.rows(own)
+        so_far = IntervalCalibration(
+            labelled.level, 0.0, way.score, tuple(edges), {EVERYBODY: tuple(widest)}
+        )
+        so_far = replace(so_far, bins_of=way.bins_of)
+        low, high = so_far.apply(part.estimate_years, part.low_years, part.high_years)
+        if own.sum() >= SMALLEST_SET:
+            lacking = correction(replace(part, low_years=low, high_years=high), way.score)
+            widest[np.unique(place[own])] += max(0.0, lacking)
+    return tuple(widest.tolist())
 
 
 def _binned(labelled: Labelled, way: Way) -> Floats:
