@@ -22,7 +22,7 @@ Command = Callable[..., Any]
 TINY: dict[str, Any] = {
     "name": "iresnet18",
     "size": 32,
-    "options": {"widths": [4, 8, 8, 16], "embedding": 16},
+    "options": {"widths": [8, 8, 8, 16], "embedding": 16},
 }
 EPOCHS, BATCHES = 2, 3
 

@@ -45,7 +45,7 @@ def test_centres_in_shards_are_left_whole(
         "branch": {
             "name": "iresnet18",
             "size": 32,
-            "options": {"widths": [4, 8, 8, 16], "embedding": 16},
+            "options": {"widths": [8, 8, 8, 16], "embedding": 16},
         },
         "club": {"bound_weight": 0},
         "classes": {"sharded": True},
