@@ -25,8 +25,8 @@ import pandas as pd
 from agelens.recognition.embedding_table import EmbeddingModel, EmbeddingTable
 from agelens.recognition.protocols import Resampling, megaface_style, probe_gallery
 from agelens.recognition.protocols.identification import pair_ranks
-from agelens.recognition.protocols.megaface import MOST
 from agelens.recognition.protocols.rates import GenuinePairs
+from agelens.recognition.protocols.searches import MOST
 
 DIMENSION = 512
 NO_INTERVALS = Resampling(draws=0)

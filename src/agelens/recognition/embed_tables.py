@@ -22,9 +22,9 @@ from agelens.imaging.detectors.base import Detector
 from agelens.imaging.photos import PhotoSource, source_name
 from agelens.imaging.sources import Source, expand
 from agelens.progress import Progress
-from agelens.recognition.embedding_table import OK, Crops, EmbeddingTable
+from agelens.recognition.embedding_table import OK, Crops, EmbeddingTable, Vectors
 from agelens.recognition.extractors import DEFAULT_EXTRACTOR, open_extractor
-from agelens.recognition.extractors.base import Extractor, Vectors
+from agelens.recognition.extractors.network import Extractor
 from agelens.recognition.photo_faces import (
     FACE_CHOICES,
     FaceChoice,

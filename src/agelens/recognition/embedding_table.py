@@ -25,6 +25,15 @@ Crops: TypeAlias = Literal["single", "concatenated", "added"]
 CROPS: Final[tuple[str, ...]] = get_args(Crops)
 
 
+Vectors: TypeAlias = NDArray[np.float32]
+
+
+def l2_normalise(vectors: NDArray[np.floating[Any]]) -> Vectors:
+    """Rows [N, D] scaled to length 1; rows of zeros, which have no direction, stay."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(lengths > 0, lengths, 1), dtype=np.float32)
+
+
 @dataclass(frozen=True, slots=True)
 class EmbeddingModel:
     """The network behind a table of embeddings, and how often it looked at each face.

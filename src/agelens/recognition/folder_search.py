@@ -14,9 +14,9 @@ from agelens.errors import PhotoError, UsageError
 from agelens.evaluation.table_checks import tally
 from agelens.imaging.detectors import Detector
 from agelens.imaging.photos import PhotoSource
-from agelens.recognition.embedding_table import EmbeddingModel
+from agelens.recognition.embedding_table import EmbeddingModel, Vectors
 from agelens.recognition.extractors import DEFAULT_EXTRACTOR, open_extractor
-from agelens.recognition.extractors.base import Extractor, Vectors
+from agelens.recognition.extractors.network import Extractor
 from agelens.recognition.face_index import FaceIndex, IndexChanges
 from agelens.recognition.measured_rates import MeasuredRate, rates_of
 from agelens.recognition.photo_faces import (

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from agelens.errors import CardError, TableError, UsageError
 from agelens.recognition.embedding_table import EmbeddingTable
-from agelens.recognition.extractors.base import Extractor
+from agelens.recognition.extractors.network import Extractor
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from agelens.imaging.photos import DEFAULT_MAX_PIXELS, PhotoSource, read_photo, 
 from agelens.inference.estimator import available_cores
 from agelens.inference.network import BATCH
 from agelens.inference.ordered import blocks, ordered_map
-from agelens.recognition.extractors.base import Extractor, Vectors
+from agelens.recognition.embedding_table import Vectors
+from agelens.recognition.extractors.network import Extractor
 from agelens.records import RGB, Face, Floats
 
 FaceChoice: TypeAlias = Callable[[Sequence[Face], tuple[int, int]], Sequence[Face | None]]

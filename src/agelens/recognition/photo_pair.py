@@ -13,9 +13,9 @@ from agelens.errors import PhotoError, UsageError
 from agelens.imaging.detectors import Detector
 from agelens.imaging.photos import PhotoSource, read_photo
 from agelens.inference.estimator import AgeEstimator
-from agelens.recognition.embedding_table import EmbeddingModel
+from agelens.recognition.embedding_table import EmbeddingModel, Vectors
 from agelens.recognition.extractors import DEFAULT_EXTRACTOR, open_extractor
-from agelens.recognition.extractors.base import Extractor, Vectors
+from agelens.recognition.extractors.network import Extractor
 from agelens.recognition.measured_rates import MeasuredRate, MeasuredRates, rates_of
 from agelens.records import AgeEstimate, Photo
 from agelens.version import __version__

@@ -15,10 +15,14 @@ from typing import Any, Final
 
 import numpy as np
 import onnxruntime as ort
-from numpy.typing import NDArray
 
 from agelens.errors import CardError, TableError
-from agelens.recognition.embedding_table import EmbeddingModel, EmbeddingTable
+from agelens.recognition.embedding_table import (
+    EmbeddingModel,
+    EmbeddingTable,
+    Vectors,
+    l2_normalise,
+)
 from agelens.sessions import open_session
 
 CARD: Final = "card.json"
@@ -68,7 +72,7 @@ class Purifier:
             session,
         )
 
-    def apply(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    def apply(self, vectors: Vectors) -> Vectors:
         """Purified float32 [N, D], rows of length 1, of vectors float32 [N, D] of length 1.
 
         A row of NaN stays one.
@@ -105,9 +109,12 @@ class Purifier:
             TableError: see `model_of`.
         """
         model = self.model_of(table.model)
-        halves = np.split(table.vectors, model.dimension // self.base.dimension, axis=1)
-        purified = np.hstack([self.apply(_unit(half)) for half in halves])
-        return EmbeddingTable(table.frame, _unit(purified), model)
+        return EmbeddingTable(table.frame, self.purify_vectors(table.vectors), model)
+
+    def purify_vectors(self, vectors: Vectors) -> Vectors:
+        """Purified [N, k * D], rows of length 1, of the vectors of k crops beside each other."""
+        crops = np.split(vectors, vectors.shape[1] // self.base.dimension, axis=1)
+        return l2_normalise(np.hstack([self.apply(l2_normalise(crop)) for crop in crops]))
 
 
 def _card(path: Path) -> dict[str, Any]:
@@ -135,8 +142,3 @@ def _network(path: Path, sha256: str) -> bytes:
     if hashlib.sha256(content).hexdigest() != sha256:
         raise CardError(f"{path} is not the network of its card: the SHA-256 differs")
     return content
-
-
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(lengths > 0, lengths, 1), dtype=np.float32)

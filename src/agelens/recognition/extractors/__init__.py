@@ -12,14 +12,14 @@ from typing import Any, Final
 
 from agelens.errors import CardError, MissingDependencyError
 from agelens.recognition.embedding_table import Crops
-from agelens.recognition.extractors.base import Extractor
 from agelens.recognition.extractors.network import (
+    Extractor,
     NetworkExtractor,
+    PurifiedExtractor,
     card_document,
     own_card_path,
     read_embedding_card,
 )
-from agelens.recognition.extractors.purified import PurifiedExtractor
 from agelens.recognition.purifier import FORMAT, Purifier
 
 __all__ = ["DEFAULT_EXTRACTOR", "EXTRACTORS", "Extractor", "extractor_card", "open_extractor"]

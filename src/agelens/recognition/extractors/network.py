@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Protocol
 
 import numpy as np
 
@@ -22,9 +22,74 @@ from agelens.inference.cards import (
 )
 from agelens.inference.network import BATCH, normalised
 from agelens.inference.runtimes import Runtime, open_runtime
-from agelens.recognition.embedding_table import Crops, EmbeddingModel
-from agelens.recognition.extractors.base import Vectors, l2_normalise
+from agelens.recognition.embedding_table import Crops, EmbeddingModel, Vectors, l2_normalise
+from agelens.recognition.purifier import Purifier
 from agelens.records import RGB
+
+
+class Extractor(Protocol):
+    """Turns aligned faces into embeddings; safe to share between threads.
+
+    `model` names what makes the vectors, `input` says what its chips are, and `document` is
+    its whole card.
+    """
+
+    @property
+    def model(self) -> EmbeddingModel: ...  # noqa: D102
+
+    @property
+    def input(self) -> ChipInput: ...  # noqa: D102
+
+    @property
+    def document(self) -> Mapping[str, Any]: ...  # noqa: D102
+
+    def aligner(self, detector: Detector) -> Aligner:
+        """What cuts the chips that this extractor expects."""
+
+    def embed(self, chips: RGB) -> Vectors:
+        """Vectors [N, D] of length 1 for chips uint8 [N, S, S, 3]."""
+
+
+class PurifiedExtractor:
+    """An extractor with a purifier behind it, which takes age out of its embeddings.
+
+    Args:
+        base: the extractor that the purifier was trained behind. Where it concatenates two
+            crops, each is purified by itself.
+        purifier: see there.
+
+    Raises:
+        TableError: the purifier was trained behind another extractor.
+    """
+
+    def __init__(self, base: Extractor, purifier: Purifier) -> None:
+        self.base = base
+        self.purifier = purifier
+        self._model = purifier.model_of(base.model)
+
+    @property
+    def model(self) -> EmbeddingModel:
+        """What makes the purified vectors."""
+        return self._model
+
+    @property
+    def input(self) -> ChipInput:
+        """The chips of the base."""
+        return self.base.input
+
+    @property
+    def document(self) -> Mapping[str, Any]:
+        """The purifier's card."""
+        return self.purifier.document
+
+    def aligner(self, detector: Detector) -> Aligner:
+        """What cuts the chips of the base."""
+        return self.base.aligner(detector)
+
+    def embed(self, chips: RGB) -> Vectors:
+        """Purified vectors float32 [N, D] of length 1 for chips uint8 [N, S, S, 3]."""
+        return self.purifier.purify_vectors(self.base.embed(chips))
+
 
 TASK: Final = "embedding"
 _SPOKEN: Final = ("summary", "verification", "licences", "trained_on", "metrics", "paper")
@@ -128,7 +193,7 @@ ONNX: Final = ".onnx"
 
 
 class NetworkExtractor:
-    """See `agelens.recognition.extractors.base.Extractor`.
+    """A network in ONNX that answers with embeddings.
 
     With two crops (Xie et al., TIFS 2022) a chip and its mirror image are embedded, each
     vector is scaled to length 1, and both stand beside each other or are added up; the result

@@ -11,11 +11,9 @@ each result, and intervals resample people.
 from __future__ import annotations
 
 from agelens.recognition.protocols.identification import Identification, Trials, rank_1_gain
-from agelens.recognition.protocols.leave_one_out import leave_one_out
-from agelens.recognition.protocols.megaface import megaface_style
 from agelens.recognition.protocols.pair_scores import IEFP_THRESHOLDS, RocCurve, roc_curve
-from agelens.recognition.protocols.probe_gallery import probe_gallery
 from agelens.recognition.protocols.rates import Rate, Resampling
+from agelens.recognition.protocols.searches import leave_one_out, megaface_style, probe_gallery
 from agelens.recognition.protocols.verification import Verification, verification
 
 __all__ = [

@@ -12,11 +12,9 @@ from agelens.data.datasets.pairs import PairTable, pair_table
 from agelens.errors import UnknownNameError, UsageError
 from agelens.recognition.embedding_table import EmbeddingTable, read_embeddings
 from agelens.recognition.protocols.identification import Identification
-from agelens.recognition.protocols.leave_one_out import leave_one_out
-from agelens.recognition.protocols.megaface import megaface_style
 from agelens.recognition.protocols.pair_scores import IEFP_THRESHOLDS
-from agelens.recognition.protocols.probe_gallery import probe_gallery
 from agelens.recognition.protocols.rates import Resampling
+from agelens.recognition.protocols.searches import leave_one_out, megaface_style, probe_gallery
 from agelens.recognition.protocols.verification import Verification, verification
 
 PROTOCOLS: Final[dict[str, frozenset[str]]] = {

@@ -16,12 +16,12 @@ from agelens.errors import CardError
 from agelens.imaging.align import warp
 from agelens.imaging.detectors.retinaface import RetinaFace
 from agelens.recognition.extractors import extractor_card, open_extractor
-from agelens.recognition.extractors.base import Extractor
 from agelens.recognition.extractors.dlib_resnet29 import (
     DlibFivePoints,
     layer_weights,
     resnet29_onnx,
 )
+from agelens.recognition.extractors.network import Extractor
 from agelens.records import RGB, Face
 
 

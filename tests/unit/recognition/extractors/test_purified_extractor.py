@@ -13,7 +13,7 @@ import pytest
 from agelens.errors import CardError, TableError
 from agelens.recognition.embedding_table import EmbeddingModel
 from agelens.recognition.extractors import open_extractor
-from agelens.recognition.extractors.purified import PurifiedExtractor
+from agelens.recognition.extractors.network import PurifiedExtractor
 from agelens.recognition.purifier import CARD, FORMAT, INPUT, NETWORK, OUTPUT, Purifier
 
 

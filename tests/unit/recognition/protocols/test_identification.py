@@ -15,8 +15,7 @@ from agelens.recognition.protocols import (
     probe_gallery,
     rank_1_gain,
 )
-from agelens.recognition.protocols.probe_gallery import NOT_IN_GALLERY
-from agelens.recognition.protocols.rates import NO_MATE, NO_PERSON
+from agelens.recognition.protocols.searches import NO_MATE, NO_PERSON, NOT_IN_GALLERY
 
 NO_DRAWS = Resampling(draws=0)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from agelens.errors import TableError
-from agelens.recognition.face_index import ExactSearch, FaissSearch
+from agelens.recognition.nearest_faces import ExactSearch, FaissSearch
 
 
 def people(count: int, photos: int, dimension: int = 32) -> np.ndarray:
@@ -19,7 +19,7 @@ def people(count: int, photos: int, dimension: int = 32) -> np.ndarray:
 
 
 def test_exact_search_is_a_sort_of_all_similarities(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agelens.recognition.face_index._BLOCK", 7)
+    monkeypatch.setattr("agelens.recognition.nearest_faces._BLOCK", 7)
     vectors = people(20, 3)
     alike = vectors @ vectors[4]
     rows, found = ExactSearch(vectors).nearest(vectors[4], 9)
