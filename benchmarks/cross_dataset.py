@@ -27,9 +27,10 @@ from scipy.ndimage import gaussian_filter1d
 
 from agelens.evaluation.label_shift import estimated_prior, moved_to_prior
 from agelens.tables import PredictionsTable
+from agelens.training.config_files import config_file
 from stores_and_runs import errors, predictions, run, store
 
-CONFIG = Path(__file__).parents[1] / "configs/experiments/utkface-to-fgnet.yaml"
+CONFIG = config_file("utkface-to-fgnet")
 WIDE = ("--template", "dlib-64", "--size", "112")
 TIGHT = (*WIDE, "--expand", "-0.16")
 LIGHT = [
@@ -90,7 +91,7 @@ def _config(recipe: dict[str, Any], step: str, options: argparse.Namespace) -> d
         config["optimizer"]["init_args"]["weight_decay"] = 0.0
     config["trainer"]["max_epochs"] = options.epochs
     config["data"]["draws"] = options.draws
-    # Read from beside the runs, not from configs/.
+    # Read from beside the runs, not from the recipes.
     config["base"] = str((CONFIG.parent / config["base"]).resolve())
     return config
 

@@ -14,9 +14,10 @@ import json
 from pathlib import Path
 
 from agelens.evaluation.reports.plotting import COLOURS, panels, save
+from agelens.training.config_files import config_file
 from stores_and_runs import errors, predictions, run, store
 
-CONFIG = Path(__file__).parents[1] / "configs/experiments/utkface-dlib-resnet10.yaml"
+CONFIG = config_file("utkface-dlib-resnet10")
 RUNS: dict[str, list[tuple[str, list[str]]]] = {
     "plain": [("", [])],
     "L2-SP": [

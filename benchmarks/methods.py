@@ -18,9 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from agelens.models.methods import METHODS
+from agelens.training.config_files import config_file
 from stores_and_runs import run, store
 
-CONFIG = Path(__file__).parents[1] / "configs/experiments/utkface-dlib-resnet10.yaml"
+CONFIG = config_file("utkface-dlib-resnet10")
 OPTIONS = {"unimodal-concentrated": ["--method.unimodal_weight", "10"]}
 """From random heads the usual weight of 1,000 leaves next to no gradient for the age."""
 

@@ -20,6 +20,10 @@ Progress = Callable[[int, int], Any]
 """Called with how many are done, and of how many."""
 
 
+def unseen(done: int, total: int) -> None:
+    """Progress that nobody watches: the default of functions that take a callback."""
+
+
 class ProgressBars:
     """One or more bars, one below the other; call it to move the first.
 

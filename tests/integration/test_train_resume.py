@@ -84,7 +84,7 @@ def _train(arguments: list[str], point: str, count: int, log: str) -> None:
 def processes() -> Iterator[Any]:
     """Processes that begin with everything imported, and nothing done yet."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["agelens.cli.train_run", "agelens.models.methods.drf"])
+    context.set_forkserver_preload(["agelens.training.training_loop", "agelens.models.methods.drf"])
     return context
 
 

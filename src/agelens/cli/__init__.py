@@ -34,7 +34,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from threading import current_thread, main_thread
-from typing import Final, Literal, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 from agelens.errors import (
     AgelensError,
@@ -66,8 +66,10 @@ class Command:
         help: what it does, in one line.
         example: one call, whole.
         home: ``module:function``.
-        options: where its options come from: the function's signature; an argparse parser that
-            the function adds to; or all words are handed to the function.
+        options: where its options come from: the function's signature, or an argparse parser
+            that the function adds to.
+        schema: ``module:SCHEMA`` of a configuration, whose keys are options too: the function's
+            first parameter takes those words.
         kept: what to add when it is interrupted.
     """
 
@@ -75,7 +77,8 @@ class Command:
     help: str
     example: str
     home: str
-    options: Literal["signature", "argparse", "words"] = "signature"
+    options: Literal["signature", "argparse"] = "signature"
+    schema: str = ""
     kept: str = ""
 
 
@@ -118,26 +121,31 @@ COMMANDS: Final[dict[str, Command]] = {
         "argparse",
     ),
     # training
+    "recipes": Command(
+        _TRAINING,
+        "list the configurations that come with agelens, or print one",
+        "agelens recipes utkface-dlib-resnet10",
+        "agelens.cli.training:recipes",
+    ),
     "train": Command(
         _TRAINING,
         "train an age estimator from a configuration",
         "agelens train --config utkface-dlib-resnet10 -o runs/first",
-        "agelens.cli.train:add_commands",
-        "argparse",
+        "agelens.cli.training:train",
+        schema="agelens.training.config_schema:AGE_RUN",
     ),
     "tune": Command(
         _TRAINING,
         "find learning rate and weight decay in steps that are reported, then train",
         "agelens tune --config utkface-dlib-resnet10 -o tuned",
-        "agelens.cli.tune:add_command",
-        "argparse",
+        "agelens.cli.training:tune",
+        schema="agelens.training.config_schema:AGE_RUN",
     ),
     "export": Command(
         _TRAINING,
         "write a trained run as ONNX or TorchScript",
         "agelens export runs/first --int8",
-        "agelens.cli.export:add_command",
-        "argparse",
+        "agelens.cli.training:export",
     ),
     "runs": Command(
         _TRAINING, "list the runs in a folder", "agelens runs", "agelens.cli.training:runs"
@@ -230,7 +238,7 @@ COMMANDS: Final[dict[str, Command]] = {
         "train the two-branch network from a configuration",
         "agelens identity train --config iefp/identity --data.stores store -o runs/me",
         "agelens.cli.recognition:identity_train",
-        "words",
+        schema="agelens.cli.recognition:IDENTITY_RUN",
     ),
     "identity purify": Command(
         _IDENTITY,
@@ -278,11 +286,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"agelens: error: {_sentence(error)}", file=sys.stderr)
         failed = isinstance(error, (*_FAILURES, OSError))
         return _FAILED if failed else _WRONG_USAGE
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
         if debug:
             raise
         kept = f"; {command.kept}" if command and command.kept else ""
-        print(f"agelens: interrupted{kept}", file=sys.stderr)
+        print(f"agelens: {str(stopped) or f'interrupted{kept}'}", file=sys.stderr)
         return _INTERRUPTED
     finally:
         _flush_stdout()
@@ -343,13 +351,18 @@ def _help(names: Sequence[str] | dict[str, Command], within: str = "") -> str:
     return "\n".join(lines)
 
 
+def _named_by(home: str) -> Any:
+    """What ``module:name`` names."""
+    module, _, name = home.partition(":")
+    return getattr(import_module(module), name)
+
+
 def _run(name: str, command: Command, words: list[str]) -> int:
-    module, _, function_name = command.home.partition(":")
     if command.options == "argparse":
         import argparse  # noqa: PLC0415 - no other command needs it
 
         parser = argparse.ArgumentParser(prog="agelens")
-        getattr(import_module(module), function_name)(parser.add_subparsers(required=True))
+        _named_by(command.home)(parser.add_subparsers(required=True))
         options = parser.parse_args([*name.split(), *words])
         return int(options.run(options))
     from agelens.cli.extras import missing_extra  # noqa: PLC0415
@@ -357,12 +370,13 @@ def _run(name: str, command: Command, words: list[str]) -> int:
     with missing_extra(name):
         # Last, so that a file of the user's never stands before a package of that name.
         sys.path.append(str(Path.cwd()))
-        function = getattr(import_module(module), function_name)
-        if command.options == "words":
-            return int(function(words) or 0)
-        from agelens.cli.options import parsed_options  # noqa: PLC0415
+        function = _named_by(command.home)
+        from agelens.cli.options import parsed_beside, parsed_options  # noqa: PLC0415
 
-        given = parsed_options(function, name, words)
+        if command.schema:
+            given = parsed_beside(function, name, words, _named_by(command.schema))
+        else:
+            given = parsed_options(function, name, words)
         return int(function(*given.args, **given.kwargs) or 0)
 
 

@@ -13,6 +13,7 @@ import argparse
 import inspect
 import math
 import re
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -27,6 +28,8 @@ from jsonargparse import ArgumentError, ArgumentParser
 from agelens.errors import UsageError
 
 if TYPE_CHECKING:
+    from agelens.training.config_schema import ConfigSchema
+
     PositiveInt = int
     NonNegativeInt = int
     PositiveFloat = float
@@ -55,6 +58,7 @@ _WANTED: Final = {
     NonNegativeFloat: "a number from 0",
     Share: "a number from 0 to 1",
 }
+_HELP: Final = {"-h", "--help", "--help-all"}
 _KEY: Final = re.compile(r'Parser key "(\w+)":\s+(.*)', re.DOTALL)
 
 
@@ -76,6 +80,10 @@ class OneOf:
         return list(getattr(import_module(module), name))
 
 
+WHOLE: Final = "whole words"
+"""Marks a list whose words may hold commas: ``Annotated[list[str], WHOLE]``."""
+
+
 def parsed_options(
     function: Callable[..., Any], command: str, words: Sequence[str]
 ) -> inspect.BoundArguments:
@@ -86,15 +94,7 @@ def parsed_options(
     Raises:
         UsageError: words that do not fit the signature; the message says what is expected.
     """
-    wants_help = "-h" in words or "--help" in words
-    parser = options_parser(function, command, list_choices=wants_help)
-    try:
-        found = parser.parse_args(list(words))
-        options = {name: value for name, value in vars(found).items() if value is not None}
-        _check_finite(options)
-    except ArgumentError as error:
-        told = _plain(str(error), function, words)
-        raise UsageError(f"{told}; agelens {command} --help shows the options") from error
+    options = _parsed(function, command, words)
     signature = inspect.signature(function)
     first = [
         options.pop(name)
@@ -102,6 +102,64 @@ def parsed_options(
         if parameter.kind is parameter.POSITIONAL_ONLY and name in options
     ]
     return signature.bind(*first, **options)
+
+
+def parsed_beside(
+    function: Callable[..., Any], command: str, words: Sequence[str], schema: ConfigSchema
+) -> inspect.BoundArguments:
+    """As `parsed_options`, of a command whose first parameter takes the keys of a configuration.
+
+    Raises:
+        UsageError: see `parsed_options`.
+    """
+    first, *options = inspect.signature(function).parameters.values()
+    if _HELP & set(words):
+        _print_help(options_parser(function, command, without=first.name), schema, words)
+        raise SystemExit(0)
+    takes_value = {}
+    for option in options:
+        for name in (_option(option), SHORT.get(option.name, "")):
+            takes_value[name] = not isinstance(option.default, bool)
+    own, others = [], []
+    left = iter(words)
+    for word in left:
+        name, equals, _ = word.partition("=")
+        if name not in takes_value:
+            others.append(word)
+            continue
+        own.append(word)
+        if takes_value[name] and not equals:
+            own += [value for value in [next(left, None)] if value is not None]
+    found = _parsed(function, command, own, without=first.name)
+    return inspect.signature(function).bind(others, **found)
+
+
+def _print_help(own: ArgumentParser, schema: ConfigSchema, words: Sequence[str]) -> None:
+    """A command's own options, and the keys of its configuration by name alone, or explained."""
+    own.usage = f"{own.prog} --config RECIPE|FILE [--KEY VALUE ...] [options]"
+    own.print_help()
+    if "--help-all" in words:
+        module, _, name = schema.parser.partition(":")
+        getattr(import_module(module), name)().print_help()
+        return
+    print(f"\nkeys, as options or in a file ({own.prog} --help-all explains each):")
+    for line in schema.summary(words):
+        print(textwrap.fill(line, 98, initial_indent="  ", subsequent_indent="      "))
+
+
+def _parsed(
+    function: Callable[..., Any], command: str, words: Sequence[str], *, without: str = ""
+) -> dict[str, Any]:
+    wants_help = "-h" in words or "--help" in words
+    parser = options_parser(function, command, list_choices=wants_help, without=without)
+    try:
+        found = parser.parse_args(list(words))
+        options = {name: value for name, value in vars(found).items() if value is not None}
+        _check_finite(options)
+    except ArgumentError as error:
+        told = _plain(str(error), function, words)
+        raise UsageError(f"{told}; agelens {command} --help shows the options") from error
+    return options
 
 
 def _check_finite(options: dict[str, Any]) -> None:
@@ -113,7 +171,7 @@ def _check_finite(options: dict[str, Any]) -> None:
 
 
 def options_parser(
-    function: Callable[..., Any], command: str, *, list_choices: bool = True
+    function: Callable[..., Any], command: str, *, list_choices: bool = True, without: str = ""
 ) -> ArgumentParser:
     """The parser of a command, of its function's signature and docstring.
 
@@ -121,6 +179,7 @@ def options_parser(
         function: annotated; its docstring has an `Args:` section.
         command: its name, after `agelens`.
         list_choices: name the members of registries in the help.
+        without: a parameter that is no option.
     """
     told = parse(inspect.getdoc(function) or "", DocstringStyle.GOOGLE)
     helps = {
@@ -135,8 +194,9 @@ def options_parser(
         allow_abbrev=False,
     )
     hints = hints_of(function, include_extras=True)
-    for parameter in inspect.signature(function).parameters.values():
-        _add(parser, parameter, hints[parameter.name], helps[parameter.name], list_choices)
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name != without:
+            _add(parser, parameter, hints[name], helps[name], list_choices)
     return parser
 
 
@@ -148,11 +208,11 @@ def _add(
     if one_of is not None and choices:
         help_text += f" ({', '.join(one_of.names())})"
     positional, required = _place(parameter)
-    option = f"--{parameter.name.replace('_', '-')}"
-    names = [name for name in (SHORT.get(parameter.name), option) if name]
+    names = [name for name in (SHORT.get(parameter.name), _option(parameter)) if name]
     words: dict[str, Any] = {"help": _with_default(help_text, parameter.default).replace("%", "%%")}
     if bare is bool:
-        parser.add_argument(*names, default=None, **_flag(parameter.default), **words)
+        flag = _flag(parameter.default)
+        parser.add_argument(*names, default=None, dest=parameter.name, **flag, **words)
         return
     is_list, element = _element(bare)
     words |= {"type": element, "metavar": _metavar(parameter.name, element)}
@@ -163,8 +223,15 @@ def _add(
         parser.add_argument(parameter.name, **words)
         return
     if is_list:
-        words |= {"type": _comma_separated(element), "action": "extend"}
+        commas = not _is_marked_whole(hint)
+        words |= {"type": _comma_separated(element) if commas else _alone, "action": "extend"}
     parser.add_argument(*names, default=None, required=required, **words)
+
+
+def _option(parameter: inspect.Parameter) -> str:
+    """As ``--age-kind``, or ``--no-export`` of what is true unless it is said."""
+    name = parameter.name.replace("_", "-")
+    return f"--no-{name}" if parameter.default is True else f"--{name}"
 
 
 def _place(parameter: inspect.Parameter) -> tuple[bool, bool]:
@@ -196,9 +263,9 @@ def _element(hint: Any) -> tuple[bool, Any]:
 
 def _flag(default: Any) -> dict[str, Any]:
     """How a yes or no is given: by --name, by --no-name, or by either."""
-    if default is False:
-        return {"action": "store_true"}
-    return {"action": argparse.BooleanOptionalAction}
+    if default is None:
+        return {"action": argparse.BooleanOptionalAction}
+    return {"action": "store_false" if default else "store_true"}
 
 
 def _metavar(name: str, kind: Any) -> str:
@@ -223,6 +290,14 @@ def _comma_separated(element: Any) -> Callable[[Any], list[Any]]:
     return split
 
 
+def _alone(word: Any) -> list[Any]:
+    return [word] if isinstance(word, str) else list(word)
+
+
+def _is_marked_whole(hint: Any) -> bool:
+    return WHOLE in get_args(hint) or any(_is_marked_whole(inner) for inner in get_args(hint))
+
+
 def _converted(word: str, kind: Any) -> Any:
     try:
         if get_origin(kind) is not Literal:
@@ -244,6 +319,10 @@ def _plain(message: str, function: Callable[..., Any], words: Sequence[str]) -> 
     """What jsonargparse says of a value, in our words: the option, what fits, what was given."""
     found = _KEY.match(message)
     if found is None:
+        parameters = inspect.signature(function).parameters
+        for name in message.partition("required: ")[2].split(", "):
+            if name in parameters and not _place(parameters[name])[0]:
+                message = message.replace(name, _option(parameters[name]))
         return message.removeprefix("argument ")
     name = found[1]
     kind = _element(_bare(hints_of(function, include_extras=True)[name])[0])[1]

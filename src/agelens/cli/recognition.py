@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json as json_text
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -16,10 +16,9 @@ from agelens.cli.options import NonNegativeInt, OneOf, PositiveInt, Share
 from agelens.cli.output import print_rows
 from agelens.errors import PhotoError
 from agelens.progress import progress_bars
+from agelens.training.config_schema import LIGHTNING_OURS, ConfigSchema
 
 if TYPE_CHECKING:
-    from jsonargparse import ArgumentParser
-
     from agelens.recognition.photo_pair import VerifiedFace
     from agelens.training.run_folder import RunFolder
 
@@ -326,9 +325,53 @@ def identity_test(
         print(f"wrote {output / report.PAGE_NAME}")
 
 
-def identity_train(words: Sequence[str]) -> int:
-    """Train the two-branch network from a configuration, or go on with a run."""
-    from agelens.cli.run_words import INTERRUPTED, run_or_resume, run_words  # noqa: PLC0415
+IDENTITY_RUN: Final = ConfigSchema(
+    plain=("stage", "seed", "gradient_clip"),
+    parts={
+        "branch": "agelens.recognition.training.branch_choice.BranchChoice",
+        "age_branch": "agelens.recognition.training.branch_choice.BranchChoice",
+        "classes": "agelens.recognition.training.configuration.ClassOptions",
+        "club": "agelens.recognition.training.configuration.CLUBOptions",
+        "data": "agelens.recognition.training.identity_data.IdentityData",
+        "optimizer": "agelens.recognition.training.configuration.SGDOptions",
+        "likelihood_optimizer": "agelens.recognition.training.configuration.SGDOptions",
+        "checkpoints": "agelens.training.run_options.CheckpointTimes",
+        "trainer": "pytorch_lightning.trainer.trainer.Trainer",
+    },
+    classes=("margin", "schedule"),
+    parser="agelens.recognition.training.configuration:identity_parser",
+    # Two optimisers in turn clip and step by themselves.
+    decided=LIGHTNING_OURS
+    | {"gradient_clip_val", "gradient_clip_algorithm", "accumulate_grad_batches"},
+)
+"""The keys of `agelens identity train`."""
+_TRAIN: Final = "agelens identity train"
+
+
+def identity_train(
+    words: list[str],
+    *,
+    output: Path | None = None,
+    resume: Path | None = None,
+    quiet: bool = False,
+    print_config: bool = False,
+    export: bool = True,
+) -> None:
+    """Train the two-branch network on chip stores with identities, or go on with a run.
+
+    First an age branch (--stage age), then the identity branch beside it (--stage identity).
+
+    Args:
+        words: what is configured: --config RECIPE or FILE, and --KEY VALUE.
+        output: folder of the run; by default one below runs/, named after the configuration.
+        resume: go on with the run in this folder, from its last checkpoint.
+        quiet: print nothing while training.
+        print_config: print the whole configuration and stop.
+        export: leave out ONNX file and card for agelens identity embed --extractor.
+    """
+    from agelens.cli.run_start import checked_words, run_folder, training_in  # noqa: PLC0415
+
+    words = checked_words(words, output, resume, _TRAIN, IDENTITY_RUN)
     from agelens.recognition.training.configuration import (  # noqa: PLC0415
         GROUPS,
         identity_parser,
@@ -338,27 +381,23 @@ def identity_train(words: Sequence[str]) -> int:
     from agelens.training.configuration import config_text, parse_run  # noqa: PLC0415
 
     parser = identity_parser()
-    options = run_words(words, _TRAIN, lambda: _print_help(parser))
-    config = parse_run(parser, options.rest)
+    config = parse_run(parser, words)
     text = config_text(config, GROUPS)
-    if options.print_config:
+    if print_config:
         print(text, end="")
-        return 0
+        return
     run = make_identity_run(parser, config)
-    folder = options.folder(_TRAIN)
-    summary = run_or_resume(
-        options, folder, text, lambda: train_identity(run, folder, quiet=options.quiet)
+    folder = run_folder(words, output or resume, _TRAIN)
+    if resume and folder.summary.is_file():
+        print(f"{folder.path} is finished already; nothing to do", file=sys.stderr)
+        return
+    summary = training_in(
+        folder, text, lambda: train_identity(run, folder, quiet=quiet), resume=bool(resume)
     )
-    if summary is None:
-        return INTERRUPTED
     if summary:
         _tell(summary, folder)
-        if options.export and run.stage == "identity":
+        if export and run.stage == "identity":
             _export(folder)
-    return 0
-
-
-_TRAIN: Final = "agelens identity train"
 
 
 def _export(folder: RunFolder) -> None:
@@ -374,19 +413,6 @@ def _tell(summary: dict[str, Any], folder: RunFolder) -> None:
     print(f"{summary['epochs']} epochs in {summary['seconds']:.0f} s; wrote {folder.path}")
     if summary["stage"] == "age":
         print(f"--stage identity --age_branch.weights {folder.weights} goes on from it")
-
-
-def _print_help(parser: ArgumentParser) -> None:
-    print(
-        "usage: agelens identity train --config FILE [--KEY VALUE ...] [-o RUN]\n"
-        "       agelens identity train --resume RUN\n\n"
-        "  -o, --output RUN   folder of the run; by default one below runs/, named after the file\n"
-        "  --resume RUN       go on with a run that was interrupted, from its last checkpoint\n"
-        "  --print-config     print the whole configuration and stop\n"
-        "  --no-export        leave out ONNX file and card for agelens identity embed --extractor\n"
-        "  -q, --quiet        print nothing while training\n"
-    )
-    parser.print_help()
 
 
 def _print_line(document: dict[str, Any]) -> None:

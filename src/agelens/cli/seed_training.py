@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from agelens.cli.train_run import train
-from agelens.errors import TrainingError, UsageError
+from agelens.cli.training import train
+from agelens.errors import UsageError
 from agelens.training.configuration import config_text, parse_run, run_parser
 from agelens.training.run_folder import RunFolder
 
@@ -19,7 +19,7 @@ def trained_runs(configs: Sequence[Path], seeds: int, runs: Path) -> list[Path]:
     Raises:
         UsageError: fewer than one seed, configurations of one name, or a folder that holds a
             run of another configuration.
-        TrainingError: a run was stopped.
+        TrainingError: a run broke down.
     """
     if seeds < 1:
         raise UsageError(f"--seeds is a number from 1, got {seeds}")
@@ -42,10 +42,10 @@ def _trained(config: Path, seed: int, runs: Path) -> Path:
             )
     if folder.summary.is_file():
         return folder.path
-    how = ["--resume", str(folder.path)] if begun else [*words, "-o", str(folder.path)]
     # What is printed is about training; standard output is the comparison's.
     with redirect_stdout(sys.stderr):
-        status = train(how)
-    if status or not folder.summary.is_file():
-        raise TrainingError(f"the training in {folder.path} was stopped; the same command goes on")
+        if begun:
+            train([], resume=folder.path)
+        else:
+            train(words, output=folder.path)
     return folder.path

@@ -1,17 +1,225 @@
-"""`agelens train`, `tune`, `export`, `runs` and `recipes`."""
+"""`agelens recipes`, `train`, `tune`, `export` and `runs`."""
 
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from agelens.cli.options import WHOLE, PositiveInt
 from agelens.cli.output import print_json, print_rows
 from agelens.errors import UsageError
 
 if TYPE_CHECKING:
     from agelens.training.run_folder import RunFolder
+
+
+def recipes(name: str | None = None, /, *, json: bool = False) -> None:
+    """List the configurations that come with agelens, or print one whole.
+
+    Any of them goes by its name: agelens train --config utkface-dlib-resnet10.
+
+    Args:
+        name: a recipe, such as coral/morph, to print.
+        json: print JSON instead of a table, or of YAML.
+    """
+    from agelens.training.config_files import (  # noqa: PLC0415
+        RECIPES,
+        config_file,
+        read_config,
+        recipe_names,
+    )
+
+    if name is not None:
+        file = config_file(name)
+        print_json(read_config(file)) if json else print(file.read_text(encoding="utf-8"), end="")
+        return
+    rows = []
+    for one in recipe_names():
+        document = read_config(RECIPES / f"{one}.yaml")
+        method = document.get("method", {}).get("class_path", "").rpartition(".")[2]
+        stores = document.get("data", {}).get("stores", "")
+        backbone = document.get("backbone", document.get("branch", {})).get("name", "")
+        rows.append({"recipe": one, "method": method, "backbone": backbone, "stores": stores})
+    print_rows(rows, as_json=json)
+
+
+def train(
+    words: list[str],
+    *,
+    output: Path | None = None,
+    resume: Path | None = None,
+    quiet: bool = False,
+    print_config: bool = False,
+    export: bool = True,
+) -> None:
+    """Train an age estimator: any method, any backbone, any chip store.
+
+    Args:
+        words: what is configured: --config RECIPE or FILE, and --KEY VALUE.
+        output: folder of the run; by default one below runs/, named after the configuration.
+        resume: go on with the run in this folder, from its last checkpoint.
+        quiet: print nothing while training.
+        print_config: print the whole configuration and stop.
+        export: leave out the bundle for agelens estimate --model.
+    """
+    from agelens.cli.run_start import checked_words, run_folder, training_in  # noqa: PLC0415
+    from agelens.training.config_schema import AGE_RUN  # noqa: PLC0415
+
+    words = checked_words(words, output, resume, "agelens train", AGE_RUN)
+    from agelens.training.configuration import (  # noqa: PLC0415
+        config_text,
+        make_run,
+        parse_run,
+        run_parser,
+    )
+    from agelens.training.training_loop import Training  # noqa: PLC0415
+
+    parser = run_parser()
+    config = parse_run(parser, words)
+    if print_config:
+        print(config_text(config), end="")
+        return
+    run = make_run(parser, config)
+    folder = run_folder(words, output or resume, "agelens train")
+    if resume and folder.summary.is_file():
+        print(f"{folder.path} is finished already; nothing to do", file=sys.stderr)
+        return
+    training = Training(run, folder, quiet=quiet)  # before anything is written
+    summary = training_in(folder, config_text(config), training.run_to_end, resume=bool(resume))
+    if not summary:
+        return
+    _tell(summary, folder)
+    if export:
+        from agelens.training.run_export import export_run  # noqa: PLC0415 - takes seconds to load
+
+        print(f"agelens estimate --model {export_run(folder.path).folder} uses it")
+
+
+def tune(
+    words: list[str],
+    *,
+    output: Path,
+    quiet: bool = False,
+    overfit_samples: PositiveInt = 32,
+    overfit_steps: PositiveInt = 300,
+    sweep_steps: PositiveInt = 60,
+    grid_epochs: PositiveInt = 3,
+    search: Literal["optuna"] | None = None,
+    trials: PositiveInt = 20,
+    trial_epochs: PositiveInt = 5,
+    space: Annotated[list[str], WHOLE] | None = None,
+    run: bool = True,
+) -> None:
+    """Find learning rate and weight decay in steps that are reported, then train.
+
+    Look at the untrained loss, learn a few samples by heart, sweep learning rates, fill a grid
+    of rates by weight decays (or search), train with the best; one report. Called again alike,
+    it goes on where it was stopped. Every key of agelens train works too.
+
+    Args:
+        words: what is configured: --config RECIPE or FILE, and --KEY VALUE.
+        output: folder of the report and of the run.
+        quiet: no progress.
+        overfit_samples: how many to learn by heart.
+        overfit_steps: for that, at each of at most three rates.
+        sweep_steps: at each of nine learning rates.
+        grid_epochs: of each of the grid's twelve trials.
+        search: search in place of sweep and grid.
+        trials: of the search.
+        trial_epochs: of each trial of a search.
+        space: what the search changes: KEY=LOW:HIGH[:log], or KEY=VALUE,VALUE.
+        run: stop before the long run.
+    """
+    from agelens.cli.run_start import checked_words  # noqa: PLC0415
+    from agelens.training.config_schema import AGE_RUN  # noqa: PLC0415
+
+    words = checked_words(words, None, None, "agelens tune", AGE_RUN)
+    from agelens.progress import progress_bars  # noqa: PLC0415
+    from agelens.training.configuration import make_run, parse_run, run_parser  # noqa: PLC0415
+    from agelens.training.tuning import TuningPlan, parse_space  # noqa: PLC0415
+    from agelens.training.tuning import tune as tune_run  # noqa: PLC0415
+
+    plan = TuningPlan(
+        overfit_samples=overfit_samples,
+        overfit_steps=overfit_steps,
+        sweep_steps=sweep_steps,
+        grid_epochs=grid_epochs,
+        trials=trials if search else 0,
+        trial_epochs=trial_epochs,
+        space=parse_space(space) if space else None,
+        long_run=run,
+    )
+    parser = run_parser("agelens tune")
+    config = make_run(parser, parse_run(parser, words)).config
+    with progress_bars("tuning", quiet=quiet) as bars:
+        found = tune_run(
+            config,
+            output,
+            plan,
+            tell=lambda line: print(line, file=sys.stderr, flush=True),
+            bars=bars,
+            quiet=quiet,
+        )
+    print(" ".join(f"--{key} {value!r}" for key, value in found.items()))
+
+
+def export(
+    runs: list[Path],
+    *,
+    format: Literal["onnx", "torchscript"] = "onnx",
+    half: bool = False,
+    int8: bool = False,
+    output: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Write the best epoch of a run as weights with their card, for agelens estimate --model.
+
+    Several runs become one network, which answers the mean of theirs.
+
+    The exported network is compared with the trained one on chips of the validation part;
+    where ages are more than 0.05 years apart, nothing is written. int8 is not refused for being
+    apart: its change of error is printed, and stands in the card.
+
+    Args:
+        runs: folder of a finished agelens train, or several.
+        format: of the file.
+        half: keep weights in half precision: half the size, the same speed.
+        int8: calculate in whole numbers: a quarter of the size, faster; ONNX only.
+        output: a new folder; by default RUN itself, RUN/torchscript, RUN/onnx-half, ...
+        json: print JSON instead of a sentence.
+    """
+    if half and int8:
+        raise UsageError("--half and --int8 do not go together: choose one")
+    if output is not None and (output / "card.json").exists():
+        raise UsageError(f"{output} holds a model already; name another folder")
+    if len(runs) > 1 and output is None:
+        raise UsageError("the mean of several runs is no run's own: name a folder for it with -o")
+    from agelens.training.run_export import export_mean, export_run  # noqa: PLC0415 - loads torch
+
+    precision: Literal["single", "half", "int8"] = "half" if half else "int8" if int8 else "single"
+    if output is not None and len(runs) > 1:
+        done = export_mean(runs, output, format=format, precision=precision)
+    else:
+        done = export_run(runs[0], format=format, output=output, precision=precision)
+    if json:
+        print_json(
+            {
+                "folder": str(done.folder),
+                "format": done.format,
+                "precision": done.precision,
+                "parity": done.parity.to_json(),
+            }
+        )
+        return
+    change = f"; its mean error on them changed by {done.parity.mae_change_years:+.3f} years"
+    print(
+        f"wrote {done.folder}: on {done.parity.chips:,} validation chips at most "
+        f"{done.parity.largest_years:.4f} years from the trained network (mean "
+        f"{done.parity.mean_years:.4f}){change if int8 else ''}"
+    )
 
 
 def runs(folder: Path = Path("runs"), /, *, json: bool = False) -> None:
@@ -34,6 +242,17 @@ def runs(folder: Path = Path("runs"), /, *, json: bool = False) -> None:
         return
     print_rows([_shown(row) for row in rows])
     _tell_departures(rows)
+
+
+def _tell(summary: dict[str, Any], folder: RunFolder) -> None:
+    for part, figures in summary["metrics"].items():
+        print(
+            f"{part}: MAE {figures['mae']:.3f} years, CS@5 {100 * figures['cs5']:.1f} %, "
+            f"bias {figures['bias']:+.2f}, {figures['samples']:,} samples"
+        )
+    share = summary["model_time_share"]
+    told = f", {100 * share:.0f} % of it in the model" if share is not None else ""
+    print(f"{summary['epochs']} epochs in {summary['seconds']:.0f} s{told}; wrote {folder.path}")
 
 
 def _runs_below(folder: Path) -> list[Path]:

@@ -9,49 +9,45 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
 from jsonargparse import get_loader
 from yaml import YAMLError
 
-from agelens.data.training_input import AUGMENTATIONS
-from agelens.errors import UnknownNameError, UsageError
-from agelens.models.methods import METHODS
-from agelens.training.callbacks import CALLBACKS
-from agelens.training.lr_scheduler import SCHEDULES
-from agelens.training.optimizers import OPTIMIZERS
-from agelens.training.regularisers import REGULARISERS
+from agelens.errors import UsageError
+from agelens.training.config_schema import LISTS, REGISTRIES, class_path
 
-REGISTRIES: Final[dict[str, dict[str, str]]] = {
-    "method": METHODS,
-    "optimizer": OPTIMIZERS,
-    "schedule": SCHEDULES,
-    "callbacks": CALLBACKS,
-    "regularisers": REGULARISERS,
-    "data.augmentations": AUGMENTATIONS,
-}
-"""Registry by dotted key."""
-_ONE: Final = {
-    "callbacks": "callback",
-    "regularisers": "regulariser",
-    "data.augmentations": "augmentation",
-}
+RECIPES: Final = Path(__file__).parents[1] / "recipes"
+"""Configurations that come with agelens, by system or purpose."""
+BASE: Final = "base"
 
 
-def class_path(key: str, name: str) -> str:
-    """The import path of the class called `name` in the registry of `key`, or `name` if it is one.
+def recipe_names() -> list[str]:
+    """The names of the recipes, such as ``coral/morph``."""
+    files = sorted(RECIPES.rglob("*.yaml"))
+    return [str(file.relative_to(RECIPES).with_suffix("")) for file in files if file.stem != BASE]
+
+
+def config_file(name: str | Path) -> Path:
+    """The configuration at a path, or the recipe called `name`, in full or by its last part.
 
     Raises:
-        UnknownNameError: it is neither.
+        UsageError: there is no such file and no such recipe, or several have that name.
     """
-    registry = REGISTRIES[key]
-    if name in registry:
-        return registry[name].replace(":", ".")
-    if "." in name:
-        return name
-    hint = " An import path works too, such as package.module.Class."
-    raise UnknownNameError(_ONE.get(key, key), name, registry, hint)
+    path = Path(name)
+    if path.exists() or path.suffix:
+        return path
+    names = recipe_names()
+    fitting = [one for one in names if str(name) in (one, one.rpartition("/")[2])]
+    if len(fitting) == 1:
+        return RECIPES / f"{fitting[0]}.yaml"
+    if fitting:
+        raise UsageError(f"several recipes are called {name!r}: {', '.join(fitting)}")
+    near = get_close_matches(str(name), [*names, *(one.rpartition("/")[2] for one in names)], n=1)
+    guess = f" Did you mean {near[0]!r}?" if near else ""
+    raise UsageError(f"{name!r} is no file and no recipe.{guess} agelens recipes lists the recipes")
 
 
 def resolve_names(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,6 +74,10 @@ def named_arguments(arguments: Sequence[str]) -> list[str]:
     for place, argument in enumerate(arguments):
         option, equals, value = argument.partition("=")
         key = option.removeprefix("--").removesuffix("+")
+        chosen = key.removesuffix(".class_path")
+        if chosen != key and chosen in REGISTRIES and chosen not in LISTS:
+            key, option = chosen, option.removesuffix(".class_path")  # YAML's own spelling
+            spelled[place] = option
         if key not in REGISTRIES or not option.startswith("--"):
             continue
         if equals:
@@ -88,7 +88,7 @@ def named_arguments(arguments: Sequence[str]) -> list[str]:
 
 
 def _spelled(key: str, value: Any) -> Any:
-    if key not in _ONE:
+    if key not in LISTS:
         return _spelled_class(key, value)
     if isinstance(value, str | Mapping):
         return [_spelled_class(key, value)]
@@ -109,12 +109,31 @@ def _spelled_word(key: str, word: str) -> str:
     except YAMLError as error:
         raise UsageError(f"--{key}: {word!r} is no YAML: {error}") from error
     spelled = _spelled(key, value)
-    if isinstance(value, str) and key not in _ONE:
+    if isinstance(value, str) and key not in LISTS:
         return str(spelled["class_path"])
     return json.dumps(spelled)
 
 
-BASE: Final = "base"
+def read_arguments(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """What the configurations that `arguments` name say together, and the options beside them.
+
+    Names are spelled out in both.
+
+    Raises:
+        UsageError: see `config_file` and `read_config`.
+        UnknownNameError: a name that is in no registry.
+    """
+    document: dict[str, Any] = {}
+    options = []
+    words = iter(arguments)
+    for word in words:
+        option, _, value = word.partition("=")
+        if option == "--config":
+            file = config_file(value or next(words, ""))
+            document = merged(document, read_config(file))
+        else:
+            options.append(word)
+    return document, named_arguments(options)
 
 
 def read_config(path: Path) -> dict[str, Any]:

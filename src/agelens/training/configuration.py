@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from importlib import import_module
-from pathlib import Path
 from typing import Any, Final
 
 import yaml
@@ -24,7 +22,8 @@ from pytorch_lightning import Callback, Trainer
 from agelens.data.age_data import AgeData
 from agelens.errors import UsageError
 from agelens.models.methods.base import AgeMethod
-from agelens.training.config_files import merged, named_arguments, read_config
+from agelens.training.config_files import read_arguments
+from agelens.training.config_schema import LIGHTNING_OURS, unknown_key
 from agelens.training.lr_scheduler import Schedule
 from agelens.training.model_parts import AuxiliaryChoice, BackboneChoice
 from agelens.training.optimizers import OptimizerChoice
@@ -50,31 +49,20 @@ def to_usage_error(error: ArgumentError, parser: ArgumentParser) -> UsageError:
     if unknown and named:
         group = message.partition('Parser key "')[2].partition('"')[0]
         valid = _parameters(named[1])
-        return _unknown(f"{group}.{unknown[1]}", (f"{group}.{name}" for name in valid))
+        return unknown_key(f"{group}.{unknown[1]}", (f"{group}.{name}" for name in valid))
     if unknown:
-        return _unknown(unknown[1], _keys(parser))
+        return unknown_key(unknown[1], _keys(parser))
     in_group = _IN_GROUP.search(message)
     if in_group:
-        return _unknown(f"{in_group[1]}.{in_group[2]}", _keys(parser))
+        return unknown_key(f"{in_group[1]}.{in_group[2]}", _keys(parser))
     unrecognised = _UNRECOGNISED.search(message)
     if unrecognised:
         word = unrecognised[1].split()[0].partition("=")[0]
-        return _unknown(word, (f"--{key}" for key in _keys(parser)))
+        return unknown_key(word, (f"--{key}" for key in _keys(parser)))
     required = _REQUIRED.search(message)
     if required:
         return UsageError(f"{required[1]} needs {required[2].strip()}: give init_args for it")
     return UsageError(f"the configuration is refused: {_TYPE_NOISE.sub('', message).strip()}")
-
-
-def _unknown(key: str, valid: Iterable[str]) -> UsageError:
-    keys = sorted(valid)
-    near = difflib.get_close_matches(key, keys, n=1, cutoff=0.5)
-    if not near:
-        near = difflib.get_close_matches(key.partition(".")[0], keys, n=1, cutoff=0.5)
-    group = key.partition(".")[0] + "."
-    keys = [one for one in keys if one.startswith(group)] or keys
-    guess = f" Did you mean {near[0]!r}?" if near else ""
-    return UsageError(f"unknown key {key!r}.{guess} Valid keys: {', '.join(keys)}")
 
 
 def _keys(parser: ArgumentParser) -> list[str]:
@@ -90,16 +78,6 @@ def _parameters(path: str) -> list[str]:
 
 _GROUPS: Final = tuple(field.name for field in fields(RunOptions) if field.name != "config")
 _PARTS: Final = ("method", "backbone", "auxiliary")
-LIGHTNING_OURS: Final = {
-    *("logger", "callbacks", "plugins", "profiler", "default_root_dir", "barebones"),
-    *("enable_checkpointing", "enable_progress_bar", "enable_model_summary", "model_registry"),
-    *("enable_autolog_hparams", "num_sanity_val_steps", "use_distributed_sampler"),
-    *("fast_dev_run", "overfit_batches", "reload_dataloaders_every_n_epochs"),
-    *("limit_val_batches", "limit_test_batches", "limit_predict_batches", "inference_mode"),
-    *("val_check_interval", "check_val_every_n_epoch", "min_epochs", "min_steps", "max_steps"),
-    "max_time",
-}
-"""Arguments of Lightning's Trainer that the run itself decides."""
 
 
 def run_parser(program: str = "agelens train") -> ArgumentParser:
@@ -149,13 +127,10 @@ def parse_run(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
             file that cannot be read.
         UnknownNameError: a name that is in no registry.
     """
-    files, rest = _split_off_files(arguments)
-    document: dict[str, Any] = {}
-    for file in files:
-        document = merged(document, read_config(Path(file)))
+    document, options = read_arguments(arguments)
     given = ["--config", json.dumps(document)] if document else []
     try:
-        return parser.parse_args([*given, *named_arguments(rest)])
+        return parser.parse_args([*given, *options])
     except ArgumentError as error:
         raise to_usage_error(error, parser) from error
 
@@ -205,16 +180,3 @@ def plain_config(config: Namespace, groups: Sequence[str] = _GROUPS) -> dict[str
 def config_text(config: Namespace, groups: Sequence[str] = _GROUPS) -> str:
     """The `groups` of `config` as YAML that `read_config` takes back."""
     return str(yaml.safe_dump(plain_config(config, groups), sort_keys=False, allow_unicode=True))
-
-
-def _split_off_files(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    files, rest = [], []
-    words = iter(arguments)
-    for word in words:
-        if word == "--config":
-            files.append(next(words, ""))
-        elif word.startswith("--config="):
-            files.append(word.partition("=")[2])
-        else:
-            rest.append(word)
-    return files, rest

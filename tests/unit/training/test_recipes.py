@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from agelens.cli import train_run
+from agelens.cli import training as cli_training
 from agelens.data.training_input import preset_named
 from agelens.models.backbones import BACKBONES
 from agelens.models.backbones.weights.starting import STARTS
+from agelens.training import configuration
+from agelens.training.config_files import RECIPES as RECIPES_FOLDER
 from agelens.training.config_files import read_config
 from agelens.training.configuration import (
     config_text,
@@ -20,7 +22,7 @@ from agelens.training.configuration import (
 )
 from agelens.training.run_options import RunOptions
 
-CONFIGS = Path(__file__).resolve().parents[3] / "configs"
+CONFIGS = RECIPES_FOLDER
 OF_OTHER_COMMANDS = ("iefp",)  # agelens identity train reads these
 FILES = sorted(p for p in CONFIGS.rglob("*.yaml") if p.parent.name not in OF_OTHER_COMMANDS)
 RECIPES = [path for path in FILES if path.stem != "base"]
@@ -71,8 +73,8 @@ def test_print_config_shows_what_is_read_back_the_same(
     lacking = ["--data.stores", "stores/mine"] if path.stem == "base" else []
     lacking += ["--method", "dex"] if path.parent == CONFIGS else []
     words = ["--config", str(path), *lacking]
-    monkeypatch.setattr(train_run, "run_parser", lambda: PARSER)
-    assert train_run.train([*words, "--print-config"]) == 0
+    monkeypatch.setattr(configuration, "run_parser", lambda **_: PARSER)
+    cli_training.train(words, print_config=True)
     resolved = tmp_path / "resolved.yaml"
     resolved.write_text(capsys.readouterr().out)
     again = parse_run(PARSER, ["--config", str(resolved)])

@@ -13,7 +13,8 @@ from agelens.data.training_input.geometry import RandomBatchTransform
 from agelens.errors import UnknownNameError, UsageError
 from agelens.models.methods.base import AgeMethod
 from agelens.training.callbacks import FrozenBatchNorm, StageFreezing, WeightEMA
-from agelens.training.config_files import REGISTRIES, class_path, named_arguments, resolve_names
+from agelens.training.config_files import named_arguments, resolve_names
+from agelens.training.config_schema import REGISTRIES, class_path, registry
 from agelens.training.configuration import config_text, make_run, parse_run, run_parser
 from agelens.training.lr_scheduler import Schedule
 from agelens.training.optimizers import OptimizerChoice
@@ -38,7 +39,7 @@ def run_of(*words: str) -> RunOptions:
 
 
 @pytest.mark.parametrize(
-    ("key", "name"), [(key, name) for key, registry in REGISTRIES.items() for name in registry]
+    ("key", "name"), [(key, name) for key in REGISTRIES for name in registry(key)]
 )
 def test_every_name_stands_for_a_class_of_its_kind(key: str, name: str) -> None:
     module, _, attribute = class_path(key, name).rpartition(".")
@@ -52,7 +53,7 @@ def test_every_augmentation_has_a_name(module) -> None:
         for name, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, RandomBatchTransform)
     }
-    assert steps - {"RandomBatchTransform"} <= REGISTRIES["data.augmentations"].keys()
+    assert steps - {"RandomBatchTransform"} <= registry("data.augmentations").keys()
 
 
 def test_names_add_up_on_the_command_line() -> None:

@@ -16,7 +16,8 @@ from agelens.errors import UsageError
 from agelens.recognition.margins import CosFace, Margin
 from agelens.recognition.training.branch_choice import BranchChoice
 from agelens.recognition.training.identity_data import IdentityData, Stage
-from agelens.training.configuration import LIGHTNING_OURS, made_groups, plain_config
+from agelens.training.config_schema import LIGHTNING_OURS
+from agelens.training.configuration import made_groups, plain_config
 from agelens.training.lr_scheduler import MultiStep, Schedule
 from agelens.training.run_options import CheckpointTimes
 

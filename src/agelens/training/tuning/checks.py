@@ -20,6 +20,7 @@ from agelens.data.splits.resolve_split import TRAIN, VALID
 from agelens.data.training_input import ChipBatch
 from agelens.models.age_model import AgeModel, ModelOutputs
 from agelens.models.methods.base import AgeTargets
+from agelens.progress import Progress, unseen
 from agelens.training.training_loop import Training
 from agelens.training.tuning.trials import LOST, RunFactory, TrialTable, run_trial, training_of
 
@@ -183,7 +184,14 @@ UNHINDERED: Final[dict[str, Any]] = {
 _STEPS_A_LOOK: Final = 20
 
 
-def overfit(make: RunFactory, path: Path, *, samples: int = 32, steps: int = 300) -> pd.DataFrame:
+def overfit(
+    make: RunFactory,
+    path: Path,
+    *,
+    samples: int = 32,
+    steps: int = 300,
+    progress: Progress = unseen,
+) -> pd.DataFrame:
     """Train on `samples` alone, at one rate after the other until they are learnt.
 
     Args:
@@ -191,12 +199,14 @@ def overfit(make: RunFactory, path: Path, *, samples: int = 32, steps: int = 300
         path: of the CSV file of the trials.
         samples: of the train part, spread over the ages.
         steps: of the optimiser, at each rate.
+        progress: is told of each rate.
 
     Returns:
         `lr`, `step`, `loss`, `mae_years` on the samples themselves, every 20 steps.
     """
     table = TrialTable(path, ["lr"])
-    for factor in RATES:
+    for done, factor in enumerate(RATES):
+        progress(done, len(RATES))
         lr = make.value("optimizer.lr") * factor
         if not table.has(lr):
             table.add(_curve(make, lr, samples, steps))

@@ -16,6 +16,7 @@ import pytorch_lightning as pl
 from optuna.trial import TrialState
 
 from agelens.errors import TrainingError, UsageError
+from agelens.progress import Progress, unseen
 from agelens.training.age_module import AgeModule
 from agelens.training.tuning.space import Space
 from agelens.training.tuning.trials import LOST, RunFactory, TrialTable, run_trial, training_of
@@ -39,6 +40,7 @@ def fill_grid(
     decays: Sequence[float],
     *,
     epochs: int = 3,
+    progress: Progress = unseen,
 ) -> pd.DataFrame:
     """Train for some epochs at each rate with each decay.
 
@@ -48,13 +50,15 @@ def fill_grid(
         rates: learning rates.
         decays: weight decays.
         epochs: of each trial; the run's own schedule goes over so many.
+        progress: is told of each trial.
 
     Returns:
         `lr`, `weight_decay`, and of the best epoch by the run's own selection: `cost` (the
         less the better), `mae_years`, `ca3`, `step`. What blew up has a cost of infinity.
     """
     table = TrialTable(path, ["lr", "weight_decay"])
-    for lr, decay in product(rates, decays):
+    for done, (lr, decay) in enumerate(product(rates, decays)):
+        progress(done, len(rates) * len(decays))
         if not table.has(lr, decay):
             changes = {"optimizer.lr": lr, "optimizer.weight_decay": decay}
             training = training_of(make, changes)
@@ -94,19 +98,23 @@ STEADY: Final[dict[str, Any]] = {
 }
 
 
-def sweep_rates(make: RunFactory, path: Path, *, steps: int = 60) -> pd.DataFrame:
+def sweep_rates(
+    make: RunFactory, path: Path, *, steps: int = 60, progress: Progress = unseen
+) -> pd.DataFrame:
     """Train for a few steps at each rate, from the same start and on the same batches.
 
     Args:
         make: makes the runs.
         path: of the CSV file of the trials.
         steps: of the optimiser, at each rate, which stays constant.
+        progress: is told of each rate.
 
     Returns:
         `lr`, `step` (from 1), `loss` of each step; a trial that blew up ends with infinity.
     """
     table = TrialTable(path, ["lr"])
-    for factor in FACTORS:
+    for done, factor in enumerate(FACTORS):
+        progress(done, len(FACTORS))
         lr = make.value("optimizer.lr") * factor
         if not table.has(lr):
             training = training_of(make, {**STEADY, "optimizer.lr": lr})
@@ -149,7 +157,14 @@ _DONE: Final = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 def search(
-    make: RunFactory, path: Path, space: Space, *, trials: int, epochs: int = 5, seed: int = 0
+    make: RunFactory,
+    path: Path,
+    space: Space,
+    *,
+    trials: int,
+    epochs: int = 5,
+    seed: int = 0,
+    progress: Progress = unseen,
 ) -> optuna.Study:
     """Train for some epochs at values that a tree of Parzen estimators proposes.
 
@@ -167,6 +182,7 @@ def search(
         trials: how many, those of earlier attempts included.
         epochs: of each trial.
         seed: of the sampler.
+        progress: is told of each trial.
 
     Raises:
         UsageError: the study in `path` searched something else.
@@ -182,6 +198,7 @@ def search(
         )
         _settle(study, space)
         for number in range(_finished(study), trials):
+            progress(number, trials)
             study.sampler = optuna.samplers.TPESampler(seed=seed * 100_003 + number)
             _try(study, study.ask(), make, space, epochs)
     return study

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +12,7 @@ import yaml
 
 from agelens.atomic import write_atomically, write_json
 from agelens.errors import UsageError
+from agelens.progress import Progress, ProgressBars
 from agelens.training.run_folder import RunFolder
 from agelens.training.training_loop import Training, train
 from agelens.training.tuning.checks import overfit, untrained_loss
@@ -29,6 +31,8 @@ from agelens.training.tuning.search import (
 from agelens.training.tuning.space import TuningPlan, rate_and_decay
 from agelens.training.tuning.trials import RunFactory, TuningFolder
 
+_STEPS: Final = 4
+"""Before the long run."""
 _ONE_DEVICE: Final = ("auto", "1", 1)
 
 
@@ -38,6 +42,7 @@ def tune(
     plan: TuningPlan,
     *,
     tell: Callable[[str], None] = lambda _: None,
+    bars: ProgressBars | None = None,
     quiet: bool = False,
 ) -> dict[str, Any]:
     """Find learning rate and weight decay, then train with them; returns the values found.
@@ -52,6 +57,7 @@ def tune(
         folder: new; or one of the same configuration and data, which is resumed.
         plan: how much each step does.
         tell: is given a line for each step.
+        bars: show which step is on, and below it which trial.
         quiet: show no progress of the long run.
 
     Raises:
@@ -65,7 +71,8 @@ def tune(
             f"tuning trains on one device, the configuration asks for {devices} of them: take "
             "--trainer.devices 1, then train on many with what was found (a batch stays a batch)"
         )
-    return _Tuning(config, TuningFolder(folder), plan, tell, quiet=quiet).run()
+    shown = bars or ProgressBars("tuning")
+    return _Tuning(config, TuningFolder(folder), plan, tell, shown, quiet=quiet).run()
 
 
 class _Tuning:
@@ -75,6 +82,7 @@ class _Tuning:
         folder: TuningFolder,
         plan: TuningPlan,
         tell: Callable[[str], None],
+        bars: ProgressBars,
         *,
         quiet: bool,
     ) -> None:
@@ -82,6 +90,9 @@ class _Tuning:
         self.folder = folder
         self.plan = plan
         self.tell = tell
+        self.bars = bars
+        self.steps = _STEPS + plan.long_run
+        self.step = 0
         self.quiet = quiet
         self.lr = float(self.make.value("optimizer.lr"))
 
@@ -96,8 +107,15 @@ class _Tuning:
         write_report(self.folder)
         return found
 
+    @contextmanager
+    def _trials(self, what: str, of: str) -> Iterator[Progress]:
+        self.bars(self.step, self.steps, what)
+        with self.bars.below(of) as trial:
+            yield trial
+
     def _check_start(self) -> None:
         """Step 1, with the one check of the data's hashes."""
+        self.bars(0, self.steps, "the untrained loss")
         training = Training(self.make(), RunFolder(self.folder.run.path), quiet=True)
         identity = {**training.identity, "plan": self.plan.to_json()}
         self.folder.claim(identity)
@@ -112,33 +130,46 @@ class _Tuning:
 
     def _learn_by_heart(self) -> None:
         plan = self.plan
-        curves = overfit(
-            self.make, self.folder.overfit, samples=plan.overfit_samples, steps=plan.overfit_steps
-        )
+        with self._trials("learning by heart", "rates") as trial:
+            curves = overfit(
+                self.make,
+                self.folder.overfit,
+                samples=plan.overfit_samples,
+                steps=plan.overfit_steps,
+                progress=trial,
+            )
         least = curves["mae_years"].min()
         self._done(f"2. error on {plan.overfit_samples} samples learnt alone: {least:.2f} years")
 
     def _sweep_and_grid(self) -> dict[str, Any]:
-        sweep = sweep_rates(self.make, self.folder.sweep, steps=self.plan.sweep_steps)
+        steps = self.plan.sweep_steps
+        with self._trials("sweep of learning rates", "rates") as trial:
+            sweep = sweep_rates(self.make, self.folder.sweep, steps=steps, progress=trial)
         best = best_rate(sweep)
         self._done(f"3. the loss fell furthest at a learning rate of {best:.3g}")
         decays = grid_decays(self.make.value("optimizer.weight_decay"))
         epochs = self.plan.grid_epochs
-        grid = fill_grid(self.make, self.folder.grid, grid_rates(best), decays, epochs=epochs)
+        with self._trials("grid of rates and decays", "trials") as trial:
+            grid = fill_grid(
+                self.make, self.folder.grid, grid_rates(best), decays, epochs=epochs, progress=trial
+            )
         lr, decay = best_pair(grid)
         self._done(f"4. grid of {len(grid)}: least MAE {grid['mae_years'].min():.3f} years")
         return {"optimizer.lr": lr, "optimizer.weight_decay": decay}
 
     def _search(self) -> dict[str, Any]:
         plan = self.plan
-        study = search(
-            self.make,
-            self.folder.study,
-            plan.space or rate_and_decay(self.lr),
-            trials=plan.trials,
-            epochs=plan.trial_epochs,
-            seed=self.make.value("seed"),
-        )
+        with self._trials("search", "trials") as trial:
+            study = search(
+                self.make,
+                self.folder.study,
+                plan.space or rate_and_decay(self.lr),
+                trials=plan.trials,
+                epochs=plan.trial_epochs,
+                seed=self.make.value("seed"),
+                progress=trial,
+            )
+        self.step += 1  # it stands for two
         table = trial_table(study)
         write_atomically(self.folder.trials, table.to_csv(index=False).encode())
         pruned = (table["state"] == "pruned").sum()
@@ -146,6 +177,7 @@ class _Tuning:
         return best_values(study)
 
     def _train_long(self, found: Mapping[str, Any]) -> None:
+        self.bars(self.step, self.steps, "the long run")
         place, run = self.folder.run, self.make(found)
         text = str(yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True))
         begun = place.config.is_file()
@@ -160,6 +192,8 @@ class _Tuning:
         self._done(f"5. the long run: valid MAE {metrics['valid']['mae']:.3f} years")
 
     def _done(self, line: str) -> None:
+        self.step += 1
+        self.bars(self.step, self.steps)
         self.tell(line)
         write_report(self.folder)
 

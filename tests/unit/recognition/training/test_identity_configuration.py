@@ -1,4 +1,4 @@
-"""The recipes in configs/iefp say what the paper says; what is unknown is refused by name."""
+"""The recipes iefp/* say what the paper says; what is unknown is refused by name."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from agelens.recognition.training.configuration import (
     make_identity_run,
 )
 from agelens.recognition.training.train import made
+from agelens.training.config_files import RECIPES as SHIPPED
 from agelens.training.configuration import config_text, parse_run
 from agelens.training.lr_scheduler import MultiStep
 
-RECIPES = Path(__file__).resolve().parents[4] / "configs" / "iefp"
+RECIPES = SHIPPED / "iefp"
 
 
 def _run(*words: str) -> Any:

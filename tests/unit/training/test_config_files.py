@@ -1,0 +1,47 @@
+"""Recipes go by their names, and configuration files by their paths."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agelens.errors import UsageError
+from agelens.training.config_files import RECIPES, config_file, named_arguments, recipe_names
+
+
+def test_a_recipe_goes_by_its_whole_name_or_its_last_part() -> None:
+    expected = RECIPES / "experiments" / "utkface-dlib-resnet10.yaml"
+    assert config_file("experiments/utkface-dlib-resnet10") == expected
+    assert config_file("utkface-dlib-resnet10") == expected
+    assert all(config_file(name).is_file() for name in recipe_names())
+    assert not any(name.endswith("base") for name in recipe_names())
+
+
+def test_a_file_counts_before_a_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "utkface-dlib-resnet10").write_text("seed: 1")
+    assert config_file("utkface-dlib-resnet10") == Path("utkface-dlib-resnet10")
+    assert config_file("absent.yaml") == Path("absent.yaml")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("utkface-dlib-resnet", "Did you mean 'utkface-dlib-resnet10'?"),
+        ("morph", "several recipes are called 'morph': coral/morph, ldl/morph, unified/morph"),
+        ("zzz", "no file and no recipe"),
+    ],
+)
+def test_what_is_no_recipe_is_told(name: str, told: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        config_file(name)
+    assert told in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "words", [["--method.class_path", "coral"], ["--method.class_path=coral"], ["--method=coral"]]
+)
+def test_yamls_own_spelling_of_a_class_works_as_an_option(words: list[str]) -> None:
+    option, _, value = " ".join(named_arguments(words)).replace("=", " ").partition(" ")
+    assert (option, value) == ("--method", "agelens.models.methods.coral.CORAL")
