@@ -113,12 +113,66 @@ COMMANDS: Final[dict[str, Command]] = {
         "argparse",
     ),
     # data
-    "data": Command(
+    "data read": Command(
         _DATA,
-        "read, prepare, explore, split and audit datasets",
-        "agelens data prepare people.parquet --root photos -o store",
-        "agelens.cli.data:add_commands",
-        "argparse",
+        "read a downloaded dataset, a list or own data into a table",
+        "agelens data read people.csv --columns age_years=Age,path=file -o people.parquet",
+        "agelens.cli.data:read",
+    ),
+    "data prepare": Command(
+        _DATA,
+        "cut a table's faces into a chip store",
+        "agelens data prepare people.parquet -o store",
+        "agelens.cli.data:prepare",
+        kept="what was prepared is kept; the same command goes on",
+    ),
+    "data split": Command(
+        _DATA,
+        "split a table, and refuse leaks",
+        "agelens data split people.parquet --protocol subject-k-fold -o split",
+        "agelens.cli.data:split",
+    ),
+    "data explore": Command(
+        _DATA,
+        "draw a table: a page and pictures",
+        "agelens data explore people.parquet -o explored",
+        "agelens.cli.data:explore",
+    ),
+    "data audit": Command(
+        _DATA,
+        "find duplicates, wrong labels, bad pictures",
+        "agelens data audit people.parquet -o audit",
+        "agelens.cli.data:audit",
+    ),
+    "data label": Command(
+        _DATA,
+        "give a table's faces the ages that a model sees",
+        "agelens data label faces.parquet --model cc0-resnet10 -o labelled.parquet",
+        "agelens.cli.data:label",
+    ),
+    "data convert": Command(
+        _DATA,
+        "write a table in the format of another tool",
+        "agelens data convert people.parquet --to rapl -o rapl.csv",
+        "agelens.cli.data:convert",
+    ),
+    "data datasets": Command(
+        _DATA,
+        "list the datasets that can be read",
+        "agelens data datasets",
+        "agelens.cli.data:datasets",
+    ),
+    "data formats": Command(
+        _DATA,
+        "list the formats of other tools",
+        "agelens data formats",
+        "agelens.cli.data:formats",
+    ),
+    "data splits": Command(
+        _DATA,
+        "list the protocols of splits",
+        "agelens data splits",
+        "agelens.cli.data:splits",
     ),
     # training
     "recipes": Command(
@@ -256,7 +310,7 @@ COMMANDS: Final[dict[str, Command]] = {
 
 _START_HERE: Final = (
     ("agelens estimate party.jpg", "the ages of the faces in a photo"),
-    ("agelens data list", "the datasets that can be read, for training and measuring"),
+    ("agelens data datasets", "the datasets that can be read, for training and measuring"),
     ("agelens COMMAND --help", "what a command does, and its options"),
 )
 

@@ -1,201 +1,544 @@
-"""`agelens data`: options of its commands. What they do is in `data_*`, loaded on demand."""
+"""`agelens data`: from a downloaded folder, or one's own photos, to chips, splits and reports."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
-from importlib import import_module
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from agelens.cli.extras import require
+from agelens.cli.columns import column_mapping
+from agelens.cli.options import NonNegativeInt, OneOf, PositiveInt
+from agelens.cli.output import print_rows
+from agelens.errors import UsageError
+from agelens.progress import progress_bars
 
-Parser = argparse.ArgumentParser
-_NEEDED: Final = ("pandas", "scipy", "matplotlib", "seaborn", "datasets", "imagehash", "yaml")
+if TYPE_CHECKING:
+    from agelens.data.splits import Split, SplitProtocol, SubjectKFold
+    from agelens.tables import PredictionsTable, SampleTable
+
+_SOME_FAILED: Final = 3
+_PREPARED: Final = frozenset({"ok", "no_face"})
+
+AgeKindWord = Annotated[str, OneOf("agelens.tables:AGE_KINDS")]
+DetectorName = Annotated[str, OneOf("agelens.imaging.detectors:DETECTORS")]
+FormatName = Annotated[str, OneOf("agelens.data.formats:FORMATS")]
 
 
-def add_commands(commands: Any) -> None:
-    """Add `data` and its own subcommands to the parser's subcommands."""
-    parser = commands.add_parser(
-        "data",
-        help="read, prepare, explore, split and audit datasets",
-        description="Datasets as their owners ship them, to one table, chips, splits and reports.",
+def datasets(*, json: bool = False) -> None:
+    """List the datasets that can be read as their owners ship them.
+
+    Args:
+        json: print JSON instead of a table.
+    """
+    from agelens.data.datasets import DATASETS  # noqa: PLC0415
+
+    rows = [
+        {
+            "dataset": name,
+            "labels": dataset.labels,
+            "pictures": ", ".join(f"{part} {n:,}" for part, n in dataset.counts.items()),
+            "summary": dataset.summary,
+            "terms": dataset.terms,
+        }
+        for name, dataset in DATASETS.items()
+    ]
+    print_rows(rows, as_json=json)
+
+
+def formats(*, json: bool = False) -> None:
+    """List the formats of other tools that tables are read from and written in.
+
+    Args:
+        json: print JSON instead of a table.
+    """
+    from agelens.data.formats import FORMATS  # noqa: PLC0415
+
+    rows = [{"format": name, "summary": one.summary} for name, one in FORMATS.items()]
+    print_rows(rows, as_json=json)
+
+
+def splits(*, json: bool = False) -> None:
+    """List the protocols by which a table is split.
+
+    Args:
+        json: print JSON instead of a table.
+    """
+    from agelens.data.splits import PROTOCOLS  # noqa: PLC0415
+
+    rows = [
+        {"protocol": name, "by subject": kind.by_subject, "summary": kind.summary}
+        for name, kind in PROTOCOLS.items()
+    ]
+    print_rows(rows, as_json=json)
+
+
+def read(
+    source: str,
+    folder: Path | None = None,
+    /,
+    *,
+    output: Path,
+    columns: list[str] | None = None,
+    dataset: str | None = None,
+    age_kind: AgeKindWord | None = None,
+    root: Path | None = None,
+    crops: bool | None = None,
+    aligned: bool | None = None,
+    age: Literal["apparent", "real"] | None = None,
+    margin: Literal["025", "125"] | None = None,
+    minimum_age: NonNegativeInt | None = None,
+    prefix: str | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Read a downloaded dataset, a list, or own data into a table.
+
+    The table keeps where its pictures are, so that later commands need not be told.
+
+    Args:
+        source: a dataset of `agelens data datasets`, a format of `agelens data formats`, own
+            data in a .csv or .parquet, or a reader in a file of the current folder, as my_data.read
+        folder: the downloaded folder; the list; for own data the folder that its paths are in
+            (that of the file)
+        output: the table, .parquet or .csv; only Parquet keeps where the pictures are
+        columns: columns of own data, as path=file,age_years=Age, or a YAML file of them
+        dataset: a name for own data, or whose pictures a list is of
+        age_kind: kind of all ages of own data or a list
+        root: where the pictures of a list are
+        crops: the owner's crops (IMDB-WIKI, APPA-REAL)
+        aligned: the owner's aligned faces (Adience and others)
+        age: which label (APPA-REAL)
+        margin: which pictures (FairFace)
+        minimum_age: age of label 0 (coral)
+        prefix: first word of the files' names (ldl, coral)
+        overwrite: replace the table if it is there
+    """
+    from agelens.data.reading import read_dataset  # noqa: PLC0415
+    from agelens.tables import write_table  # noqa: PLC0415
+
+    _check_table_name(output, overwrite)
+    options: dict[str, object] = {
+        "root": root,
+        "crops": crops,
+        "aligned": aligned,
+        "age": age,
+        "margin": margin,
+    }
+    options |= {"minimum_age": minimum_age, "prefix": prefix}
+    table = read_dataset(
+        source,
+        folder,
+        columns=column_mapping(columns),
+        dataset=dataset,
+        age_kind=age_kind,  # type: ignore[arg-type]
+        **{name: value for name, value in options.items() if value is not None},
     )
-    actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name, help_text, add_options, home in (
-        ("list", "datasets, formats and split protocols", _list, "data_tables:list_all"),
-        ("read", "read a downloaded dataset, or a list, into a table", _read, "data_tables:read"),
-        ("convert", "write a table in another format", _convert, "data_tables:convert"),
-        ("prepare", "cut a table's faces into a chip store", _prepare, "data_store:prepare"),
-        ("label", "give a table's faces the ages that a model sees", _label, "data_label:label"),
-        ("explore", "draw a table: a page and pictures", _explore, "data_reports:explore"),
-        ("split", "split a table, and refuse leaks", _split, "data_tables:split"),
-        ("audit", "find duplicates, wrong labels, bad pictures", _audit, "data_reports:audit"),
-    ):
-        action = actions.add_parser(name, help=help_text, description=help_text)
-        add_options(action)
-        action.set_defaults(run=_on_demand(home))
+    write_table(table, output)
+    _describe(table)
+    print(f"wrote {output}")
 
 
-def _on_demand(home: str) -> Callable[[argparse.Namespace], int]:
-    def run(options: argparse.Namespace) -> int:
-        require(_NEEDED, "data")
-        module, _, function = home.partition(":")
-        return int(getattr(import_module(f"agelens.cli.{module}"), function)(options))
+def convert(
+    table: Path,
+    *,
+    to: FormatName,
+    output: Path,
+    columns: list[str] | None = None,
+    minimum_age: NonNegativeInt | None = None,
+    prefix: str | None = None,
+    round_ages: bool = False,
+    root: Path | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write a table in the format of another tool.
 
-    return run
+    Args:
+        table: of `agelens data read`
+        to: the format
+        output: the file, or the folder where the format has several files
+        columns: columns of own data, as path=file,age_years=Age, or a YAML file of them (mapped)
+        minimum_age: age of label 0 (coral)
+        prefix: first word of the files' names (ldl, coral)
+        round_ages: round half years for formats that count classes
+        root: where the table's pictures are, if it does not know (iefp)
+        overwrite: replace files that are there
+    """
+    from agelens.data.formats import format_named  # noqa: PLC0415
+    from agelens.data.reading import call_with_options  # noqa: PLC0415
+    from agelens.tables import read_table  # noqa: PLC0415
+
+    lists = [path for part in ("train", "valid", "test") for path in output.glob(f"*_{part}*.csv")]
+    if output.is_file() or lists:
+        _check_new([output, *lists][-1], overwrite)
+    options = {
+        "columns": column_mapping(columns),
+        "minimum_age": minimum_age,
+        "prefix": prefix,
+        "round_ages": round_ages or None,
+        "root": root,
+    }
+    samples = read_table(table, extra=None)
+    written = call_with_options(format_named(to).write, [samples, output], options)
+    for path in written.paths:
+        print(f"wrote {path}")
+    print(f"{written.rows:,} rows")
+    for reason, count in written.left_out.items():
+        print(f"left out {count:,}: {reason}")
+    for note in written.notes:
+        print(note)
 
 
-def _list(parser: Parser) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+def prepare(
+    table: Path,
+    *,
+    output: Path,
+    root: Path | None = None,
+    detector: DetectorName = "retinaface",
+    template: Annotated[str, OneOf("agelens.imaging.align:TEMPLATES")] | None = None,
+    size: PositiveInt | None = None,
+    margin: float = 0.0,
+    fill: Annotated[str, OneOf("agelens.imaging.align:FILLS")] = "black",
+    two_pass: bool = False,
+    aligned: bool = False,
+    encoding: Literal["jpeg", "webp", "png"] = "jpeg",
+    workers: PositiveInt | None = None,
+) -> int:
+    """Cut a table's faces into a chip store; called again, it goes on where it stopped.
+
+    Args:
+        table: of `agelens data read`
+        output: the store's folder; the table with the faces' places is written beside it
+        root: where the pictures are, if the table does not know or they were moved
+        detector: what finds faces
+        template: frame of the landmarks (dlib-64)
+        size: side of a chip in pixels
+        margin: more surroundings: 0.4 shows 1.4 times the frame, or the box with --two-pass
+        fill: what stands beyond the photo: black, or its rim mirrored and blurred
+        two_pass: turn by the eye line, find the box again, cut it
+        aligned: the pictures are chips already: resize, do not detect
+        encoding: of the chips; png loses nothing
+        workers: threads (all available cores)
+    """
+    from agelens.data.store import prepare as prepare_store  # noqa: PLC0415
+    from agelens.tables import write_table  # noqa: PLC0415
+
+    if two_pass and template:
+        raise UsageError("--two-pass cuts the face's box; --template does not go with it")
+    placed = output.with_name(f"{output.name}.parquet")
+    if not output.exists():
+        _check_new(placed, overwrite=False)
+    with progress_bars("faces") as bars:
+        report = prepare_store(
+            table,
+            output,
+            root=root,
+            detector=detector,
+            template=template,
+            size=size,
+            margin=margin,
+            fill=fill,
+            two_pass=two_pass,
+            aligned=aligned,
+            encoding=encoding,
+            workers=workers,
+            on_progress=bars,
+        )
+    write_table(report.open().table, placed)
+    print(f"{report.rows:,} rows, {report.reused_rows:,} of them from an earlier run:")
+    for status, count in sorted(report.statuses.items()):
+        print(f"  {count:,} {status}")
+    print(f"wrote {output} and, with boxes, roll and landmarks, {placed}")
+    return _SOME_FAILED if {*report.statuses} - _PREPARED else 0
 
 
-def _read(parser: Parser) -> None:
-    parser.add_argument("name", metavar="NAME", help="a dataset or a format of `agelens data list`")
-    parser.add_argument(
-        "root", type=Path, metavar="ROOT", help="the downloaded folder, or the list"
+def label(
+    faces: Path,
+    *,
+    model: str,
+    output: Path,
+    root: Path | None = None,
+    replace: bool = False,
+    detector: DetectorName = "retinaface",
+    workers: PositiveInt | None = None,
+    overwrite: bool = False,
+) -> int:
+    """Write the ages that a model sees into a table, as recognition across age trains on.
+
+    They are marked as estimated, with the model's name in the column age_model; ages that are
+    there already stay.
+
+    Args:
+        faces: a table, or a chip store
+        model: a packaged model, or the path of a card
+        output: the labelled table, .parquet or .csv
+        root: where the table's pictures are, if it does not know
+        replace: put them in the place of ages that are there
+        detector: what finds the faces of a table
+        workers: threads (all available cores)
+        overwrite: replace the labelled table if it is there
+    """
+    from agelens.data.predictions import AGE_MODEL, with_estimated_ages  # noqa: PLC0415
+    from agelens.evaluation.table_checks import tally  # noqa: PLC0415
+    from agelens.inference.cards import load_card  # noqa: PLC0415
+    from agelens.tables import write_table  # noqa: PLC0415
+
+    _check_table_name(output, overwrite)
+    card = load_card(model)
+    samples, predictions = (
+        _ages_of_store(faces, model, root, workers)
+        if faces.is_dir()
+        else _ages_of_photos(faces, model, root, detector, workers)
     )
-    _output(parser, "t.parquet or t.csv")
-    chosen = parser.add_argument_group("for datasets that come in several forms")
-    yes_no = argparse.BooleanOptionalAction
-    chosen.add_argument("--crops", action=yes_no, help="the owner's crops (IMDB-WIKI, APPA-REAL)")
-    chosen.add_argument("--aligned", action=yes_no, help="the owner's aligned faces (Adience, ...)")
-    chosen.add_argument("--age", choices=("apparent", "real"), help="which label (APPA-REAL)")
-    chosen.add_argument("--margin", choices=("025", "125"), help="which pictures (FairFace)")
-    lists = parser.add_argument_group("for formats")
-    lists.add_argument("--dataset", metavar="NAME", help="whose pictures the list is of")
-    lists.add_argument("--age-kind", choices=("real", "apparent", "estimated"))
-    lists.add_argument("--minimum-age", type=int, metavar="N", help="age of label 0 (coral)")
-    lists.add_argument("--prefix", help="first word of the files' names (ldl, coral)")
-    lists.add_argument("--mapping", type=Path, metavar="YAML", help="columns of own data (mapped)")
-    lists.add_argument("--pictures", type=Path, metavar="DIR", help="where absolute paths lead to")
+    name = f"{card.name} {card.version}"
+    table = with_estimated_ages(samples, predictions, name, replace=replace)
+    write_table(table, output)
+    statuses = tally(predictions.frame["status"])
+    labelled = int((table.frame[AGE_MODEL] == name).sum())
+    print(", ".join(f"{count:,} {status}" for status, count in statuses.items()))
+    print(f"{labelled:,} ages are those of {name}, {len(table) - labelled:,} rows are as they were")
+    print(f"wrote {output}")
+    return _SOME_FAILED if {*statuses} - _PREPARED else 0
 
 
-def _convert(parser: Parser) -> None:
-    _table(parser)
-    parser.add_argument("--to", required=True, metavar="FORMAT", help="a format of `data list`")
-    _output(parser, "the file, or the folder where the format has several")
-    parser.add_argument("--minimum-age", type=int, metavar="N", help="age of label 0 (coral)")
-    parser.add_argument("--prefix", help="first word of the files' names (ldl, coral)")
-    parser.add_argument("--mapping", type=Path, metavar="YAML", help="columns of own data (mapped)")
-    parser.add_argument(
-        "--round-ages", action="store_true", help="round half years for formats that count classes"
+def _ages_of_store(
+    folder: Path, model: str, root: Path | None, workers: int | None
+) -> tuple[SampleTable, PredictionsTable]:
+    from agelens.data.predictions import check_other_chips, predict_store  # noqa: PLC0415
+    from agelens.data.store import ChipStore  # noqa: PLC0415
+    from agelens.inference.cards import load_card  # noqa: PLC0415
+    from agelens.inference.estimator import AgeEstimator  # noqa: PLC0415
+
+    if root is not None:
+        raise UsageError("--root is for tables; a store has its chips")
+    store = ChipStore.open(folder)
+    check_other_chips(store, load_card(model))  # before the network is opened
+    with progress_bars("faces") as bars:
+        predictions = predict_store(AgeEstimator(model, workers=workers), store, on_progress=bars)
+    return store.table, predictions
+
+
+def _ages_of_photos(
+    path: Path, model: str, root: Path | None, detector: str, workers: int | None
+) -> tuple[SampleTable, PredictionsTable]:
+    from agelens.data.predictions import predict_photos  # noqa: PLC0415
+    from agelens.inference.estimator import AgeEstimator  # noqa: PLC0415
+    from agelens.tables import read_table  # noqa: PLC0415
+
+    samples = read_table(path, extra=None)
+    estimator = AgeEstimator(model, detector, workers=workers)
+    with progress_bars("faces") as bars:
+        return samples, predict_photos(estimator, samples, root, on_progress=bars)
+
+
+def explore(
+    table: Path,
+    *,
+    output: Path,
+    root: Path | None = None,
+    against: Path | None = None,
+    against_root: Path | None = None,
+    seed: NonNegativeInt = 0,
+) -> None:
+    """Draw a table: a page with figures and some of its pictures.
+
+    Args:
+        table: of `agelens data read`
+        output: a new folder for the page and its pictures
+        root: where the pictures are, if the table does not know
+        against: another table, drawn beside the first
+        against_root: where its pictures are, if it does not know
+        seed: of the random samples
+    """
+    from agelens.data.explore import explore as explore_table  # noqa: PLC0415
+    from agelens.tables import read_table  # noqa: PLC0415
+
+    page = explore_table(
+        read_table(table, extra=None),
+        output,
+        root=root,
+        against=read_table(against, extra=None) if against else None,
+        against_root=against_root,
+        seed=seed,
     )
-    parser.add_argument(
-        "--pictures", type=Path, metavar="DIR", help="where the table's pictures are (iefp)"
+    print(f"wrote {page}")
+
+
+def audit(
+    table: Path,
+    *,
+    output: Path,
+    root: Path | None = None,
+    against: Path | None = None,
+    against_root: Path | None = None,
+    detector: DetectorName = "retinaface",
+    mirrored: bool = False,
+    model: str | None = None,
+    workers: PositiveInt | None = None,
+) -> None:
+    """Find duplicates, wrong labels and bad pictures, and write a page about them.
+
+    Args:
+        table: of `agelens data read`
+        output: a new folder for the page and its lists
+        root: where the pictures are, if the table does not know
+        against: duplicates with this table too
+        against_root: where its pictures are, if it does not know
+        detector: what finds faces
+        mirrored: find mirrored copies as well
+        model: show the labels that this model most disagrees with
+        workers: threads (all available cores)
+    """
+    from agelens.data.audit import audit as audit_table  # noqa: PLC0415
+    from agelens.inference.estimator import AgeEstimator  # noqa: PLC0415
+    from agelens.tables import read_table  # noqa: PLC0415
+
+    if against_root and not against:
+        raise UsageError("--against-root goes with --against")
+    with progress_bars("pictures") as bars:
+        report = audit_table(
+            read_table(table, extra=None),
+            output,
+            root=root,
+            against=(read_table(against, extra=None), against_root) if against else None,
+            model=AgeEstimator(model) if model else None,
+            detector=detector,
+            mirrored=mirrored,
+            workers=workers,
+            on_progress=bars,
+        )
+    for status, count in sorted(report.statuses.items()):
+        print(f"{count:,} pictures {status}")
+    for finding in report.findings:
+        print(finding)
+    print(f"wrote {report.page}")
+
+
+def split(
+    table: Path,
+    *,
+    protocol: str,
+    output: Path,
+    seed: NonNegativeInt = 0,
+    repeats: PositiveInt | None = None,
+    audit: Path | None = None,
+    listed: Path | None = None,
+    split_table: Path | None = None,
+    allow_leaks: bool = False,
+    overwrite: bool = False,
+) -> None:
+    """Split a table, and refuse parts that share people or pictures.
+
+    Args:
+        table: of `agelens data read`
+        protocol: one of `agelens data splits`, or your own or the unified benchmark's YAML
+        output: a new folder
+        seed: of the random choices
+        repeats: so many seeds (random-80-20)
+        audit: folder of an audit whose near-duplicates are kept together
+        listed: the published list, read (rapl, unified)
+        split_table: also write the table with its split column set; of several splits, one each
+        allow_leaks: write a leaking split; the report says so
+        overwrite: replace the split table if it is there
+    """
+    from agelens.data.audit import read_duplicates  # noqa: PLC0415
+    from agelens.data.splits import SubjectKFold, write_splits  # noqa: PLC0415
+    from agelens.tables import read_table, write_table  # noqa: PLC0415
+
+    if split_table:
+        _check_table_name(split_table, overwrite)
+    samples = read_table(table, extra=None)
+    duplicates = read_duplicates(audit) if audit else None
+    chosen = _protocol(protocol, repeats, listed)
+    made = chosen(samples, seed=seed, duplicates=duplicates)
+    reports = write_splits(made, samples, output, duplicates=duplicates, allow_leaks=allow_leaks)
+    for one, report in zip(made, reports, strict=True):
+        _print_split(one, report.leaks)
+        if split_table:
+            name = f"{split_table.stem}-{one.name}" if len(made) > 1 else split_table.stem
+            target = split_table.with_stem(name)
+            write_table(samples.with_columns(split=one.parts_of(samples)), target)
+            print(f"  wrote {target}")
+    if isinstance(chosen, SubjectKFold):
+        folds = chosen.folds(samples, seed=seed, duplicates=duplicates)
+        _write_folders(samples.with_columns(fold=folds), chosen, output)
+    print(f"wrote {output}")
+
+
+def _protocol(name: str, repeats: int | None, listed: Path | None) -> SplitProtocol:
+    from agelens.data.reading import call_with_options  # noqa: PLC0415
+    from agelens.data.splits import (  # noqa: PLC0415
+        CustomProtocol,
+        UnifiedBenchmark,
+        protocol_class,
     )
+    from agelens.tables import read_table  # noqa: PLC0415
+
+    options = {"repeats": repeats, "listed": read_table(listed, extra=None) if listed else None}
+    if Path(name).suffix.lower() not in (".yaml", ".yml"):
+        found: SplitProtocol = call_with_options(protocol_class(name), [], options)
+        return found
+    document = _yaml(Path(name))
+    # The unified benchmark's split files are lists; a protocol of one's own is a mapping.
+    kind = UnifiedBenchmark if isinstance(document, list) else CustomProtocol
+    own: SplitProtocol = call_with_options(kind.from_object, [document], options)
+    return own
 
 
-def _prepare(parser: Parser) -> None:
-    _table(parser)
-    _root(parser, required=True)
-    _output(parser, "the store's folder")
-    parser.add_argument("--detector", default="retinaface", help="face detector (retinaface)")
-    parser.add_argument("--template", help="frame of the landmarks (dlib-64)")
-    parser.add_argument("--size", type=int, metavar="PIXELS", help="side of a chip")
-    parser.add_argument(
-        "--expand",
-        type=float,
-        default=0.0,
-        metavar="SHARE",
-        help="more surroundings: 0.4 shows 1.4 times the frame, or the box with --two-pass",
-    )
-    parser.add_argument(
-        "--fill",
-        default="black",
-        metavar="black|mirror",
-        help="what stands beyond the photo: nothing, or its rim mirrored and blurred (black)",
-    )
-    how = parser.add_mutually_exclusive_group()
-    how.add_argument(
-        "--two-pass", action="store_true", help="turn by the eye line, find the box again, cut it"
-    )
-    how.add_argument("--aligned", action="store_true", help="chips already: resize, do not detect")
-    parser.add_argument("--encoding", default="jpeg", help="jpeg, webp or png (jpeg)")
-    parser.add_argument("--workers", type=int, metavar="N", help="threads (all available cores)")
+def _yaml(path: Path) -> Any:
+    import yaml  # noqa: PLC0415
+
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read as YAML: {error}") from error
 
 
-def _label(parser: Parser) -> None:
-    parser.description = (
-        "Write the ages that a model sees into a table, as recognition across age trains on. They "
-        "are marked as estimated, with the model's name in the column age_model; ages that are "
-        "there already stay."
-    )
-    parser.add_argument(
-        "faces", type=Path, metavar="TABLE|STORE", help="a table with --root, or a chip store"
-    )
-    parser.add_argument("--model", required=True, help="a packaged model, or the path of a card")
-    _root(parser, required=False)
-    _output(parser, "the labelled table, .parquet or .csv")
-    parser.add_argument(
-        "--replace", action="store_true", help="put them in the place of ages that are there"
-    )
-    parser.add_argument("--detector", default="retinaface", help="finds the faces of a table")
-    parser.add_argument("--workers", type=int, metavar="N", help="threads (all available cores)")
+def _print_split(split: Split, leaks: Sequence[object]) -> None:
+    counts = ", ".join(f"{part} {count:,}" for part, count in split.counts.items())
+    print(f"{split.name}: {counts}")
+    for leak in leaks:
+        print(f"  leak: {leak}")
+    for note in split.notes:
+        print(f"  {note}")
 
 
-def _explore(parser: Parser) -> None:
-    _table(parser)
-    _output(parser, "folder of the page and its pictures")
-    _root(parser, required=False)
-    parser.add_argument("--against", type=Path, metavar="TABLE", help="draw this one beside it")
-    parser.add_argument("--against-root", type=Path, metavar="ROOT", help="its pictures")
-    parser.add_argument("--seed", type=int, default=0, help="of the random samples")
+def _write_folders(table: SampleTable, protocol: SubjectKFold, folder: Path) -> None:
+    """The unified benchmark's own two files for these folders, for its scripts and for others."""
+    from agelens.data.splits import DatabaseFolders, UnifiedBenchmark  # noqa: PLC0415
+    from agelens.tables import write_table  # noqa: PLC0415
+
+    names = [str(name) for name in table.frame["dataset"].unique()]
+    databases = tuple(DatabaseFolders(f"{n}.json", n, protocol.arrangement) for n in names)
+    (folder / "unified.yaml").write_text(UnifiedBenchmark(databases).to_text(), encoding="utf-8")
+    write_table(table, folder / "folders.parquet")
+    print(f"  wrote {folder / 'unified.yaml'} and, for --to unified, {folder / 'folders.parquet'}")
 
 
-def _split(parser: Parser) -> None:
-    _table(parser)
-    parser.add_argument(
-        "--protocol",
-        required=True,
-        help="a protocol of `agelens data list`, or your own or the unified benchmark's YAML",
-    )
-    _output(parser, "a new folder")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--repeats", type=int, metavar="N", help="random-80-20 with N seeds")
-    parser.add_argument(
-        "--audit",
-        type=Path,
-        metavar="DIR",
-        help="keep the near-duplicates that an audit found whole",
-    )
-    parser.add_argument(
-        "--listed", type=Path, metavar="TABLE", help="the published list, read (rapl, unified)"
-    )
-    parser.add_argument(
-        "--split-table",
-        type=Path,
-        metavar="TABLE",
-        help="also write the table with its split column set; of several splits, one each",
-    )
-    parser.add_argument(
-        "--allow-leaks", action="store_true", help="write a leaking split; the report says so"
-    )
+def _describe(table: SampleTable) -> None:
+    from agelens.data.splits import OfficialSplit, describe_leaks  # noqa: PLC0415
+
+    frame = table.frame
+    ages = frame["age_years"]
+    kinds = ", ".join(f"{n:,} {kind}" for kind, n in frame["age_kind"].value_counts().items() if n)
+    print(f"{len(table):,} samples of {', '.join(map(str, frame['dataset'].unique()))}")
+    if ages.notna().any():
+        print(f"ages {ages.min():g} to {ages.max():g} years, labels: {kinds}")
+    print(f"{frame['subject'].nunique():,} people; gender known of {frame['gender'].count():,}")
+    for issue, count in frame["issue"].value_counts().items():
+        if count:
+            print(f"issue in {count:,}: {issue}")
+    if frame["split"].notna().any():
+        for official in OfficialSplit()(table):
+            report = describe_leaks(official, table)
+            _print_split(official, report.leaks)
 
 
-def _audit(parser: Parser) -> None:
-    _table(parser)
-    _root(parser, required=True)
-    _output(parser, "folder of the page and its lists")
-    parser.add_argument(
-        "--against", type=Path, metavar="TABLE", help="duplicates with this one too"
-    )
-    parser.add_argument("--against-root", type=Path, metavar="ROOT", help="its pictures")
-    parser.add_argument("--detector", default="retinaface", help="finds the faces (retinaface)")
-    parser.add_argument("--mirrored", action="store_true", help="find mirrored copies as well")
-    parser.add_argument("--model", help="show the labels that this model most disagrees with")
-    parser.add_argument("--workers", type=int, metavar="N", help="threads (all available cores)")
+def _check_table_name(path: Path, overwrite: bool) -> None:
+    if path.suffix.lower() not in (".parquet", ".csv"):
+        raise UsageError(f"{path}: a table's name ends in .parquet or .csv")
+    _check_new(path, overwrite)
 
 
-def _table(parser: Parser) -> None:
-    parser.add_argument("table", type=Path, metavar="TABLE", help="a table of `agelens data read`")
-
-
-def _root(parser: Parser, *, required: bool) -> None:
-    parser.add_argument(
-        "--root", type=Path, required=required, metavar="ROOT", help="where its pictures are"
-    )
-
-
-def _output(parser: Parser, what: str) -> None:
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="PATH", help=what)
+def _check_new(path: Path, overwrite: bool) -> None:
+    """Before any work: nothing is overwritten unasked."""
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} exists: give --overwrite to replace it, or another name")

@@ -9,9 +9,9 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
-from agelens.data.datasets import dataset_reader
+from agelens.data.datasets import DATASETS, dataset_reader
 from agelens.data.formats import FORMATS, read_mapped
-from agelens.errors import UsageError
+from agelens.errors import UnknownNameError, UsageError
 from agelens.tables import REQUIRED, AgeKind, ColumnMapping, SampleTable, read_table
 from agelens.tables.files import read_frame
 
@@ -40,8 +40,9 @@ def read_dataset(
         source: a dataset's name of `DATASETS`; a reader of one's own, from a folder to a
             `SampleTable`, a frame, or columns by name; the name of an interchange format of
             `FORMATS`; or one's own data: a CSV, a Parquet file or a frame.
-        folder: the downloaded dataset; for a format, its list. For own data the folder that
-            its paths are below, by default that of the file.
+        folder: the downloaded dataset; for a format, its list, whose pictures are below `root`
+            of `options`. For own data the folder that its paths are below, by default that of
+            the file.
         columns: for own data, from a sample table's columns to the file's: `path` and, as far
             as known, `age_years`, `gender`, `subject` and so on. A column of codes is a pair of
             its name and the meaning of the codes.
@@ -59,13 +60,17 @@ def read_dataset(
     options |= {name: value for name, value in given.items() if value is not None}
     if callable(source):
         return _from_reader(source, folder, options)
-    if isinstance(source, str) and source in FORMATS and folder is not None:
-        return _from_list(source, folder, options)
     if isinstance(source, pd.DataFrame) or Path(source).suffix.lower() in _TABLES:
         return _own(source, folder, options)
-    if source in FORMATS:
-        raise UsageError(f"{source} is a format of lists: give the file or folder of the list")
-    return _from_reader(dataset_reader(str(source)), folder, options)
+    name = str(source)
+    if name in FORMATS:
+        if folder is None:
+            raise UsageError(f"{name} is a format of lists: give the file or folder of the list")
+        return _from_list(name, folder, options)
+    if name not in DATASETS and not {".", ":"} & {*name}:
+        hint = " A CSV or Parquet file works too, and so does a reader of your own."
+        raise UnknownNameError("dataset or format", name, [*DATASETS, *FORMATS], hint)
+    return _from_reader(dataset_reader(name), folder, options)
 
 
 def sample_table_of(read: object, dataset: str) -> SampleTable:
@@ -101,7 +106,9 @@ def _from_reader(
 
 
 def _from_list(source: str, path: Folder, options: dict[str, Any]) -> SampleTable:
-    root = options.get("root")
+    root = options.pop("root", None)
+    if source == "mapped":
+        return _own(path, root, options)
     table: SampleTable = call_with_options(FORMATS[source].read, [path], options)
     if root is None and source == "iefp":  # the pictures themselves
         root = path

@@ -14,13 +14,15 @@ import pandas as pd
 from agelens.atomic import atomic_folder
 from agelens.data.audit.disagreement import disagreements, estimate_labelled
 from agelens.data.audit.duplicates import find_duplicates, find_shared
-from agelens.data.audit.pictures import Pictures, Root, look_at_pictures
+from agelens.data.audit.pictures import Pictures, look_at_pictures
 from agelens.data.audit.report import AuditReport, Finding, save_sheet, write_report
 from agelens.data.explore.compared_table import dataset_names
 from agelens.data.explore.samples import age_text
+from agelens.data.store.cutting import Root
 from agelens.imaging.detectors import Detector, detector_class
 from agelens.imaging.sources import PHOTO_SUFFIXES
 from agelens.inference.estimator import AgeEstimator
+from agelens.progress import Progress
 from agelens.tables import SampleTable
 
 OLDEST_YEARS: Final = 120
@@ -123,6 +125,7 @@ def _name_fault(path: str) -> str:
 
 
 _WORST: Final = 500
+_FAR_YEARS: Final = 10
 _LABEL_CHECKS: Final[dict[str, tuple[str, str, Check]]] = {
     "reader-issues": ("Issues of the reader", "What reading the dataset found.", reader_issues),
     "malformed-names": (
@@ -146,14 +149,15 @@ _LABEL_CHECKS: Final[dict[str, tuple[str, str, Check]]] = {
 
 def audit(
     table: SampleTable,
-    root: Root,
     output: str | Path,
     *,
+    root: Root = None,
     against: tuple[SampleTable, Root] | None = None,
     model: AgeEstimator | None = None,
     detector: str | Detector | None = "retinaface",
     mirrored: bool = False,
     workers: int | None = None,
+    on_progress: Progress | None = None,
 ) -> AuditReport:
     """Look for what is wrong with a table and its pictures; write a page about it.
 
@@ -164,13 +168,15 @@ def audit(
 
     Args:
         table: what to audit.
-        root: the dataset's root; roots by dataset; or a function of dataset and path.
         output: a folder, new or empty, outside any repository.
-        against: another table and its root, whose pictures should not be in this one.
+        root: where the pictures are, if the table does not know: a folder, one by dataset, or a
+            function of dataset and path.
+        against: another table and its root (or None), whose pictures should not be in this one.
         model: judges the labels; it finds faces with its own detector.
         detector: finds faces where no model is given; None does not look for faces.
         mirrored: find mirrored copies as well, which takes about a fifth longer.
         workers: threads; all available cores by default.
+        on_progress: called with pictures done and pictures in all.
 
     Raises:
         UsageError: a root without any of the pictures; a folder that holds something.
@@ -179,7 +185,12 @@ def audit(
     finder = None if model is not None or detector is None else _detector(detector)
     with atomic_folder(Path(output), "report") as folder:
         pictures = look_at_pictures(
-            table, root, detector=finder, mirrored=mirrored, workers=workers
+            table,
+            root,
+            detector=finder,
+            mirrored=mirrored,
+            workers=workers,
+            on_progress=on_progress,
         )
         findings = [
             Finding(kind, title, why, check(table))
@@ -248,7 +259,9 @@ def _shared(table: SampleTable, pictures: Pictures, found: pd.DataFrame) -> Find
 
 
 def _disagreement(table: SampleTable, root: Root, years: pd.Series, folder: Path) -> Finding:
-    rows = disagreements(table, years)[:_WORST]
+    every = disagreements(table, years)
+    far = int((every["error_years"].abs() > _FAR_YEARS).sum())
+    rows = every[:_WORST]
     labels = table.frame.set_index("sample_id").loc[rows["sample_id"]]
     rows = rows.assign(label=_ages(labels))
     captions = [
@@ -262,6 +275,8 @@ def _disagreement(table: SampleTable, root: Root, years: pd.Series, folder: Path
         "it says older. The model may be as wrong as the label: look.",
         rows,
         save_sheet(table, root, rows["sample_id"], captions, folder / "disagreement.png"),
+        f"the model is more than {_FAR_YEARS} years from {far:,} of {len(every):,} labels; the "
+        f"{len(rows):,} furthest are listed",
     )
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from agelens.data.audit.pictures import Pictures, Root
-from agelens.data.store.cutting import choose_face, picture_source
+from agelens.data.audit.pictures import Pictures
+from agelens.data.store.cutting import Root, choose_face, picture_source
 from agelens.imaging.photos import read_photo
 from agelens.inference.estimator import AgeEstimator
 from agelens.records import AgeEstimate, Floats, Photo, PhotoResult

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +15,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from agelens.data.store.cutting import PictureSource, picture_source
+from agelens.data.store.cutting import PictureSource, Root, picture_source
 from agelens.errors import PhotoError
 from agelens.imaging.detectors import Detector
 from agelens.imaging.photos import read_photo
+from agelens.inference.estimator import available_cores
 from agelens.inference.ordered import ordered_map
+from agelens.progress import Progress
 from agelens.records import RGB
 from agelens.tables import SampleTable
 
@@ -64,8 +65,6 @@ def perceptual_hash(rgb: RGB, *, mirrored: bool = False) -> Hashes | None:
     bits = np.concatenate([coarse.hash.ravel(), fine.hash.ravel()])
     return np.packbits(bits).view(">u8").astype(np.uint64)
 
-
-Root: TypeAlias = str | Path | Mapping[str, str | Path] | PictureSource
 
 _NO_HASH = np.zeros(WORDS, dtype=np.uint64)
 
@@ -121,15 +120,17 @@ def look_at_pictures(
     detector: Detector | None = None,
     mirrored: bool = False,
     workers: int | None = None,
+    on_progress: Progress | None = None,
 ) -> Pictures:
     """Read every picture of `table` once; what cannot be read is a row with its status.
 
     Args:
         table: rows may share a picture.
-        root: the dataset's root; roots by dataset; or a function of dataset and path.
+        root: as `agelens.data.store.cutting.picture_source` takes it.
         detector: counts the faces; None to save the time.
         mirrored: hash mirror images as well.
         workers: threads; all available cores by default.
+        on_progress: called with pictures done and pictures in all.
 
     Raises:
         UsageError: a dataset without a root, or a root that holds none of the pictures.
@@ -138,10 +139,14 @@ def look_at_pictures(
     place = names.groupby(["dataset", "path"], sort=False).ngroup().to_numpy()
     frame = names.drop_duplicates().reset_index(drop=True)
     look = _Look(picture_source(root, table), detector, mirrored)
-    threads = workers or len(os.sched_getaffinity(0))
+    threads = workers or available_cores()
     with ThreadPoolExecutor(threads, thread_name_prefix="agelens") as pool:
         pictures = frame.itertuples(index=False, name=None)
-        seen = list(ordered_map(pool, look, pictures, window=4 * threads))
+        seen = []
+        for one in ordered_map(pool, look, pictures, window=4 * threads):
+            seen.append(one)
+            if on_progress:
+                on_progress(len(seen), len(frame))
     columns = ("status", "message", "sha256", "pixels", "faces", "hashed")
     facts = {name: pd.Series([row.get(name) for row, _, _ in seen]) for name in columns}
     words = np.array([both for _, *both in seen], dtype=np.uint64).reshape(-1, 2, WORDS)

@@ -12,9 +12,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from agelens.data.audit.pictures import Root
 from agelens.data.explore.samples import contact_sheet, tile_of
-from agelens.data.store.cutting import picture_source
+from agelens.data.store.cutting import Root, picture_source
 from agelens.errors import PhotoError, TableError
 from agelens.evaluation.reports.page import Page, Section
 from agelens.evaluation.reports.plotting import save
@@ -65,7 +64,8 @@ HOLDS_FACES: Final = (
 class Finding:
     """One kind of fault; `rows` has `sample_id`, `detail` and perhaps more.
 
-    `pictures` names the contact sheets that show it.
+    `pictures` names the contact sheets that show it. A `ranking` lists the furthest rows, so that
+    their number says nothing; it has a sentence in its place.
     """
 
     kind: str
@@ -73,6 +73,10 @@ class Finding:
     explanation: str
     rows: pd.DataFrame
     pictures: tuple[str, ...] = ()
+    ranking: str = ""
+
+    def __str__(self) -> str:
+        return self.ranking or f"{len(self.rows):,} {self.kind}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,8 +96,11 @@ class AuditReport:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Rows found by kind of fault."""
-        return {finding.kind: len(finding.rows) for finding in self.findings}
+        """Rows found by kind of fault; a ranking is none."""
+        return {one.kind: len(one.rows) for one in self.findings if not one.ranking}
+
+    def __repr__(self) -> str:
+        return f"AuditReport({self.folder}: {'; '.join(map(str, self.findings))})"
 
     @property
     def page(self) -> Path:
@@ -147,7 +154,7 @@ def _page(report: AuditReport) -> Page:
     pictures = pd.DataFrame(list(report.statuses.items()), columns=["status", "pictures"])
     first = Section(
         "Summary",
-        [f"{report.samples:,} rows."],
+        [f"{report.samples:,} rows.", *(one.ranking for one in report.findings if one.ranking)],
         [("Pictures", pictures), ("Findings", faulty)],
         warning=HOLDS_FACES,
     )

@@ -266,8 +266,7 @@ def dataset_reader(name: str) -> Callable[..., Any]:
             raise UnknownNameError("dataset", name, DATASETS, hint) from error
         return own
     if name not in DATASETS:
-        hint = " A CSV or Parquet file of your own works too, and so does a reader of your own."
-        raise UnknownNameError("dataset", name, DATASETS, hint)
+        raise UnknownNameError("dataset", name, DATASETS)
     return _function(DATASETS[name].reader)
 
 

@@ -25,6 +25,7 @@ from agelens.data.explore.figures import (
     word_counts,
 )
 from agelens.data.explore.samples import random_samples
+from agelens.data.store.cutting import PictureSource, Root, picture_source
 from agelens.evaluation.reports.page import Page, Section
 from agelens.evaluation.reports.plotting import save
 from agelens.tables import SampleTable
@@ -114,9 +115,9 @@ def explore(
     table: SampleTable,
     output: str | Path,
     *,
-    root: str | Path | None = None,
+    root: Root = None,
     against: SampleTable | None = None,
-    against_root: str | Path | None = None,
+    against_root: Root = None,
     seed: int = 0,
 ) -> Path:
     """Write figures of `table` and a page with them, `index.html`, into the folder `output`.
@@ -127,8 +128,8 @@ def explore(
     Args:
         table: what to look at.
         output: a folder, new or empty.
-        root: the table's root; without it no pictures are shown. Those that are absent or
-            cannot be read are counted.
+        root: where the pictures are, if the table does not know; where nobody knows, none are
+            shown. Those that are absent or cannot be read are counted.
         against: another table, drawn beside the first on the same scales.
         against_root: its root.
         seed: for the choice of the pictures, and of the ages where a violin has too many.
@@ -141,7 +142,11 @@ def explore(
         OutputError: it cannot be written.
     """
     shown = sides(table, against)
-    roots = [None if given is None else Path(given) for given in (root, against_root)]
+    roots = [
+        None if given is None and not one.roots else picture_source(given, one, check=False)
+        for given, one in ((root, table), (against_root, against))
+        if one is not None
+    ]
     page = Page(" and ".join(side.name for side in shown), _facts(shown))
     with atomic_folder(Path(output), "report") as folder:
         page.sections.extend(_pictures(shown, roots, folder, seed))
@@ -181,7 +186,7 @@ def _figures(seed: int) -> dict[str, tuple[str, _Draw]]:
 
 
 def _pictures(
-    shown: Sequence[ComparedTable], roots: Sequence[Path | None], folder: Path, seed: int
+    shown: Sequence[ComparedTable], roots: Sequence[PictureSource | None], folder: Path, seed: int
 ) -> Iterator[Section]:
     for number, (side, root) in enumerate(zip(shown, roots, strict=False), start=1):
         if root is None:

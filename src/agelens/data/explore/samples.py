@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -15,6 +14,7 @@ from matplotlib.figure import Figure
 from numpy.random import Generator
 
 from agelens.data.explore.compared_table import ComparedTable
+from agelens.data.store.cutting import PictureSource
 from agelens.errors import PhotoError
 from agelens.evaluation.reports.plotting import drawable, panels
 from agelens.imaging.detectors.base import bounded_copy
@@ -74,14 +74,16 @@ _SHOWN: Final = 24
 _TRIED: Final = 200  # a root with few of the pictures must not be searched row by row
 
 
-def random_samples(side: ComparedTable, root: Path, random: Generator) -> tuple[Figure | None, str]:
+def random_samples(
+    side: ComparedTable, source: PictureSource, random: Generator
+) -> tuple[Figure | None, str]:
     """A contact sheet of random rows with an age, or of any where none has one, and what it shows.
 
     Pictures that are absent or cannot be read are counted and passed over.
     """
     aged = side.years.notna().to_numpy()
     rows = random.permutation(np.flatnonzero(aged) if aged.any() else len(side.frame))[:_TRIED]
-    tiles, unusable = _tiles(side.frame, rows, root)
+    tiles, unusable = _tiles(side.frame, rows, source)
     why = ", ".join(f"{count} {status}" for status, count in unusable.items())
     passed = f" Passed over: {why}." if why else ""
     if not tiles:
@@ -109,7 +111,9 @@ def age_text(row: pd.Series) -> str:
     return f"up to {high:g}" if pd.isna(low) else f"{low:g} to {high:g}"
 
 
-def _tiles(frame: pd.DataFrame, rows: np.ndarray, root: Path) -> tuple[list[Tile], Counter[str]]:
+def _tiles(
+    frame: pd.DataFrame, rows: np.ndarray, source: PictureSource
+) -> tuple[list[Tile], Counter[str]]:
     tiles: list[Tile] = []
     unusable: Counter[str] = Counter()
     for place in rows:
@@ -117,7 +121,7 @@ def _tiles(frame: pd.DataFrame, rows: np.ndarray, root: Path) -> tuple[list[Tile
             break
         row = frame.iloc[place]
         try:
-            rgb = read_photo(root / row["path"]).rgb
+            rgb = read_photo(source(str(row["dataset"]), row["path"])).rgb
         except PhotoError as error:
             unusable[error.status] += 1
             continue

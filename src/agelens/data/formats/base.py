@@ -69,6 +69,7 @@ def _composed(name: str) -> str:
 
 
 PARTS: Final = ("train", "valid", "test")
+NO_PART: Final = "in no part"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,9 @@ def usable(
         if count:
             left_out[reason] = count
     if not keep.any():
-        raise TableError(f"no row can be written; left out: {left_out or 'the table is empty'}")
+        why = ", ".join(f"{count:,} are {reason}" for reason, count in left_out.items())
+        hint = "; agelens data split --split-table puts them into parts" * (NO_PART in left_out)
+        raise TableError(f"no row can be written: {why or 'the table is empty'}{hint}")
     return frame[keep], left_out
 
 

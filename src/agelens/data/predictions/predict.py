@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from agelens.data.store import ChipStore
-from agelens.data.store.cutting import PictureSource, choose_face, labelled_photos, picture_source
+from agelens.data.store.cutting import Root, choose_face, labelled_photos, picture_source
 from agelens.errors import UsageError
 from agelens.imaging.quality import judge, yaw_degrees
 from agelens.inference.cards import Card
@@ -163,8 +163,7 @@ def predict_store(
     """
     check_other_chips(store, estimator.card)
     chosen = np.arange(len(store)) if rows is None else np.asarray(rows)
-    frame = store.table.frame.iloc[chosen]
-    samples = SampleTable(frame, store.table.extra)
+    samples = store.table.select(chosen)
     found = _Faces(store, estimator)
     faces: list[AgeEstimate | None] = []
     for start in range(0, len(chosen), _CHIPS_AT_A_TIME):
@@ -240,7 +239,7 @@ class _Faces:
 def predict_photos(
     estimator: AgeEstimator,
     samples: SampleTable,
-    root: PictureSource | str,
+    root: Root = None,
     *,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> PredictionsTable:

@@ -16,6 +16,7 @@ from agelens.data.store import ChipStore
 from agelens.data.store.cutting import (
     LabelledPhoto,
     PictureSource,
+    Root,
     choose_face,
     labelled_photos,
     picture_source,
@@ -146,7 +147,7 @@ class _RowChips:
 def stress_photos(
     estimator: AgeEstimator,
     samples: SampleTable,
-    root: PictureSource | str,
+    root: Root,
     conditions: Sequence[Condition],
     *,
     seed: int = 0,

@@ -121,6 +121,11 @@ class Split:
         codes = np.repeat(np.arange(len(lists), dtype=np.int8), [len(ids) for ids in lists])
         return cls(name, ids, tuple(parts), codes, protocol)
 
+    def parts_of(self, table: SampleTable) -> pd.Series:
+        """The part [N] of each row of `table` as a word, missing where it is in none."""
+        words = pd.array([*self.part_names, pd.NA], dtype="string")
+        return pd.Series(words.take(self.codes_for(table)), index=table.frame.index)
+
     @property
     def counts(self) -> dict[str, int]:
         """Samples in each part."""

@@ -225,13 +225,14 @@ def labelled_photos(labels: pd.DataFrame, shard: int) -> Iterator[LabelledPhoto]
         yield LabelledPhoto(shard, dataset, path, tuple(rows), labelled)
 
 
-def picture_source(root: Root, table: SampleTable) -> PictureSource:
+def picture_source(root: Root, table: SampleTable, *, check: bool = True) -> PictureSource:
     """How to find the pictures of `table`.
 
     Args:
         root: the dataset's root; roots by dataset; a function, for pictures that are no files
             of their own; or None for the roots that the table remembers.
-        table: its datasets must all have a root, and one of its pictures must be there.
+        table: its datasets must all have a root.
+        check: that one of the table's pictures is there.
 
     Raises:
         UsageError: a dataset without a root, or a root that holds none of the pictures.
@@ -250,7 +251,7 @@ def picture_source(root: Root, table: SampleTable) -> PictureSource:
         )
     if missing:
         raise UsageError(f"no root given for {', '.join(missing)}; given: {', '.join(roots)}")
-    for name in datasets:
+    for name in datasets if check else ():
         _check_root(name, roots[name], table.frame.loc[table.frame["dataset"] == name, "path"])
     return lambda dataset, path: roots[dataset] / path
 

@@ -36,7 +36,7 @@ class PublishedFigure:
     """One figure of another's.
 
     Args:
-        datasets: names of the test set, as in `agelens data list`; the first stands for all.
+        datasets: names of the test set, as in `agelens data datasets`; the first stands for all.
         method: as its authors call it, with what tells its rows apart.
         metric: a key of `METRICS`.
         value: the figure.

@@ -57,7 +57,7 @@ def check_none(table: SampleTable, known: NDArray[np.bool_]) -> None:
     if not known.any():
         raise UsageError(
             f"none of the {len(table)} samples says who it is: recognition is learned from the "
-            "column subject. Take a dataset that has it (agelens data list), or a table with it"
+            "column subject. Take a dataset that has it (agelens data datasets), or a table with it"
         )
 
 

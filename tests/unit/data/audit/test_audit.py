@@ -49,7 +49,7 @@ def all_of(root, *more: str) -> SampleTable:
 
 
 def test_every_fault_is_found_and_written(root, tmp_path):
-    report = audit(all_of(root, "gone.jpg"), root, tmp_path / "out")
+    report = audit(all_of(root, "gone.jpg"), tmp_path / "out", root=root)
     assert report.statuses == {"ok": 11, "missing": 1, "unreadable": 1}
     assert report["absent"].rows["sample_id"].tolist() == ["id gone.jpg"]
     assert report["unreadable"].rows["sample_id"].tolist() == ["id broken.jpg"]
@@ -68,7 +68,7 @@ def test_every_fault_is_found_and_written(root, tmp_path):
 
 
 def test_the_files_say_what_the_report_says(root, tmp_path):
-    report = audit(all_of(root, "gone.jpg"), root, tmp_path / "out", detector=None)
+    report = audit(all_of(root, "gone.jpg"), tmp_path / "out", root=root, detector=None)
     assert json.loads((report.folder / "audit.json").read_text())["findings"] == report.counts
     rows = pd.read_csv(report.folder / "findings.csv")
     assert rows["kind"].value_counts().to_dict() == {k: n for k, n in report.counts.items() if n}
@@ -83,7 +83,7 @@ def test_the_files_say_what_the_report_says(root, tmp_path):
 
 def test_the_groups_are_what_the_leak_check_takes(root, tmp_path):
     table = table_of("head.png", "head2.jpg", "cat.png")
-    report = audit(table, root, tmp_path / "out", detector=None)
+    report = audit(table, tmp_path / "out", root=root, detector=None)
     split = Split.from_parts(
         "s", {"train": ["id head.png", "id cat.png"], "test": ["id head2.jpg"]}
     )
@@ -93,14 +93,16 @@ def test_the_groups_are_what_the_leak_check_takes(root, tmp_path):
 
 def test_mirrored_copies_are_found_when_asked(root, tmp_path):
     table = table_of("head.png", "mirror.png")
-    assert not len(audit(table, root, tmp_path / "a", detector=None).duplicates)
-    assert len(audit(table, root, tmp_path / "b", detector=None, mirrored=True).duplicates) == 2
+    assert not len(audit(table, tmp_path / "a", root=root, detector=None).duplicates)
+    assert (
+        len(audit(table, tmp_path / "b", root=root, detector=None, mirrored=True).duplicates) == 2
+    )
 
 
 def test_what_the_other_table_shares_is_found(root, tmp_path):
     mine = table_of("head.png", "cat.png", "texture0.png")
     theirs = table_of("head2.jpg", "cat2.png", "texture1.png", dataset="other")
-    report = audit(mine, root, tmp_path / "out", detector=None, against=(theirs, root))
+    report = audit(mine, tmp_path / "out", root=root, detector=None, against=(theirs, root))
     rows = report["shared"].rows
     assert rows.to_dict("records") == [
         {"sample_id": "id head.png", "alike": "near", "detail": "other: head2.jpg"},
@@ -111,7 +113,7 @@ def test_what_the_other_table_shares_is_found(root, tmp_path):
 def test_flat_pictures_are_duplicates_only_where_their_pixels_are(root, tmp_path):
     (root / "flat3.png").write_bytes((root / "flat.png").read_bytes())
     table = table_of("flat.png", "flat2.png", "flat3.png")
-    report = audit(table, root, tmp_path / "out", detector=None)
+    report = audit(table, tmp_path / "out", root=root, detector=None)
     assert set(report.duplicates.index) == {"id flat.png", "id flat3.png"}
 
 
@@ -120,7 +122,7 @@ def test_the_model_judges_the_labelled_face(root, tmp_path, estimator, head):
     Image.fromarray(wide).save(root / "wide.png")
     years = estimator.estimate(root / "head.png").faces[0].estimate_years
     table = table_of("head.png", "wide.png", "cat.png", "gone.png", age_years=[years, 99, 5, 5])
-    report = audit(table, root, tmp_path / "out", model=estimator)
+    report = audit(table, tmp_path / "out", root=root, model=estimator)
     rows = report["disagreement"].rows
     assert rows["sample_id"].tolist()[0] == "id wide.png"
     assert rows["error_years"].iloc[0] < -20
@@ -131,20 +133,20 @@ def test_the_model_judges_the_labelled_face(root, tmp_path, estimator, head):
 
 def test_rows_that_share_a_picture_share_its_group(root, tmp_path):
     table = table_of("head.png", "head.png", sample_id=["a", "b"])
-    report = audit(table, root, tmp_path / "out", detector=None)
+    report = audit(table, tmp_path / "out", root=root, detector=None)
     assert report.duplicates.to_dict() == {"a": 0, "b": 0}
 
 
 def test_text_of_the_table_never_becomes_markup(root, tmp_path):
     table = table_of("cat.png", "cat2.png", issue="<script>x</script>", ethnicity="$\\frac{")
-    html = audit(table, root, tmp_path / "out", detector=None).page.read_text()
+    html = audit(table, tmp_path / "out", root=root, detector=None).page.read_text()
     assert "<script" not in html
     assert "&lt;script&gt;" in html
 
 
 @pytest.mark.parametrize("paths", [(), ("cat.png",)], ids=["empty", "one row"])
 def test_tiny_tables_can_be_audited(root, tmp_path, paths):
-    report = audit(table_of(*paths), root, tmp_path / "out", detector=None)
+    report = audit(table_of(*paths), tmp_path / "out", root=root, detector=None)
     assert report.samples == len(paths)
     assert not any(report.counts.values())
     assert read_duplicates(report.folder).empty
@@ -152,10 +154,10 @@ def test_tiny_tables_can_be_audited(root, tmp_path, paths):
 
 def test_a_wrong_root_and_a_full_folder_are_refused(root, tmp_path):
     with pytest.raises(UsageError, match="none of the table's"):
-        audit(table_of("a.jpg"), root, tmp_path / "out")
+        audit(table_of("a.jpg"), tmp_path / "out", root=root)
     assert not (tmp_path / "out").exists()
     with pytest.raises(UsageError, match="not empty"):
-        audit(table_of("cat.png"), root, root)
+        audit(table_of("cat.png"), root, root=root)
 
 
 def test_no_duplicates_to_read_is_told(tmp_path):
