@@ -32,7 +32,7 @@ from stores_and_runs import errors, predictions, run, store
 
 CONFIG = config_file("utkface-to-fgnet")
 WIDE = ("--template", "dlib-64", "--size", "112")
-TIGHT = (*WIDE, "--expand", "-0.16")
+TIGHT = (*WIDE, "--margin", "-0.16")
 LIGHT = [
     ("RandomHorizontalFlip", {"p": 0.5}),
     ("RandomSimilarity", {"degrees": 8, "scale": 0.06, "shift": 0.03}),
