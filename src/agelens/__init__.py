@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from agelens.inference.cards import Card as Card
     from agelens.inference.cards import load_card as load_card
     from agelens.inference.estimator import AgeEstimator as AgeEstimator
+    from agelens.inference.results import PhotoResult as PhotoResult
     from agelens.records import AgeEstimate as AgeEstimate
     from agelens.records import Chip as Chip
     from agelens.records import Face as Face
     from agelens.records import Photo as Photo
-    from agelens.records import PhotoResult as PhotoResult
     from agelens.records import Quality as Quality
 
 __getattr__, __dir__, __all__ = attach(
@@ -40,7 +40,7 @@ __getattr__, __dir__, __all__ = attach(
         "Chip": "agelens.records",
         "Face": "agelens.records",
         "Photo": "agelens.records",
-        "PhotoResult": "agelens.records",
+        "PhotoResult": "agelens.inference.results",
         "Quality": "agelens.records",
         "__version__": "agelens.version",
     },

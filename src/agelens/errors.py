@@ -13,6 +13,13 @@ from typing import Literal
 PhotoStatus = Literal["ok", "no_face", "missing", "unreadable", "too_large"]
 
 
+def shortened(text: str, longest: int) -> str:
+    """`text`, its middle left out where it is longer than `longest` characters."""
+    if len(text) <= longest:
+        return text
+    return f"{text[: longest * 2 // 3]}…{text[-longest // 3 :]} ({len(text):,} characters)"
+
+
 class AgelensError(Exception):
     """Base of every error that agelens raises on purpose."""
 
@@ -22,11 +29,16 @@ class UnknownNameError(AgelensError):
 
     def __init__(self, kind: str, name: str, valid: Iterable[str], hint: str = "") -> None:
         names = sorted(valid)
+        name = shortened(name, 100)
         near = difflib.get_close_matches(name, names, n=1)
         guess = f" Did you mean {near[0]!r}?" if near else ""
         super().__init__(
             f"unknown {kind} {name!r}.{guess} Valid {kind}s: {', '.join(names)}.{hint}"
         )
+
+
+class InputTypeError(AgelensError, TypeError):
+    """What was given is no photo and no list of photos; the message says what to give."""
 
 
 class PhotoError(AgelensError):

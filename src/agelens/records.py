@@ -1,4 +1,4 @@
-"""The records that walk through the house: Photo, Face, Chip, AgeEstimate, PhotoResult.
+"""The records that are handed on: Photo, Face, Chip, Quality, AgeEstimate.
 
 Frozen and slotted. Units and axis order are in the names: `_xyxy` is left, top,
 right, bottom; `_years` are years; pixels are those of the upright photo, x to
@@ -7,13 +7,11 @@ the right and y down. Gender is the words ``female`` and ``male``, never a code.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-
-from agelens.errors import PhotoStatus
 
 RGB: TypeAlias = NDArray[np.uint8]
 Floats: TypeAlias = NDArray[np.float64]
@@ -34,6 +32,11 @@ class Photo:
     frame: int | None = None
     time_seconds: float | None = None
 
+    def __repr__(self) -> str:
+        height, width = self.rgb.shape[:2]
+        number = "" if self.frame is None else f", frame {self.frame}"
+        return f"Photo({self.source!r}, {width} x {height}{number})"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Face:
@@ -47,6 +50,10 @@ class Face:
     box_xyxy: Floats
     landmarks: Floats
     score: float
+
+    def __repr__(self) -> str:
+        left, top, right, bottom = self.box_xyxy
+        return f"Face({left:.0f}, {top:.0f} to {right:.0f}, {bottom:.0f}, score {self.score:.3f})"
 
     @property
     def inter_eye_px(self) -> float:
@@ -70,6 +77,9 @@ class Chip:
     rgb: RGB
     template: str
     matrix: Floats
+
+    def __repr__(self) -> str:
+        return f"Chip({self.template}, {self.rgb.shape[1]} x {self.rgb.shape[0]})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +154,20 @@ class AgeEstimate:
     track: TrackAge | None = None
     answer: Floats | None = None
 
+    def __repr__(self) -> str:
+        return f"AgeEstimate({self.in_words()})"
+
+    def in_words(self) -> str:
+        """Age, interval, and what else was found, in one line."""
+        words = [f"{self.estimate_years:.1f} years ({self.low_years:.1f} to {self.high_years:.1f})"]
+        if self.gender:
+            words.append(self.gender)
+        if self.track:
+            words.append(f"track {self.track.track}: {self.track.estimate_years:.1f} years")
+        if self.refer:
+            words.append(f"refer: {self.refer}")
+        return ", ".join(words)
+
     def to_json(self, *, distribution: bool = False) -> dict[str, Any]:
         """Plain JSON types; the distribution only where it is asked for."""
         row: dict[str, Any] = {}
@@ -165,39 +189,4 @@ class AgeEstimate:
             row["gender_score"] = round(self.gender_score, _SCORE_DIGITS)
         if self.track is not None:
             row["track"] = self.track.to_json()
-        return row
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PhotoResult:
-    """One row of a run: a photo, what became of it, and its faces, largest first.
-
-    `milliseconds` is how long it took: reading, detection and alignment in its thread, and its
-    faces' share of the network's batch. It is no part of the JSON, which is the same in every run.
-    """
-
-    photo: str
-    status: PhotoStatus
-    message: str
-    faces: tuple[AgeEstimate, ...] = field(default=())
-    model: str = ""
-    detector: str = ""
-    agelens_version: str = ""
-    frame: int | None = None
-    time_seconds: float | None = None
-    milliseconds: float | None = None
-
-    def to_json(self, *, distribution: bool = False) -> dict[str, Any]:
-        """One JSON object as DESIGN's contract states it; plain types only."""
-        row: dict[str, Any] = {"photo": self.photo}
-        if self.frame is not None:
-            row["frame"] = self.frame
-        if self.time_seconds is not None:
-            row["time_seconds"] = round(self.time_seconds, 3)
-        row["status"] = self.status
-        row["message"] = self.message
-        row["faces"] = [face.to_json(distribution=distribution) for face in self.faces]
-        row["model"] = self.model
-        row["detector"] = self.detector
-        row["agelens_version"] = self.agelens_version
         return row

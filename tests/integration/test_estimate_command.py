@@ -24,7 +24,7 @@ from agelens import __version__
 from agelens.imaging.align import TEMPLATES, SimilarityAligner
 from agelens.imaging.video import read_frames
 from agelens.inference.estimator import AgeEstimator
-from agelens.inference.results import COLUMNS
+from agelens.inference.result_files import COLUMNS
 from agelens.records import RGB
 
 Run = Callable[..., Any]

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agelens.records import AgeEstimate, Face, PhotoResult, Quality, TrackAge
+from agelens.inference.results import PhotoResult
+from agelens.records import AgeEstimate, Face, Quality, TrackAge
 
 BOX = np.array([10.123, 20.456, 110.0, 140.0])
 LANDMARKS = np.array([[30.0, 50.0], [70.0, 50.0], [50.0, 70.0], [35.0, 100.0], [65.0, 100.0]])

@@ -10,7 +10,8 @@ from typing import Final
 import cv2
 
 from agelens.inference.drawing import annotate
-from agelens.records import Photo, PhotoResult
+from agelens.inference.results import PhotoResult
+from agelens.records import Photo
 
 _TITLE: Final = "agelens - q quits"
 _QUIT_KEYS: Final = (ord("q"), 27)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from agelens.errors import OutputError, UsageError
 from agelens.imaging.sources import Source
-from agelens.inference.drawing import DrawnVideo, annotate, save_jpeg
-from agelens.records import Photo, PhotoResult
+from agelens.inference.drawing import DrawnVideo, annotate, save_picture
+from agelens.inference.results import PhotoResult
+from agelens.records import Photo
 
 
 class Drawings:
@@ -51,7 +52,7 @@ class Drawings:
 
     def photo(self, photo: Photo, result: PhotoResult) -> None:
         """Write the annotated picture of one photo."""
-        save_jpeg(annotate(photo.rgb, result), self._waiting[result.photo].popleft())
+        save_picture(annotate(photo.rgb, result), self._waiting[result.photo].popleft())
 
     def video(
         self, source: Source, tracked: Iterator[tuple[Photo | None, PhotoResult]]

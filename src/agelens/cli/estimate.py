@@ -37,7 +37,12 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         help="photos, videos, folders, patterns in quotes, or - for a list on standard input",
     )
     group.add_argument("-r", "--recursive", action="store_true", help="walk into sub-folders")
-    group.add_argument("--camera", type=int, metavar="N", help="use camera N instead of files")
+    group.add_argument(
+        "--camera",
+        metavar="N",
+        help="use a camera instead of files: its number, 0 for the first, or an address that "
+        "OpenCV opens, such as rtsp://host/stream",
+    )
     group.add_argument(
         "--every", type=_at_least(1), default=1, metavar="N", help="use every N-th frame of a video"
     )

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
-from agelens.cli.camera_window import has_display, in_window
-from agelens.cli.drawings import Drawings
-from agelens.cli.resume import OnDone, skip_done
 from agelens.cli.view import View
 from agelens.errors import PhotoError, UsageError
 from agelens.imaging.sources import Source, expand
-from agelens.imaging.video import camera_frames, read_frames
 from agelens.inference.estimator import AgeEstimator
 from agelens.inference.photo_preparation import PhotoLike
-from agelens.inference.results import IfExists, ResultFile, is_whole, raw_fields
-from agelens.records import Photo, PhotoResult
+from agelens.inference.results import PhotoResult
+from agelens.records import Photo
+
+# Imported in functions: what only some runs need.
+if TYPE_CHECKING:
+    from agelens.cli.drawings import Drawings
+    from agelens.cli.resume import OnDone
+    from agelens.inference.result_files import IfExists, ResultFile
 
 _SOME_FAILED: Final = 3
 _ADDED_FIELDS: Final = ("distribution", "gender", "raw")
@@ -31,26 +32,25 @@ _ADDED_FIELDS: Final = ("distribution", "gender", "raw")
 
 def run(options: argparse.Namespace) -> int:
     """Carry out one `agelens estimate`; returns the exit status."""
-    signal.signal(signal.SIGTERM, _interrupt)
     # A damaged video becomes a row; FFmpeg's own words about it would only cut up the table.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     # Before any file is opened: a mistyped model must not cost an earlier run's output.
     estimator = _estimator(options)
-    if options.resume and is_whole(options.output):
+    if options.resume and _is_whole(options.output):
         print(f"agelens: {options.output} is whole already; nothing to do", file=sys.stderr)
         return 0
-    drawings = Drawings(options.draw) if options.draw else None
+    drawings = _drawings(options.draw)
     table = options.output is not None or (sys.stdout.isatty() and not options.raw)
     with ExitStack() as stack:
-        output = None
-        if options.output:
-            output = stack.enter_context(ResultFile(options.output, if_exists=_if_exists(options)))
+        output = stack.enter_context(_output(options)) if options.output else None
         view = stack.enter_context(View(table=table, quiet=options.quiet))
         if options.camera is not None:
             results = _camera(estimator, options, drawings)
         else:
             sources = view.counting(expand(options.inputs, recursive=options.recursive))
             if output and options.resume:
+                from agelens.cli.resume import skip_done  # noqa: PLC0415
+
                 optional = {name: getattr(options, name) for name in _ADDED_FIELDS}
                 on_done = _on_done(view, drawings)
                 sources = skip_done(output, sources, estimator.settings, optional, on_done)
@@ -61,6 +61,26 @@ def run(options: argparse.Namespace) -> int:
                 output.append(row)
             view.show(result, row)
     return _SOME_FAILED if view.failed else 0
+
+
+def _is_whole(output: Path) -> bool:
+    from agelens.inference.result_files import is_whole  # noqa: PLC0415
+
+    return is_whole(output)
+
+
+def _output(options: argparse.Namespace) -> ResultFile:
+    from agelens.inference.result_files import ResultFile  # noqa: PLC0415
+
+    return ResultFile(options.output, if_exists=_if_exists(options))
+
+
+def _drawings(folder: Path | None) -> Drawings | None:
+    if folder is None:
+        return None
+    from agelens.cli.drawings import Drawings  # noqa: PLC0415
+
+    return Drawings(folder)
 
 
 def _estimator(options: argparse.Namespace) -> AgeEstimator:
@@ -94,6 +114,8 @@ def _row(
     row = result.to_json(distribution=options.distribution)
     spec = estimator.card.answer
     if options.raw and spec is not None:
+        from agelens.inference.result_files import raw_fields  # noqa: PLC0415
+
         for fields, face in zip(row["faces"], result.faces, strict=True):
             if face.answer is not None:
                 fields.update(raw_fields(face.answer, spec))
@@ -127,9 +149,7 @@ def _files(
             yield from estimator.stream(photos, on_photo=on_photo)
             continue
         for source in group:
-            frames = read_frames(source.path, every=every)
-            tracked = estimator.track(_named(source.name, frames))
-            yield from drawings.video(source, tracked) if drawings else (r for _, r in tracked)
+            yield from _video(estimator, source, every, drawings)
 
 
 def _photo(source: Source, drawings: Drawings | None) -> PhotoLike:
@@ -140,26 +160,28 @@ def _photo(source: Source, drawings: Drawings | None) -> PhotoLike:
     return source.path
 
 
+def _video(
+    estimator: AgeEstimator, source: Source, every: int, drawings: Drawings | None
+) -> Iterator[PhotoResult]:
+    from agelens.imaging.video import error_as_last, read_frames  # noqa: PLC0415
+
+    frames = error_as_last(read_frames(source.path, every=every), source.name)
+    tracked = estimator.track(frames, bgr=False)
+    return drawings.video(source, tracked) if drawings else (result for _, result in tracked)
+
+
 def _camera(
     estimator: AgeEstimator, options: argparse.Namespace, drawings: Drawings | None
 ) -> Generator[PhotoResult]:
-    camera = Source(Path(f"camera:{options.camera}"), "video")
+    from agelens.cli.camera_window import has_display, in_window  # noqa: PLC0415
+    from agelens.imaging.video import camera_frames, camera_name, error_as_last  # noqa: PLC0415
+
+    name = camera_name(options.camera)
+    frames = error_as_last(camera_frames(options.camera, every=options.every), name)
     tracked: Iterator[tuple[Photo | None, PhotoResult]] = estimator.track(
-        _named(camera.name, camera_frames(options.camera, every=options.every)), live=True
+        frames, bgr=False, live=True
     )
     if not options.quiet and has_display():
         tracked = in_window(tracked)
+    camera = Source(Path(name), "video")
     yield from drawings.video(camera, tracked) if drawings else (r for _, r in tracked)
-
-
-def _named(name: str, frames: Iterator[Photo]) -> Iterator[Photo | PhotoError]:
-    """The frames of a video; a video that cannot be read becomes a row like any other."""
-    try:
-        yield from frames
-    except PhotoError as error:
-        yield PhotoError(str(error), status=error.status, source=name)
-
-
-def _interrupt(_: int, __: object) -> NoReturn:
-    """SIGTERM ends a run as Ctrl-C does: rows kept, tables written."""
-    raise KeyboardInterrupt

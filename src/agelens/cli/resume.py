@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 from agelens.errors import UsageError
 from agelens.imaging.sources import Source
-from agelens.inference.results import RAW_FIELDS, DoneRow, ResultFile
+from agelens.inference.result_files import RAW_FIELDS, DoneRow, ResultFile
 
 OnDone: TypeAlias = Callable[[Source, Counter[str]], None]
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from agelens.errors import OutputError
 from agelens.imaging.sources import Source
-from agelens.records import AgeEstimate, PhotoResult
+from agelens.inference.results import PhotoResult
+from agelens.records import AgeEstimate
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any, BinaryIO, Final, TypeAlias
+from typing import IO, Any, BinaryIO, Final, TypeAlias, TypeGuard
 
 import cv2
 import numpy as np
@@ -26,7 +26,7 @@ from PIL.ExifTags import Base
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
-from agelens.errors import PhotoError
+from agelens.errors import PhotoError, shortened
 from agelens.imaging.colour import srgb_pixels
 from agelens.records import RGB, Photo
 
@@ -65,6 +65,8 @@ def _what_is_wrong(array: NDArray[Any]) -> str:
         return f"{got}it has no pixels"
     if array.dtype != np.uint8:
         return f"{got}scale it to 0..255, round, and convert it with .astype(numpy.uint8)"
+    if array.ndim == 3 and array.shape[2] == 1:
+        return f"{got}leave out the last axis of a grey picture: array[:, :, 0]"
     if array.ndim == 3 and array.shape[0] in (1, 3, 4):
         return f"{got}put the channels last with .transpose(1, 2, 0)"
     return f"{got}pass one picture at a time, with 1, 3 or 4 channels"
@@ -189,10 +191,20 @@ def _reader_of_brands(head: bytes) -> str | None:
 
 DEFAULT_MAX_PIXELS: Final = 100_000_000
 PhotoSource: TypeAlias = (
-    str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[Any] | Image.Image | Photo
+    str
+    | os.PathLike[str]
+    | bytes
+    | bytearray
+    | memoryview
+    | IO[bytes]
+    | NDArray[Any]
+    | Image.Image
+    | Photo
 )
 _UNSAFE_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _LONGEST_REASON: Final = 200
+_LONGEST_NAME: Final = 1024
+_LONGEST_DATA_URI: Final = 60
 
 
 def read_photo(
@@ -210,8 +222,9 @@ def read_photo(
     read-only, and those of an array that needs no change are that array's own memory.
 
     Args:
-        source: a path; the bytes of an encoded file; an array uint8 [H, W, 3], [H, W, 4]
-            with alpha, or [H, W] grey; a PIL image; or a `Photo`, which is only checked.
+        source: a path; the bytes of an encoded file; a file open for reading bytes, which is
+            read from its start; an array uint8 [H, W, 3], [H, W, 4] with alpha, or [H, W] grey;
+            a PIL image; or a `Photo`, which is only checked.
         bgr: the colour channels of an array come as blue, green, red, as OpenCV has them.
             It concerns arrays only: everything else knows its own order.
         max_pixels: an encoded photo of more pixels is refused from its header, before
@@ -237,17 +250,41 @@ def _rgb(source: PhotoSource, label: str, *, bgr: bool, max_pixels: int) -> RGB:
     if isinstance(source, str | os.PathLike):
         with _opened(source, label) as file:
             return _rgb_of_file(file, label, max_pixels)
+    if is_file(source):
+        return _rgb_of_file(io.BytesIO(file_content(source, label)), label, max_pixels)
     raise PhotoError(
-        f"{label}: expected a path, bytes, a numpy array, a PIL image or a Photo, "
+        f"{label}: expected a path, bytes, a file, a numpy array, a PIL image or a Photo, "
         f"got {type(source).__name__}"
     )
+
+
+def is_file(source: object) -> TypeGuard[IO[bytes]]:
+    """Whether `source` is an open file, or reads like one."""
+    return hasattr(source, "read")
+
+
+def file_content(file: IO[bytes], label: str) -> bytes:
+    """All bytes of an open file, from its start where it can be rewound.
+
+    Raises:
+        PhotoError: it cannot be read, or is open for text; `label` names it.
+    """
+    try:
+        if file.seekable():
+            file.seek(0)
+        content = file.read()
+    except (OSError, ValueError) as error:  # ValueError: it is closed, or its text is no UTF-8
+        raise PhotoError(f"{label}: the file cannot be read: {error}") from error
+    if not isinstance(content, bytes):
+        raise PhotoError(f"{label}: the file is open for text; open it for bytes, with mode 'rb'")
+    return content
 
 
 def source_name(source: object) -> str:
     """What results call `source`, whether or not it can be read.
 
-    Its path as printable text, also for a PIL image that was opened from one; for what
-    has none ``<bytes>``, ``<array>``, ``<image>`` or ``<object>``.
+    Its path as printable text, also for a PIL image that was opened from one and for an open
+    file; for what has none ``<bytes>``, ``<array>``, ``<image>``, ``<file>`` or ``<object>``.
     """
     if isinstance(source, str | os.PathLike):
         return display_name(source)
@@ -257,6 +294,9 @@ def source_name(source: object) -> str:
         return display_name(getattr(source, "filename", "") or "<image>")
     if isinstance(source, bytes | bytearray | memoryview):
         return "<bytes>"
+    if is_file(source):
+        name = getattr(source, "name", None)  # of a socket or pipe, a number
+        return display_name(name) if isinstance(name, str | os.PathLike) else "<file>"
     return "<array>" if isinstance(source, np.ndarray) else "<object>"
 
 
@@ -264,9 +304,21 @@ def display_name(path: str | os.PathLike[str]) -> str:
     r"""A path as text that any terminal, table or JSON file can take.
 
     Bytes that are not UTF-8 become ``\xff``, control characters ``\n`` or ``\x1b``;
-    everything else stays as it is.
+    everything else stays as it is, but for the middle of a name of over 1,024 characters, and of
+    a picture that was given as text.
     """
-    return _UNSAFE_CHARACTER.sub(_escaped, os.fsdecode(path))
+    text = os.fsdecode(path)
+    longest = _LONGEST_DATA_URI if text.startswith("data:") else _LONGEST_NAME
+    return _UNSAFE_CHARACTER.sub(_escaped, shortened(text, longest))
+
+
+def why_no_path(text: str) -> str | None:
+    """What is wrong with a name that is meant for something else than a file, or None."""
+    if text.startswith("data:"):
+        return "is a picture written as text, not a path; decode it (base64) and give its bytes"
+    if "://" in text:
+        return "is an address, not a path, and nothing is fetched here; download it first"
+    return None
 
 
 def _escaped(match: re.Match[str]) -> str:
@@ -283,13 +335,13 @@ def _opened(path: str | os.PathLike[str], label: str) -> BinaryIO:
         if stat.S_ISREG(mode):
             return Path(path).open("rb")
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise PhotoError(
-            f"{label}: no such file; check the name and the folder it is looked for in",
-            status="missing",
-        ) from error
+        advice = "no such file; check the name and the folder it is looked for in"
+        raise PhotoError(f"{label}: {why_no_path(label) or advice}", status="missing") from error
     except PermissionError as error:
         raise PhotoError(f"{label}: permission denied; allow this user to read it") from error
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        if why := why_no_path(label):
+            raise PhotoError(f"{label}: {why}", status="missing") from error
         reason = getattr(error, "strerror", None) or "not a possible file name"
         raise PhotoError(f"{label}: cannot be opened: {reason}") from error
     if stat.S_ISDIR(mode):

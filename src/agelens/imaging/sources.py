@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, Literal, TextIO, TypeAlias
 
 from agelens.errors import PhotoStatus
-from agelens.imaging.photos import display_name
+from agelens.imaging.photos import display_name, why_no_path
 
 Listing: TypeAlias = tuple[str, list[str] | OSError]
 _SEPARATOR: Final = f"[{re.escape(os.sep + (os.altsep or ''))}]"
@@ -109,6 +109,7 @@ VIDEO_SUFFIXES: Final = (
 )  # fmt: skip
 _STANDARD_INPUT: Final = "-"
 _WILDCARDS: Final = frozenset("*?[")
+_BYTE_ORDER_MARK: Final = "\ufeff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +170,10 @@ def expand(
 def _lines(stdin: TextIO | BinaryIO | None) -> Iterator[str]:
     """Lines of standard input as paths: from its bytes, which need not be valid text."""
     stream = sys.stdin if stdin is None else stdin
-    for line in getattr(stream, "buffer", stream):
+    for number, line in enumerate(getattr(stream, "buffer", stream)):
         path = os.fsdecode(line).rstrip("\r\n")
+        if number == 0:  # Windows programs begin a list with a byte order mark
+            path = path.removeprefix(_BYTE_ORDER_MARK)
         if path.strip():
             yield path
 
@@ -189,13 +192,19 @@ def _matching(pattern: str, *, recursive: bool) -> Iterator[Source]:
 def _named(text: str, *, recursive: bool) -> Iterator[Source]:
     try:
         mode = os.stat(text).st_mode  # noqa: PTH116 - Path("") would be the current folder
-    except (FileNotFoundError, NotADirectoryError):
-        yield _problem(text, "no such file or folder; check the name and the folder you are in")
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        reason = getattr(error, "strerror", None) or "not a possible file name"
-        yield _problem(text, f"cannot be looked up: {reason}", "unreadable")
+        yield _lost(text, error)
     else:
         yield from _inside(text, recursive=recursive) if stat.S_ISDIR(mode) else [_source(text)]
+
+
+def _lost(text: str, error: OSError | ValueError) -> Source:
+    if why := why_no_path(text):
+        return _problem(text, why)
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return _problem(text, "no such file or folder; check the name and the folder you are in")
+    reason = getattr(error, "strerror", None) or "not a possible file name"
+    return _problem(text, f"cannot be looked up: {reason}", "unreadable")
 
 
 def _inside(folder: str, *, recursive: bool) -> Iterator[Source]:

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Final
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -57,22 +58,58 @@ def read_frames(path: str | os.PathLike[str], *, every: int = 1) -> Iterator[Pho
     return _file_frames(Path(path), every)
 
 
-def camera_frames(index: int, *, every: int = 1) -> Iterator[Photo]:
-    """Yield every `every`-th frame of camera `index` until it stops giving any.
+def camera_frames(camera: int | str, *, every: int = 1) -> Iterator[Photo]:
+    """Yield every `every`-th frame of a camera or stream until it stops giving any.
 
-    `source` is ``camera:<index>``; `time_seconds` counts from its first frame. The
-    camera is opened when the first frame is asked for, and freed as in `read_frames`.
+    `source` is ``camera:`` and the number or address, without a password in it; `time_seconds`
+    counts from the first frame. The camera is opened when the first frame is asked for, and
+    freed as in `read_frames`.
+
+    Args:
+        camera: its number, 0 for the first; or whatever else OpenCV opens: an address such as
+            ``rtsp://host/stream`` or ``http://host/video.mjpg``, a device such as
+            ``/dev/video2``, a GStreamer pipeline.
+        every: 1 keeps all frames.
 
     Raises:
-        UsageError: `every` is below 1, or `index` outside 0 to 99 (at once).
+        UsageError: `every` is below 1, a number outside 0 to 99, or no address (at once).
         PhotoError: status ``missing`` where no such camera opens, ``unreadable`` where it
             opens and gives no picture.
     """
     _check_every(every)
+    if isinstance(camera, str) and camera.strip().lstrip("+-").isdecimal():
+        camera = int(camera)
     # OpenCV crashes on negative indices and takes hundreds for the choice of a driver.
-    if not 0 <= index <= _LAST_CAMERA:
-        raise UsageError(f"a camera's index is 0 to {_LAST_CAMERA}, got {index}; the first is 0")
-    return _camera_frames(index, every)
+    if isinstance(camera, int) and not 0 <= camera <= _LAST_CAMERA:
+        raise UsageError(f"a camera's index is 0 to {_LAST_CAMERA}, got {camera}; the first is 0")
+    if isinstance(camera, str) and not _is_openable(camera):
+        raise UsageError(
+            f"a camera is a number, an address such as rtsp://host/stream, or a device; "
+            f"{display_name(camera)!r} is none of them"
+        )
+    return _camera_frames(camera, every)
+
+
+def camera_name(camera: int | str) -> str:
+    """What results call a camera: its number or address, without user, password and query."""
+    address = str(camera)
+    if "://" in address:
+        parts = urlsplit(address)
+        address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return display_name(f"camera:{address}")
+
+
+def _is_openable(camera: str) -> bool:
+    """Whether OpenCV may know what to do with it: an address, a GStreamer pipeline, a device."""
+    return "://" in camera or "!" in camera or os.path.exists(camera)  # noqa: PTH110 - nulls too
+
+
+def error_as_last(frames: Iterator[Photo], name: str) -> Iterator[Photo | PhotoError]:
+    """`frames` of the video or camera `name`; what ends them early comes as their last item."""
+    try:
+        yield from frames
+    except PhotoError as error:
+        yield PhotoError(str(error), status=error.status, source=name)
 
 
 def _check_every(every: int) -> None:
@@ -101,16 +138,11 @@ def _file_frames(path: Path, every: int) -> Iterator[Photo]:
         _warn_if_short(decoded, capture.get(cv2.CAP_PROP_FRAME_COUNT))
 
 
-def _camera_frames(index: int, every: int) -> Iterator[Photo]:
-    name = f"camera:{index}"
-    with _capture(index, cv2.CAP_ANY) as capture:
+def _camera_frames(camera: int | str, every: int) -> Iterator[Photo]:
+    name = camera_name(camera)
+    with _capture(camera, cv2.CAP_ANY) as capture:
         if not capture.isOpened():
-            raise PhotoError(
-                f"{name}: no such camera. Check that it is plugged in, that no other program "
-                "holds it, that this user may use it (on Linux: group video, "
-                f"/dev/video{index}; on macOS and Windows: privacy settings), or try another index",
-                status="missing",
-            )
+            raise PhotoError(f"{name}: {_no_camera(camera)}", status="missing")
         start = None
         for frame, rgb in _grabbed(capture, every):
             if rgb is not None:
@@ -120,6 +152,19 @@ def _camera_frames(index: int, every: int) -> Iterator[Photo]:
                 yield Photo(rgb, name, frame, now - start)
         if start is None:
             raise PhotoError(f"{name}: opens but gives no picture; is another program using it?")
+
+
+def _no_camera(camera: int | str) -> str:
+    if isinstance(camera, str):
+        return (
+            "OpenCV cannot open it. Check the address, user and password, and that this machine "
+            "reaches it"
+        )
+    return (
+        "no such camera. Check that it is plugged in, that no other program holds it, that this "
+        f"user may use it (on Linux: group video, /dev/video{camera}; on macOS and Windows: "
+        "privacy settings), or try another index"
+    )
 
 
 def _grabbed(capture: cv2.VideoCapture, every: int) -> Iterator[tuple[int, RGB | None]]:

@@ -12,8 +12,9 @@ import numpy as np
 from PIL import Image
 
 from agelens.atomic import atomic_file
-from agelens.errors import OutputError
-from agelens.records import RGB, AgeEstimate, PhotoResult
+from agelens.errors import OutputError, UsageError
+from agelens.inference.results import PhotoResult
+from agelens.records import RGB, AgeEstimate
 
 _CODEC: Final = cv2.VideoWriter.fourcc(*"mp4v")
 _FALLBACK_RATE: Final = 25.0
@@ -71,7 +72,8 @@ _SURE: Final = (40, 200, 90)
 _REFER: Final = (255, 150, 30)
 _INK: Final = (10, 10, 10)
 _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
-_JPEG_QUALITY: Final = 92
+_QUALITY: Final = 92
+_KINDS: Final = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 
 
 def annotate(rgb: RGB, result: PhotoResult) -> RGB:
@@ -99,16 +101,26 @@ def label(face: AgeEstimate) -> str:
     return " ".join(words)
 
 
-def save_jpeg(rgb: RGB, path: Path) -> None:
-    """Write a picture, whole or not at all; it carries no metadata of the photo.
+def save_picture(rgb: RGB, path: Path) -> None:
+    """Write a picture [H, W, 3], whole or not at all; it carries no metadata of the photo.
 
     Raises:
+        UsageError: `path` does not end in .jpg, .jpeg, .png or .webp.
         OutputError: the picture cannot be written.
     """
-    encoded = BytesIO()  # Pillow, writing to a file, overlooks that a full disk took only a part
-    Image.fromarray(rgb).save(encoded, format="JPEG", quality=_JPEG_QUALITY)
+    kind = _KINDS.get(path.suffix.lower())
+    if kind is None:
+        raise UsageError(f"{path}: pictures are written as {', '.join(_KINDS)}")
+    encoded = encoded_picture(rgb, kind)
     with atomic_file(path) as partial:
-        partial.write_bytes(encoded.getvalue())
+        partial.write_bytes(encoded)
+
+
+def encoded_picture(rgb: RGB, kind: str) -> bytes:
+    """A picture [H, W, 3] as a file of the Pillow format `kind`."""
+    encoded = BytesIO()  # Pillow, writing to a file, overlooks that a full disk took only a part
+    Image.fromarray(rgb).save(encoded, format=kind, quality=_QUALITY)
+    return encoded.getvalue()
 
 
 def _mark(canvas: RGB, face: AgeEstimate, weight: int) -> None:

@@ -1,4 +1,8 @@
-"""The estimator: photos in, ages out."""
+"""The estimator: photos, videos and cameras in, ages out.
+
+`AgeEstimator` is the whole way from the top: `PhotoPreparation` reads a photo, finds its faces
+and cuts their chips; `FaceAnswers` makes ages of chips; what comes out is a `PhotoResult`.
+"""
 
 from __future__ import annotations
 
@@ -10,35 +14,32 @@ from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from time import perf_counter
-from typing import Final, TypeAlias, TypeGuard, cast, overload
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast, overload
 
 import numpy as np
-from PIL import Image
 
 from agelens.ages import AgeScale
-from agelens.errors import CardError, PhotoError
+from agelens.errors import CardError, InputTypeError, PhotoError
 from agelens.imaging.align import Aligner
 from agelens.imaging.detectors import DEFAULT_LONGEST_SIDE, Detector, detector_class
-from agelens.imaging.photos import DEFAULT_MAX_PIXELS
+from agelens.imaging.photos import DEFAULT_MAX_PIXELS, array_pixels, display_name
 from agelens.inference.answers import OutputSpec, point_and_interval
 from agelens.inference.calibration import Calibration
 from agelens.inference.cards import DEFAULT_GENDER_MODEL, DEFAULT_MODEL, Card, load_card
 from agelens.inference.network import BATCH, ChipNetwork
 from agelens.inference.ordered import blocks, ordered_map
-from agelens.inference.photo_preparation import PhotoLike, PhotoPreparation, PreparedPhoto
-from agelens.inference.tracks import FaceTracker
-from agelens.records import (
-    RGB,
-    AgeEstimate,
-    Chip,
-    Face,
-    Floats,
-    Gender,
-    Photo,
-    PhotoResult,
-    Quality,
+from agelens.inference.photo_preparation import (
+    PhotoLike,
+    PhotoPreparation,
+    PreparedPhoto,
+    is_one_photo,
 )
+from agelens.inference.results import PhotoResult, frame_of
+from agelens.records import RGB, AgeEstimate, Chip, Face, Floats, Gender, Photo, Quality
 from agelens.version import __version__
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class FaceAnswers:
@@ -142,11 +143,11 @@ class AgeEstimator:
 
     def __init__(
         self,
-        model: str | Path = DEFAULT_MODEL,
+        model: str | Path | Card = DEFAULT_MODEL,
         detector: str | Detector = "retinaface",
         *,
         device: str = "cpu",
-        gender: bool | str | Path = False,
+        gender: bool | str | Path | Card = False,
         mirror: bool = False,
         interval_level: float = DEFAULT_INTERVAL,
         calibrated: bool = True,
@@ -162,6 +163,7 @@ class AgeEstimator:
         self._calibration = self.card.calibration if calibrated else None
         self.workers = workers or available_cores()
         self.max_pixels = max_pixels
+        self._device = device
         self._network = ChipNetwork(self.card, device=device, mirror=mirror)
         self._gender: ChipNetwork | None = None
         self._gender_aligner: Aligner | None = None
@@ -174,6 +176,23 @@ class AgeEstimator:
         self._faces = FaceAnswers(
             self._network, self._gender, level=interval_level, calibration=self._calibration
         )
+
+    def __repr__(self) -> str:
+        gender = f", gender={self._gender.card.name!r}" if self._gender else ""
+        return f"AgeEstimator({self.card.name!r}, {self.detector.name!r}{gender})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Open networks cannot be pickled: the copy is made as this one was.
+        settings: dict[str, Any] = {
+            "device": self._device,
+            "gender": self._gender.card if self._gender else False,
+            "mirror": self._network.mirror,
+            "interval_level": self.interval_level,
+            "calibrated": self._calibration is not None,
+            "workers": self.workers,
+            "max_pixels": self.max_pixels,
+        }
+        return _made_anew, (type(self), self.card, self.detector, settings)
 
     def check_takes_photos(self) -> None:
         """Make sure that faces of photos can be cut as this network's chips were.
@@ -230,20 +249,25 @@ class AgeEstimator:
         """Estimate one photo, or each of many.
 
         Args:
-            photo: a path, encoded bytes, a uint8 array [H, W, 3], a PIL image, or a list
-                or other iterable of these.
-            bgr: arrays have their channels in OpenCV's order.
+            photo: a path, the bytes of an encoded file, a file open for reading bytes, a uint8
+                array [H, W, 3] of red, green and blue (or [H, W, 4] with alpha, or [H, W]
+                grey), a PIL image, or a list or other iterable of these.
+            bgr: arrays have their channels in OpenCV's order, blue first.
 
         Returns:
-            One result, or a list of them in order.
+            One result, or a list of them in order. What cannot be used, alone or in a list, is
+            a result with a status other than ``ok`` or ``no_face``.
 
         Raises:
+            InputTypeError: `photo` is neither a photo nor many: None, a number, a tensor, a
+                mapping, a data frame.
             UsageError: see `check_takes_photos`.
         """
         self.check_takes_photos()
-        if _is_one(photo):
-            return self._finish([self._preparation(photo, bgr=bgr)])[0][1]
-        return list(self.stream(cast(Iterable[PhotoLike], photo), bgr=bgr))
+        if is_one_photo(photo):
+            return self._finish([self._preparation(photo, bgr=bgr, hold=True)])[0][1]
+        photos = cast(Iterable[PhotoLike], photo)
+        return [result for _, result in self._run(photos, bgr=bgr, hold=True)]
 
     def stream(
         self,
@@ -254,39 +278,125 @@ class AgeEstimator:
     ) -> Generator[PhotoResult]:
         """Results of any number of photos, in order, in flat memory.
 
+        A result can `draw` a photo that came as a path, and any other for as long as its
+        pixels are in use elsewhere.
+
         Args:
-            photos: drawn as results are taken; may be endless.
+            photos: each as for `estimate`; drawn as results are taken; may be endless.
             bgr: see `estimate`.
             on_photo: called with each readable photo and its result before that result is
                 handed out, for drawing.
 
         Raises:
+            InputTypeError: `photos` is one photo, or something else than photos.
             UsageError: see `check_takes_photos`.
         """
         self.check_takes_photos()
+        several = isinstance(photos, np.ndarray) and photos.ndim == 4
+        if not several and is_one_photo(photos):
+            raise InputTypeError(
+                f"stream takes many photos, got one {type(photos).__name__}; estimate takes one"
+            )
         for _, result in self._run(photos, bgr=bgr, on_photo=on_photo):
             yield result
 
+    def frame(
+        self,
+        photos: PhotoLike | Iterable[PhotoLike],
+        *,
+        bgr: bool = False,
+        distribution: bool = False,
+    ) -> pd.DataFrame:
+        """The faces of photos as one pandas frame: one row a face, or one where there is none.
+
+        The columns are those of the CSV files of `agelens estimate`; see `PhotoResult.to_frame`.
+
+        Args:
+            photos: one photo or many, as for `estimate`.
+            bgr: see `estimate`.
+            distribution: add `p_000`, `p_001`, ... in the order of `age_scale`.
+
+        Raises:
+            InputTypeError: `photos` is neither a photo nor many.
+            MissingDependencyError: pandas is not installed.
+            UsageError: see `check_takes_photos`.
+        """
+        many = [photos] if is_one_photo(photos) else cast(Iterable[PhotoLike], photos)
+        return frame_of(self.stream(many, bgr=bgr), distribution=distribution)
+
+    def video(self, path: str | os.PathLike[str], *, every: int = 1) -> Generator[PhotoResult]:
+        """Results of a video's frames, in order, each face with its track and smoothed age.
+
+        >>> for result in estimator.video("clip.mp4", every=5):  # doctest: +SKIP
+        ...     print(result.time_seconds, [face.track for face in result.faces])
+
+        A result can `draw` its frame until the next one is taken. A file that is damaged, or
+        no video, gives a last result that says so.
+
+        Args:
+            path: of a file that FFmpeg reads.
+            every: use every `every`-th frame.
+
+        Raises:
+            UsageError: `every` is below 1; see also `check_takes_photos`.
+        """
+        from agelens.imaging.video import error_as_last, read_frames  # noqa: PLC0415
+
+        frames = error_as_last(read_frames(path, every=every), display_name(path))
+        for _frame, result in self.track(frames, bgr=False):  # kept here, for `draw`
+            yield result
+
+    def camera(self, camera: int | str = 0, *, every: int = 1) -> Generator[PhotoResult]:
+        """Results of a camera's frames, each as soon as it is there, without end.
+
+        A result can `draw` its frame until the next one is taken. A camera that cannot be
+        opened, or stops, gives a last result that says so.
+
+        Args:
+            camera: its number, or an address or device that OpenCV opens; see
+                `agelens.imaging.video.camera_frames`.
+            every: use every `every`-th frame.
+
+        Raises:
+            UsageError: no such number, or `every` is below 1; see also `check_takes_photos`.
+        """
+        from agelens.imaging.video import camera_frames, camera_name, error_as_last  # noqa: PLC0415
+
+        frames = error_as_last(camera_frames(camera, every=every), camera_name(camera))
+        for _frame, result in self.track(frames, bgr=False, live=True):  # kept here, for `draw`
+            yield result
+
     def track(
-        self, frames: Iterable[Photo | PhotoError], *, live: bool = False
+        self, frames: Iterable[Photo | RGB | PhotoError], *, bgr: bool, live: bool = False
     ) -> Generator[tuple[Photo | None, PhotoResult]]:
         """Frames of one video with their results, each face with its track and smoothed age.
 
+        `video` and `camera` read the frames as well; this is for frames of your own.
+
         Args:
-            frames: see `agelens.imaging.video`; a `PhotoError` among them becomes a row.
+            frames: arrays uint8 [H, W, 3], or `Photo`s, which know the order of their channels;
+                a `PhotoError` among them becomes a row.
+            bgr: whether arrays have their channels in OpenCV's order, blue first. There is no
+                default: the wrong order gives a wrong age and no error.
             live: answer each frame before the next is read, as a camera needs.
+
+        Yields:
+            The frame, or None where it could not be used, and its result.
 
         Raises:
             UsageError: see `check_takes_photos`.
         """
+        from agelens.inference.tracks import FaceTracker  # noqa: PLC0415 - not for photos
+
         self.check_takes_photos()
         tracker = FaceTracker(
             self._answer, level=self.interval_level, calibration=self._calibration
         )
+        photos = _as_photos(frames, bgr=bgr)
         if live:
-            answers = (self._finish([self._preparation(f, keep=True)])[0] for f in frames)
+            answers = (self._finish([self._preparation(f, keep=True)])[0] for f in photos)
         else:
-            answers = self._run(frames, keep=True)
+            answers = self._run(photos, keep=True)
         for frame, result in answers:
             yield frame, replace(result, faces=tracker.update(result.faces))
 
@@ -296,10 +406,11 @@ class AgeEstimator:
         *,
         bgr: bool = False,
         keep: bool = False,
+        hold: bool = False,
         on_photo: OnPhoto | None = None,
     ) -> Generator[_Finished]:
         keep = keep or on_photo is not None
-        prepare = partial(self._preparation, bgr=bgr, keep=keep)
+        prepare = partial(self._preparation, bgr=bgr, keep=keep, hold=hold)
         # A photo without faces counts as well, or a run of them would never be handed out.
         least = BATCH // _PHOTOS_KEPT if keep else 1
         with ThreadPoolExecutor(self.workers, thread_name_prefix="agelens") as pool:
@@ -366,14 +477,28 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _card_for(task: str, model: str | Path) -> Card:
-    card = load_card(model)
+def _made_anew(
+    kind: type[AgeEstimator], card: Card, detector: Detector, settings: dict[str, Any]
+) -> AgeEstimator:
+    return kind(card, detector, **settings)
+
+
+def _card_for(task: str, model: str | Path | Card) -> Card:
+    card = model if isinstance(model, Card) else load_card(model)
     if card.task != task:
         raise CardError(f"{card.name} answers {card.task}, not {task}")
     return card
 
 
-def _is_one(photo: PhotoLike | Iterable[PhotoLike]) -> TypeGuard[PhotoLike]:
-    pixels = isinstance(photo, np.ndarray | Image.Image | Photo)
-    encoded = isinstance(photo, bytes | bytearray | memoryview)
-    return pixels or encoded or isinstance(photo, str | os.PathLike | PhotoError)
+def _as_photos(
+    frames: Iterable[Photo | RGB | PhotoError], *, bgr: bool
+) -> Generator[Photo | PhotoError]:
+    """`frames` with their numbers, arrays as `Photo`s in red, green and blue."""
+    for number, frame in enumerate(frames):
+        if not isinstance(frame, np.ndarray):
+            yield frame
+            continue
+        try:
+            yield Photo(array_pixels(frame, "<frame>", bgr=bgr), "<frame>", number)
+        except PhotoError as error:
+            yield PhotoError(str(error), source="<frame>")

@@ -9,7 +9,6 @@ import numpy as np
 from agelens.errors import CardError, UsageError
 from agelens.imaging.align import Aligner, SimilarityAligner, template_named
 from agelens.imaging.detectors.base import Detector
-from agelens.imaging.rotate_crop import RotateCropAligner
 from agelens.inference.answers import Answers, OutputSpec, read_answers, survival_probabilities
 from agelens.inference.cards import Card, ChipInput
 from agelens.inference.runtimes import Pixels, open_runtime
@@ -190,6 +189,8 @@ def aligner_of(card: Card, detector: Detector) -> Aligner:
             "--aligned, or give such pictures to AgeEstimator.estimate_chips"
         )
     if wanted.alignment == "rotate-crop":
+        from agelens.imaging.rotate_crop import RotateCropAligner  # noqa: PLC0415 - few ask for it
+
         return RotateCropAligner(detector, wanted.size, expand=wanted.margin)
     template = template_named(wanted.template)
     return SimilarityAligner(template, wanted.size, wanted.margin, wanted.fill)

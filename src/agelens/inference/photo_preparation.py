@@ -2,19 +2,71 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
+from numbers import Number
 from time import perf_counter
-from typing import TypeAlias
+from typing import Final, TypeAlias, TypeGuard
+from weakref import ref
 
-from agelens.errors import PhotoError, PhotoStatus
+import numpy as np
+from PIL import Image
+
+from agelens.errors import InputTypeError, PhotoError, PhotoStatus
 from agelens.imaging.align import Aligner
 from agelens.imaging.detectors import Detector
-from agelens.imaging.photos import PhotoSource, read_photo, source_name
+from agelens.imaging.photos import PhotoSource, file_content, is_file, read_photo, source_name
 from agelens.imaging.quality import judge
-from agelens.records import RGB, Face, Photo, PhotoResult, Quality
+from agelens.inference.results import PhotoResult, Pixels
+from agelens.records import RGB, Face, Photo, Quality
 from agelens.version import __version__
 
 PhotoLike: TypeAlias = PhotoSource | PhotoError
+
+_EXPECTED: Final = (
+    "expected a path, bytes, a file, an array uint8 [H, W, 3], a PIL image, or a list of these"
+)
+
+
+def is_one_photo(given: PhotoLike | Iterable[PhotoLike]) -> TypeGuard[PhotoLike]:
+    """Whether `given` is one photo; False where it is many.
+
+    Raises:
+        InputTypeError: it is neither; the message says what to give instead.
+    """
+    if isinstance(given, np.ndarray):
+        if given.dtype.kind in "OUS":
+            raise InputTypeError(f"{_EXPECTED}, got an array of names: give it as names.tolist()")
+        return True
+    if isinstance(given, str | os.PathLike | bytes | bytearray | memoryview):
+        return True
+    if isinstance(given, Image.Image | Photo | PhotoError) or is_file(given):
+        return True
+    advice = _advice(given)
+    if advice or not isinstance(given, Iterable):
+        raise InputTypeError(f"{_EXPECTED}, got {type(given).__name__}{advice}")
+    return False
+
+
+def _advice(given: object) -> str:
+    """The way out for what is often given in place of photos, though it can be iterated over."""
+    package = type(given).__module__.partition(".")[0]
+    if given is None:
+        return ": OpenCV's imread gives it for a file that it cannot read; give the path itself"
+    if isinstance(given, Number):
+        return ": a camera is opened by .camera(number)"
+    if isinstance(given, Mapping):
+        return ": give its values, list(photos.values())"
+    if package in ("pandas", "polars") and hasattr(given, "columns"):
+        return ": give the column of paths, such as frame['path']"
+    # Asked of `sys.modules`, so that nothing is loaded for it.
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(given, torch.Tensor):
+        return ": give pixels from 0 to 255, tensor.permute(1, 2, 0).byte().cpu().numpy()"
+    return ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +108,7 @@ class PhotoPreparation:
         self.max_pixels = max_pixels
 
     def __call__(
-        self, source: PhotoLike, *, bgr: bool = False, keep: bool = False
+        self, source: PhotoLike, *, bgr: bool = False, keep: bool = False, hold: bool = False
     ) -> PreparedPhoto:
         """`source` prepared, or a result that says why it cannot be.
 
@@ -64,26 +116,33 @@ class PhotoPreparation:
             source: a photo, or what went wrong before there was one.
             bgr: arrays have their channels in OpenCV's order.
             keep: also the photo itself, for whoever draws on it.
+            hold: the result keeps what was given, to draw on it later; else only a path.
         """
         started = perf_counter()
-        prepared = self._searched(source, bgr=bgr, keep=keep)
+        prepared = self._searched(source, bgr=bgr, keep=keep, hold=hold)
         took = 1000 * (perf_counter() - started)
         return replace(prepared, result=replace(prepared.result, milliseconds=took))
 
-    def _searched(self, source: PhotoLike, *, bgr: bool, keep: bool) -> PreparedPhoto:
+    def _searched(self, source: PhotoLike, *, bgr: bool, keep: bool, hold: bool) -> PreparedPhoto:
+        name = source_name(source)
         try:
             if isinstance(source, PhotoError):
                 raise source
-            photo = read_photo(source, bgr=bgr, max_pixels=self.max_pixels)
+            if is_file(source):  # once: it may be closed when its result is drawn
+                source = file_content(source, name)
+            photo = read_photo(source, bgr=bgr, max_pixels=self.max_pixels, name=name)
         except PhotoError as error:
-            name = error.source or source_name(source)
-            return PreparedPhoto(self._result(name, error.status, str(error)))
+            return PreparedPhoto(self._result(error.source or name, error.status, str(error)))
         faces = self.detector.detect(photo.rgb)
         status: PhotoStatus = "ok" if faces else "no_face"
+        pixels: Pixels = ref(photo.rgb)  # results that pile up must not keep every frame
+        if hold or isinstance(source, str | os.PathLike):
+            pixels = partial(_pixels_of, source, bgr=bgr, max_pixels=self.max_pixels)
         result = replace(
             self._result(photo.source, status, "" if faces else "no face found"),
             frame=photo.frame,
             time_seconds=photo.time_seconds,
+            pixels=pixels,
         )
         chips = tuple(self.aligner.align(photo.rgb, face).rgb for face in faces)
         return PreparedPhoto(
@@ -106,3 +165,7 @@ class PhotoPreparation:
             detector=self.detector.name,
             agelens_version=__version__,
         )
+
+
+def _pixels_of(source: PhotoSource, *, bgr: bool, max_pixels: int) -> RGB:
+    return read_photo(source, bgr=bgr, max_pixels=max_pixels).rgb

@@ -1,299 +1,191 @@
-"""Result rows on disk: streamed as they come, valid whenever the run is cut short.
-
-JSON Lines are appended row by row. CSV and Parquet cannot be: their rows go to a journal
-(`NAME.partial.jsonl`) first, and the file itself appears by one atomic rename when the
-run ends or is interrupted. A journal, like a JSON Lines file, is what `--resume` reads.
-"""
+"""What the estimator answers for one photo: as text, HTML, JSON, a frame and a picture."""
 
 from __future__ import annotations
 
-import csv
-import json
-import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from itertools import chain, islice
+from base64 import b64encode
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, fields
+from functools import partial
+from html import escape
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from weakref import ref
 
-import numpy as np
+from PIL import Image
 
-from agelens.errors import OutputError, UsageError
-from agelens.inference.answers import OutputSpec, survival_probabilities
-from agelens.records import Floats
+from agelens.errors import MissingDependencyError, PhotoStatus, UsageError
+from agelens.imaging.photos import PhotoSource, read_photo
+from agelens.records import RGB, AgeEstimate
 
-RAW_FIELDS: Final = (
-    "raw_logits",
-    "raw_probas",
-    "threshold",
-    "thresholded_probas",
-    "result_value",
-)
-_DIGITS: Final = 6
+if TYPE_CHECKING:
+    import pandas as pd
 
+Pixels: TypeAlias = Callable[[], RGB | None]
+"""Gives a photo's pixels [H, W, 3] again, or None where nobody keeps them any more."""
 
-def raw_fields(answer: Floats, spec: OutputSpec) -> dict[str, Any]:
-    """What one face's answer [K - 1] says, step by step, as plain JSON types.
-
-    `raw_logits` [K - 1] are the network's; of a face averaged with its mirror image, those
-    of the mean probabilities. `raw_probas` [K - 1] are P(older than age k), and
-    `thresholded_probas` [K - 1] is 1 where they exceed `threshold`. `result_value` is the age in
-    years that so many ones lead to: on the scale 16 to 70, twenty of them give 36.
-
-    Raises:
-        ValueError: the answers of `spec` are not ordinal logits.
-    """
-    if spec.kind != "ordinal-logits":
-        raise ValueError(f"a {spec.kind} answer has no ordinal logits")
-    older = survival_probabilities(answer[None], spec.link)[0]
-    ones = (older > spec.threshold).astype(int)
-    return {
-        "raw_logits": np.round(answer, _DIGITS).tolist(),
-        "raw_probas": np.round(older, _DIGITS).tolist(),
-        "threshold": spec.threshold,
-        "thresholded_probas": ones.tolist(),
-        "result_value": spec.scale.years[int(ones.sum())],
-    }
+_FACES_IN_REPR: Final = 3
+_LONGEST_SIDE_IN_HTML: Final = 640
 
 
-_LANDMARKS: Final = ("eye_left", "eye_right", "nose", "mouth_left", "mouth_right")
-_ROWS_AT_A_TIME: Final = 8192
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class PhotoResult:
+    """One row of a run: a photo, what became of it, and its faces, largest first.
 
-# Column and type; every run has all of them, empty where they do not apply.
-COLUMNS: Final[dict[str, type]] = {
-    "photo": str,
-    "frame": int,
-    "time_seconds": float,
-    "status": str,
-    "message": str,
-    "faces": int,
-    "face": int,
-    **{f"box_{corner}": float for corner in ("x1", "y1", "x2", "y2")},
-    **{f"{point}_{axis}": float for point in _LANDMARKS for axis in "xy"},
-    "detection_score": float,
-    "inter_eye_px": float,
-    "sharpness": float,
-    "exposure": float,
-    "roll_degrees": float,
-    "yaw_proxy": float,
-    "refer": str,
-    "estimate_years": float,
-    "median_years": float,
-    "low_years": float,
-    "high_years": float,
-    "interval_level": float,
-    "coverage": float,
-    "gender": str,
-    "gender_score": float,
-    "track": int,
-    "track_frames": int,
-    "track_estimate_years": float,
-    "track_low_years": float,
-    "track_high_years": float,
-    "model": str,
-    "detector": str,
-    "agelens_version": str,
-}
-
-
-def flatten(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The table rows of one result: one a face, or one where there is no face."""
-    whole = {k: v for k, v in row.items() if k != "faces"} | {"faces": len(row["faces"])}
-    if not row["faces"]:
-        yield whole
-    for index, face in enumerate(row["faces"]):
-        flat = whole | {"face": index}
-        flat |= {name: value for name, value in face.items() if name in COLUMNS}
-        flat |= dict(zip(("box_x1", "box_y1", "box_x2", "box_y2"), face["box_xyxy"], strict=True))
-        for point, (x, y) in zip(_LANDMARKS, face["landmarks"], strict=True):
-            flat |= {f"{point}_x": x, f"{point}_y": y}
-        flat |= face["quality"]
-        if "track" in face:
-            track = face["track"]
-            flat |= {f"track_{name}": value for name, value in track.items() if name != "track"}
-            flat["track"] = track["track"]
-        flat |= {f"p_{age:03d}": p for age, p in enumerate(face.get("distribution", ()))}
-        yield flat
-
-
-def write_csv(results: Iterable[dict[str, Any]], path: Path) -> None:
-    """Write results as UTF-8 CSV, empty cells for what does not apply."""
-    rows, columns = _with_columns(results)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def write_parquet(results: Iterable[dict[str, Any]], path: Path) -> None:
-    """Write results as Parquet, nulls for what does not apply; memory stays flat."""
-    import pyarrow as pa  # noqa: PLC0415 - 0.2 s that only this format needs
-    import pyarrow.parquet as pq  # noqa: PLC0415
-
-    arrow = {str: pa.string(), int: pa.int64(), float: pa.float64()}
-    rows, columns = _with_columns(results)
-    schema = pa.schema([(name, arrow[kind]) for name, kind in columns.items()])
-    with pq.ParquetWriter(path, schema) as writer:
-        while batch := list(islice(rows, _ROWS_AT_A_TIME)):
-            writer.write_batch(pa.RecordBatch.from_pylist(batch, schema))
-
-
-def _with_columns(
-    results: Iterable[dict[str, Any]],
-) -> tuple[Iterator[dict[str, Any]], dict[str, type]]:
-    """Flat rows and their columns; the first face tells whether distributions are there."""
-    rows = (flat for result in results for flat in flatten(result))
-    head: list[dict[str, Any]] = []
-    for row in rows:
-        head.append(row)
-        if "estimate_years" in row:
-            break
-    ages = [name for name in head[-1] if name.startswith("p_")] if head else []
-    return chain(head, rows), COLUMNS | dict.fromkeys(ages, float)
-
-
-TABLE_WRITERS: Final[dict[str, Callable[[Iterable[dict[str, Any]], Path], None]]] = {
-    ".csv": write_csv,
-    ".parquet": write_parquet,
-}
-
-
-IfExists: TypeAlias = Literal["refuse", "resume", "overwrite"]
-
-OUTPUT_SUFFIXES: Final = (".jsonl", *TABLE_WRITERS)
-_JOURNAL_SUFFIX: Final = ".partial.jsonl"
-
-
-@dataclass(frozen=True, slots=True)
-class DoneRow:
-    """A row that an earlier run wrote whole; `end` is the offset of the byte after it."""
-
-    row: dict[str, Any]
-    end: int
-
-
-def is_whole(path: Path) -> bool:
-    """Whether `path` is a CSV or Parquet table that an earlier run has finished."""
-    return path.suffix.lower() in TABLE_WRITERS and path.exists() and not _journal_of(path).exists()
-
-
-class ResultFile:
-    """The output of one run: `append` each row, then leave the `with` block.
-
-    Args:
-        path: ends in .jsonl, .csv or .parquet; its folder must exist.
-        if_exists: what to do where an earlier run left rows.
-
-    Raises:
-        UsageError: an unknown suffix, no such folder, or rows exist and `if_exists` is
-            ``refuse``; or a finished table is to be resumed, see `is_whole`.
-        OutputError: the folder or the file cannot be written.
+    `status` is ``ok``, ``no_face``, ``missing``, ``unreadable`` or ``too_large``, and `message`
+    says more where it is not ``ok``. `milliseconds` is how long it took: reading, detection and
+    alignment in its thread, and its faces' share of the network's batch. It is no part of the
+    JSON, which is the same in every run. `pixels` is what `draw` draws on.
     """
 
-    def __init__(self, path: Path, *, if_exists: IfExists = "refuse") -> None:
-        self.path = path
-        self._to_table = TABLE_WRITERS.get(path.suffix.lower())
-        if path.suffix.lower() not in OUTPUT_SUFFIXES:
-            raise UsageError(
-                f"{path}: results are written as {', '.join(OUTPUT_SUFFIXES)}; "
-                f"{path.suffix or 'no suffix'!r} is none of them"
-            )
-        if not path.parent.is_dir():
-            raise UsageError(f"{path}: the folder {path.parent} does not exist; create it first")
-        self.journal = _journal_of(path) if self._to_table else path
-        if if_exists == "resume" and is_whole(path):
-            raise UsageError(f"{path} is whole already; there is nothing to resume")
-        if if_exists == "refuse" and (path.exists() or self.journal.exists()):
-            left = path if path.exists() else self.journal
-            raise UsageError(f"{left} exists already: choose --resume or --overwrite")
-        try:
-            self._file = self.journal.open("ab" if if_exists == "resume" else "wb", buffering=0)
-        except OSError as error:
-            raise OutputError(f"cannot write {self.journal}: {error.strerror}") from error
+    photo: str
+    status: PhotoStatus
+    message: str
+    faces: tuple[AgeEstimate, ...] = field(default=())
+    model: str = ""
+    detector: str = ""
+    agelens_version: str = ""
+    frame: int | None = None
+    time_seconds: float | None = None
+    milliseconds: float | None = None
+    pixels: Pixels | None = None
 
-    def done(self) -> Iterator[DoneRow]:
-        """The whole rows that are there; what a kill tore at the end is left out.
+    def __repr__(self) -> str:
+        where = self.photo if self.frame is None else f"{self.photo} #{self.frame}"
+        if not self.faces:
+            return f"PhotoResult({where!r}, {self.status}: {self.message})"
+        shown = [face.in_words() for face in self.faces[:_FACES_IN_REPR]]
+        if len(self.faces) > _FACES_IN_REPR:
+            shown.append("...")
+        count = f"{len(self.faces)} face{'s' if len(self.faces) > 1 else ''}"
+        return f"PhotoResult({where!r}, {count}: {'; '.join(shown)})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Pixels that somebody else keeps do not travel; a photo that can be read again does.
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        if isinstance(self.pixels, ref):
+            values["pixels"] = None
+        return partial(PhotoResult, **values), ()
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the drawn photo, where its pixels can be had, and a table."""
+        parts = [f"<p><b>{escape(self.photo)}</b> {escape(self.message)}</p>"]
+        rgb = self.pixels() if self.pixels and self.faces else None
+        if rgb is not None:
+            parts.append(_img(rgb, self))
+        if self.faces:
+            parts.append(_table(self.faces))
+        parts.append(f"<p><small>{escape(self.model)}, {escape(self.detector)}</small></p>")
+        return "\n".join(parts)
+
+    def to_json(self, *, distribution: bool = False) -> dict[str, Any]:
+        """One JSON object of plain types.
+
+        Args:
+            distribution: add each face's whole age distribution.
+        """
+        row: dict[str, Any] = {"photo": self.photo}
+        if self.frame is not None:
+            row["frame"] = self.frame
+        if self.time_seconds is not None:
+            row["time_seconds"] = round(self.time_seconds, 3)
+        row["status"] = self.status
+        row["message"] = self.message
+        row["faces"] = [face.to_json(distribution=distribution) for face in self.faces]
+        row["model"] = self.model
+        row["detector"] = self.detector
+        row["agelens_version"] = self.agelens_version
+        return row
+
+    def to_frame(self, *, distribution: bool = False) -> pd.DataFrame:
+        """A pandas frame of one row a face, or of one row where there is no face.
+
+        The columns are those of the CSV files of `agelens estimate`, all of them always.
+
+        Args:
+            distribution: add `p_000`, `p_001`, ... in the order of the model's ages.
 
         Raises:
-            OutputError: a line is no row of results.
-            UsageError: a row names its estimate `age_years`, as agelens once did.
+            MissingDependencyError: pandas is not installed.
         """
-        end = 0
-        with self.journal.open("rb") as file:
-            for line in file:
-                if not line.endswith(b"\n"):
-                    return
-                end += len(line)
-                try:
-                    row = json.loads(line)
-                    row["photo"], row["status"]  # what every row has
-                except (ValueError, TypeError, KeyError) as error:
-                    raise OutputError(
-                        f"{self.journal}: cannot resume, the line at byte {end - len(line)} is no "
-                        f"row of results ({error}); use --overwrite"
-                    ) from error
-                if any("age_years" in face for face in row.get("faces", ())):
-                    raise UsageError(
-                        f"{self.journal} was made by an agelens that wrote estimates as age_years, "
-                        "a word for labels; this one writes estimate_years. Use --overwrite, or "
-                        "another output"
-                    )
-                yield DoneRow(row, end)
+        return frame_of([self], distribution=distribution)
 
-    def keep(self, end: int) -> None:
-        """Cut off everything after byte `end`; rows are appended from there."""
-        self._file.truncate(end)
-        self._file.seek(end)
+    def draw(
+        self, path: str | Path | None = None, *, photo: PhotoSource | None = None, bgr: bool = False
+    ) -> Image.Image:
+        """The photo with a box, the age and its interval at each face.
 
-    def append(self, row: dict[str, Any]) -> None:
-        """Write one row and hand it to the operating system at once.
+        Args:
+            path: also write it there, as .jpg, .png or .webp.
+            photo: what to draw on, for a result that does not know its pixels any more; any
+                form that `AgeEstimator.estimate` takes.
+            bgr: the array `photo` has its channels in OpenCV's order.
+
+        Returns:
+            A PIL image of mode RGB; `numpy.asarray` of it is uint8 [H, W, 3].
 
         Raises:
-            OutputError: no space, or another fault of the disk; the rows before this one
-                stay whole.
+            UsageError: the pixels are gone, or `path` has another suffix.
+            PhotoError: the photo cannot be read any more.
+            OutputError: `path` cannot be written; what was there before is kept.
         """
-        line = json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n"
-        start = self._file.tell()
-        try:
-            written = self._file.write(line)
-            if written < len(line):
-                written += self._file.write(line[written:])
-        except OSError as error:
-            self._file.truncate(start)
-            raise OutputError(
-                f"cannot write {self.journal}: {error.strerror}. The rows before are kept: "
-                "make room and go on with --resume"
-            ) from error
+        from agelens.inference.drawing import annotate, save_picture  # noqa: PLC0415
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
-    ) -> None:
-        if kind is None:
-            os.fsync(self._file.fileno())
-        self._file.close()
-        # A fault of the disk would only repeat itself; an interrupt still gets its table.
-        if self._to_table and (kind is None or not issubclass(kind, OutputError)):
-            self._write_table(whole=kind is None)
-
-    def _write_table(self, *, whole: bool) -> None:
-        assert self._to_table is not None  # noqa: S101 - the caller has asked
-        partial = self.path.with_name(self.path.name + ".partial")
-        try:
-            self._to_table((done.row for done in self.done()), partial)
-            partial.replace(self.path)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise OutputError(
-                f"cannot write {self.path}: {error.strerror}. The rows are kept in "
-                f"{self.journal}: make room and go on with --resume"
-            ) from error
-        if whole:
-            self.journal.unlink()
+        if photo is not None:
+            rgb = read_photo(photo, bgr=bgr).rgb
+        else:
+            found = self.pixels() if self.pixels else None
+            if found is None:
+                raise UsageError(
+                    f"{self.photo}: the pixels are gone: draw while you go through the results, or "
+                    "give the picture, draw(photo=...)"
+                )
+            rgb = found
+        drawn = annotate(rgb, self)
+        if path is not None:
+            save_picture(drawn, Path(path))
+        return Image.fromarray(drawn)
 
 
-def _journal_of(path: Path) -> Path:
-    return path.with_name(path.name + _JOURNAL_SUFFIX)
+def frame_of(results: Iterable[PhotoResult], *, distribution: bool = False) -> pd.DataFrame:
+    """The faces of `results` as one pandas frame; see `PhotoResult.to_frame`."""
+    try:
+        import pandas as pd  # noqa: PLC0415 - nothing else in the use lane needs it
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(
+            "a frame is one of pandas, which is not installed: pip install pandas, or "
+            "'agelens[train]', which brings it"
+        ) from error
+    from agelens.inference.result_files import COLUMNS, flatten  # noqa: PLC0415
+
+    rows = [flat for one in results for flat in flatten(one.to_json(distribution=distribution))]
+    ages = sorted({name for row in rows for name in row if name.startswith("p_")})
+    types = COLUMNS | dict.fromkeys(ages, float)
+    pandas_types = {str: "str", int: "Int64", float: "float64"}
+    return pd.DataFrame(rows, columns=list(types)).astype(
+        {name: pandas_types[kind] for name, kind in types.items()}
+    )
+
+
+def _img(rgb: RGB, result: PhotoResult) -> str:
+    """The drawn photo as an element that carries its own pixels."""
+    from agelens.imaging.detectors.base import bounded_copy  # noqa: PLC0415
+    from agelens.inference.drawing import annotate, encoded_picture  # noqa: PLC0415
+
+    drawn = bounded_copy(annotate(rgb, result), _LONGEST_SIDE_IN_HTML)
+    encoded = b64encode(encoded_picture(drawn, "JPEG")).decode()
+    return f'<img alt="{escape(result.photo)}" src="data:image/jpeg;base64,{encoded}">'
+
+
+def _table(faces: Iterable[AgeEstimate]) -> str:
+    heads = "".join(f"<th>{head}</th>" for head in ("face", "age", "interval", "gender", "note"))
+    lines = [f"<tr>{heads}</tr>"]
+    for number, face in enumerate(faces):
+        cells = (
+            str(number),
+            f"{face.estimate_years:.1f}",
+            f"{face.low_years:.0f} to {face.high_years:.0f}",
+            face.gender or "",
+            f"refer: {face.refer}" if face.refer else "",
+        )
+        lines.append(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>")
+    return f"<table>{''.join(lines)}</table>"

@@ -13,7 +13,8 @@ from agelens.cli.drawings import Drawings
 from agelens.errors import OutputError, UsageError
 from agelens.imaging.sources import Source
 from agelens.imaging.video import read_frames
-from agelens.records import Photo, PhotoResult
+from agelens.inference.results import PhotoResult
+from agelens.records import Photo
 
 
 def source(path: Path | str) -> Source:

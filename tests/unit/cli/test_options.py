@@ -46,7 +46,6 @@ def test_small_faces_search_a_larger_copy() -> None:
         (["--workers", "-3"], "--workers: must be a whole number from 1, got '-3'"),
         (["--longest-side", "31"], "--longest-side: must be a whole number from 32, got '31'"),
         (["--max-megapixels", "1.5"], "--max-megapixels: must be a whole number from 1"),
-        (["--camera", "front"], "--camera: invalid int value: 'front'"),
         (["--resume", "--overwrite"], "not allowed with argument --resume"),
         (["--small-faces", "--longest-side", "900"], "not allowed with argument"),
         (["--fast"], "unrecognized arguments: --fast"),
@@ -68,6 +67,8 @@ def test_wrong_options_say_what_was_expected(
         (["a.jpg", "--camera", "0"], "name photos, folders or -, or else --camera N"),
         (["a.jpg", "--resume"], "--resume goes on with an --output file; name it"),
         (["--camera", "0", "--resume", "-o", "x.jsonl"], "a camera cannot --resume"),
+        (["--camera", "front"], "'front' is none of them"),
+        (["--camera", "-1"], "a camera's index is 0 to 99, got -1"),
     ],
 )
 def test_options_that_do_not_go_together(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agelens.inference.results import RAW_FIELDS
+from agelens.inference.result_files import RAW_FIELDS
 
 Run = Callable[..., Any]
 

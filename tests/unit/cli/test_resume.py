@@ -13,7 +13,7 @@ import pytest
 from agelens.cli.resume import skip_done
 from agelens.errors import UsageError
 from agelens.imaging.sources import Source
-from agelens.inference.results import ResultFile
+from agelens.inference.result_files import ResultFile
 
 SETTINGS = {"model": "m", "detector": "d"}
 PLAIN = {"distribution": False, "gender": False}

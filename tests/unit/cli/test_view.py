@@ -16,7 +16,8 @@ import pytest
 from agelens.cli.view import View
 from agelens.errors import OutputError
 from agelens.imaging.sources import Source
-from agelens.records import AgeEstimate, PhotoResult, TrackAge
+from agelens.inference.results import PhotoResult
+from agelens.records import AgeEstimate, TrackAge
 
 FACE = AgeEstimate(31.26, 30, 22.4, 41.7, 0.9, None, None)
 OK = PhotoResult("party.jpg", "ok", "", (FACE, replace(FACE, refer="too dark", gender="male")))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import io
 import os
 import shutil
@@ -12,6 +13,7 @@ import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pillow_heif
@@ -262,7 +264,45 @@ class TestOtherSources:
         image.close()
         assert refusal(image).status == "unreadable"
 
-    @pytest.mark.parametrize("source", [None, 7, [1, 2], io.BytesIO(b"x")])
+    def test_open_files_are_read_from_their_start(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.png"
+        path.write_bytes(encoded("PNG"))
+        written = io.BytesIO()
+        written.write(encoded("PNG"))  # and it stands at its end, as after Image.save
+        with path.open("rb") as file:
+            for source in (written, file):
+                np.testing.assert_array_equal(read_photo(source).rgb, picture())
+            assert read_photo(file).source == str(path)
+        assert read_photo(written).source == "<file>"
+
+    def test_files_that_cannot_be_read(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.txt"
+        path.write_text("hello")
+        with path.open() as file:
+            assert "open it for bytes, with mode 'rb'" in str(refusal(file))
+        assert f"{path}: the file cannot be read: I/O operation on closed file" in str(
+            refusal(file)
+        )
+        assert "<file>: is not a photo" in str(refusal(io.BytesIO(b"x")))
+
+    @pytest.mark.parametrize("given", [str, Path])
+    def test_addresses_and_pictures_as_text_are_told_so(self, given: Any) -> None:
+        uri = "data:image/png;base64," + base64.b64encode(bytes(9000)).decode()
+        error = refusal(given(uri))
+        assert error.status == "missing"
+        assert "a picture written as text" in str(error)
+        assert len(str(error)) < 200
+        assert len(source_name(given(uri))) < 100
+        assert "is an address, not a path" in str(refusal("https://example.org/a.jpg"))
+
+    def test_a_name_that_no_file_can_have_is_cut(self) -> None:
+        name = "a" * 5000
+        assert len(source_name(name)) < 1100
+        assert source_name(name).endswith("aaa (5,000 characters)")
+        assert len(str(refusal(name))) < 1200
+        assert source_name("b" * 1024) == "b" * 1024
+
+    @pytest.mark.parametrize("source", [None, 7, [1, 2], {"a": 1}])
     def test_what_is_no_photo_at_all(self, source: object) -> None:
         error = refusal(source)
         assert error.status == "unreadable"

@@ -82,6 +82,17 @@ class TestFiles:
         assert source.status == "unreadable"
         source.problem.encode("utf-8")  # type: ignore[union-attr]
 
+    def test_what_is_no_path_is_told_so_in_few_words(self) -> None:
+        picture, address = expand(["data:image/png;base64," + "A" * 9000, "http://host/a.jpg"])
+        assert picture.problem is not None
+        assert "decode it (base64)" in picture.problem
+        assert len(picture.problem) < 200
+        assert len(picture.name) < 100
+        assert address.problem == (
+            "http://host/a.jpg: is an address, not a path, and nothing is fetched here; "
+            "download it first"
+        )
+
     def test_name_is_that_of_the_photo(self, album: Path) -> None:
         path = os.fsdecode(b"album/caf\xe9.jpg")
         Path(path).touch()
@@ -255,6 +266,12 @@ class TestStandardInput:
         Path(os.fsdecode(b"album/caf\xe9.jpg")).touch()
         found = names("-", stdin=io.BytesIO(listed))
         assert found == ["album/b.jpg", os.fsdecode(b"album/caf\xe9.jpg"), "album/trips/x.heic"]
+
+    def test_a_byte_order_mark_before_the_first_name_is_dropped(self, album: Path) -> None:
+        lines = b"\xef\xbb\xbf" + os.fsencode(album / "a.jpg") + b"\r\n\xef\xbb\xbfb.jpg\r\n"
+        first, second = expand(["-"], stdin=io.BytesIO(lines))
+        assert first.path == album / "a.jpg"
+        assert second.name == "\ufeffb.jpg"
 
     def test_text_streams_give_up_their_bytes(self, album: Path) -> None:
         Path(os.fsdecode(b"album/caf\xe9.jpg")).touch()

@@ -6,8 +6,11 @@ import logging
 import os
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import cv2
 import numpy as np
@@ -302,6 +305,57 @@ def test_an_absent_camera_is_missing_quickly_and_quietly(
 def test_an_index_that_opencv_misreads_is_refused_at_once(index: int) -> None:
     with pytest.raises(UsageError, match="0 to 99"):
         camera_frames(index)
+
+
+@pytest.mark.parametrize("camera", ["", "front", "no\0device", "/dev/video-none"])
+def test_a_word_that_opencv_cannot_open_is_refused_at_once(camera: str) -> None:
+    with pytest.raises(UsageError, match="a camera is a number, an address such as rtsp://"):
+        camera_frames(camera)
+
+
+@pytest.mark.parametrize(
+    ("camera", "name"),
+    [
+        (3, "camera:3"),
+        ("/dev/video0", "camera:/dev/video0"),
+        ("rtsp://ann:secret@host:554/live?token=abc", "camera:rtsp://host:554/live"),
+        ("http://host/a@b.mjpg", "camera:http://host/a@b.mjpg"),
+    ],
+)
+def test_names_of_cameras_tell_no_password(camera: int | str, name: str) -> None:
+    assert video.camera_name(camera) == name
+
+
+@pytest.fixture
+def served(clip: Path) -> Iterator[str]:
+    """The address of a video on a server of our own."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    handler = partial(Quiet, directory=str(clip.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/{clip.name}"
+        server.shutdown()
+
+
+def test_an_address_is_a_camera(served: str) -> None:
+    photos = list(camera_frames(served, every=5))
+    assert [photo.frame for photo in photos] == [0, 5, 10, 15]
+    assert {photo.source for photo in photos} == {f"camera:{served}"}
+
+
+def test_an_address_that_does_not_answer_is_missing() -> None:
+    with pytest.raises(PhotoError, match=r"OpenCV cannot open it\. Check the address") as caught:
+        next(camera_frames("http://ann:secret@127.0.0.1:9/live"))
+    assert caught.value.status == "missing"
+    assert "secret" not in str(caught.value)
+
+
+def test_a_number_may_come_as_text(camera: list[cv2.VideoCapture]) -> None:
+    assert next(camera_frames("3")).source == "camera:3"
 
 
 def test_opencv_talks_as_before_once_a_source_is_open(clip: Path) -> None:

@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 from agelens.errors import OutputError
-from agelens.inference.drawing import annotate, label, save_jpeg
+from agelens.inference.drawing import annotate, label, save_picture
 from agelens.inference.estimator import AgeEstimator
-from agelens.records import RGB, AgeEstimate, Face, PhotoResult, TrackAge
+from agelens.inference.results import PhotoResult
+from agelens.records import RGB, AgeEstimate, Face, TrackAge
 
 GREY = np.full((300, 400, 3), 128, dtype=np.uint8)
 GREEN, ORANGE = (40, 200, 90), (255, 150, 30)
@@ -113,7 +114,7 @@ def test_an_estimate_without_a_place_is_not_drawn() -> None:
 
 def test_saved_pictures_are_plain_jpegs(tmp_path: Path, astronaut: RGB) -> None:
     path = tmp_path / "a.jpg"
-    save_jpeg(astronaut, path)
+    save_picture(astronaut, path)
     with Image.open(path) as saved:
         assert saved.format == "JPEG"
         assert not saved.getexif()
@@ -123,7 +124,7 @@ def test_saved_pictures_are_plain_jpegs(tmp_path: Path, astronaut: RGB) -> None:
 
 def test_a_picture_that_cannot_be_written_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"cannot write .*a\.jpg: No such file"):
-        save_jpeg(GREY, tmp_path / "none" / "a.jpg")
+        save_picture(GREY, tmp_path / "none" / "a.jpg")
     (tmp_path / "b.jpg").mkdir()
     with pytest.raises(OutputError, match=r"cannot write .*b\.jpg"):
-        save_jpeg(GREY, tmp_path / "b.jpg")
+        save_picture(GREY, tmp_path / "b.jpg")

@@ -18,7 +18,8 @@ from agelens.errors import CardError, PhotoError, UnknownNameError, UsageError
 from agelens.imaging.align import TEMPLATES, SimilarityAligner
 from agelens.imaging.detectors.retinaface import RetinaFace
 from agelens.inference.estimator import AgeEstimator
-from agelens.records import RGB, AgeEstimate, Photo, PhotoResult
+from agelens.inference.results import PhotoResult
+from agelens.records import RGB, AgeEstimate, Photo
 
 WriteCard = Callable[..., Path]
 
@@ -411,7 +412,7 @@ class TestOtherAnswers:
     @pytest.mark.parametrize("kind", ["spread", "ordinal"])
     def test_videos_are_tracked(self, kind: str, head: RGB, request: pytest.FixtureRequest) -> None:
         mine: AgeEstimator = request.getfixturevalue(kind)
-        tracked = list(mine.track([Photo(head, "clip", n, n / 10) for n in range(3)]))
+        tracked = list(mine.track([Photo(head, "clip", n, n / 10) for n in range(3)], bgr=False))
         for _, result in tracked:
             face = only(result)
             assert face.track is not None
@@ -430,7 +431,7 @@ class TestOtherAnswers:
         with pytest.raises(UsageError, match="estimate_chips"):
             next(mine.stream([astronaut]))
         with pytest.raises(UsageError, match="estimate_chips"):
-            next(mine.track([Photo(astronaut, "clip", 0, 0.0)]))
+            next(mine.track([Photo(astronaut, "clip", 0, 0.0)], bgr=False))
 
 
 class TestTrack:
@@ -442,7 +443,7 @@ class TestTrack:
         ]
         frames.append(PhotoError("cut", source="clip.mp4"))
         for live in (False, True):
-            tracked = list(estimator.track(frames, live=live))
+            tracked = list(estimator.track(frames, bgr=False, live=live))
             assert [r.frame for _, r in tracked] == [0, 1, 2, None]
             assert [r.status for _, r in tracked] == ["ok", "ok", "ok", "unreadable"]
             assert [None if p is None else p.frame for p, _ in tracked] == [0, 1, 2, None]
@@ -459,7 +460,7 @@ class TestTrack:
                 read.append(n)
                 yield Photo(head, "camera:0", n, n / 10)
 
-        results = estimator.track(camera(), live=True)
+        results = estimator.track(camera(), bgr=False, live=True)
         for n in range(3):
             assert next(results)[1].frame == n
             assert read == list(range(n + 1))

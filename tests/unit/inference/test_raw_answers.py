@@ -9,7 +9,7 @@ import pytest
 
 from agelens.ages import AgeScale
 from agelens.inference.answers import OutputSpec, read_answers
-from agelens.inference.results import RAW_FIELDS, raw_fields
+from agelens.inference.result_files import RAW_FIELDS, raw_fields
 
 SCALE = AgeScale.yearly(16, 20)
 

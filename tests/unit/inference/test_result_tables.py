@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from agelens.inference.results import COLUMNS, flatten, write_csv, write_parquet
-from agelens.records import AgeEstimate, Face, PhotoResult, Quality, TrackAge
+from agelens.inference.result_files import COLUMNS, flatten, write_csv, write_parquet
+from agelens.inference.results import PhotoResult
+from agelens.records import AgeEstimate, Face, Quality, TrackAge
 
 ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64()}
 

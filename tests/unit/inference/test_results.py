@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from agelens.errors import OutputError, UsageError
-from agelens.inference.results import OUTPUT_SUFFIXES, IfExists, ResultFile, is_whole
+from agelens.inference.result_files import OUTPUT_SUFFIXES, IfExists, ResultFile, is_whole
 
 TABLES = [".csv", ".parquet"]
 

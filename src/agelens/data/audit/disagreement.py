@@ -12,7 +12,8 @@ from agelens.data.audit.pictures import Pictures
 from agelens.data.store.cutting import Root, choose_face, picture_source
 from agelens.imaging.photos import read_photo
 from agelens.inference.estimator import AgeEstimator
-from agelens.records import AgeEstimate, Floats, Photo, PhotoResult
+from agelens.inference.results import PhotoResult
+from agelens.records import AgeEstimate, Floats, Photo
 from agelens.tables import BOX, SampleTable
 
 

@@ -17,7 +17,8 @@ from agelens.errors import UsageError
 from agelens.imaging.quality import judge, yaw_degrees
 from agelens.inference.cards import Card
 from agelens.inference.estimator import AgeEstimator
-from agelens.records import RGB, AgeEstimate, Face, Floats, Photo, PhotoResult, Quality
+from agelens.inference.results import PhotoResult
+from agelens.records import RGB, AgeEstimate, Face, Floats, Photo, Quality
 from agelens.tables import BOX, LANDMARKS, PredictionsTable, SampleTable, refuse
 
 AGE_MODEL: Final = "age_model"

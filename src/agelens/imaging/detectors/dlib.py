@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import threading
+from functools import partial
 from importlib.metadata import distribution
 from typing import Any, ClassVar, Final
 
@@ -62,6 +63,9 @@ class DlibHOG(Detector):
         # anew it takes half a second, copied two milliseconds; this one is only ever copied.
         self._pattern = dlib.get_frontal_face_detector()
         self._of_thread = threading.local()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), longest_side=self.longest_side), ()
 
     def _find(self, rgb: RGB) -> Detections:
         found, margins, _ = self._detector().run(rgb, 0, 0.0)

