@@ -116,11 +116,17 @@ _Finished: TypeAlias = tuple[Photo | None, PhotoResult]
 class AgeEstimator:
     """Finds faces in photos and estimates how old each looks, with an interval.
 
-    Safe to share between threads. A photo that cannot be used never raises: its result
-    carries a status and a message.
+    >>> estimator = AgeEstimator()                               # doctest: +SKIP
+    >>> estimator.estimate("party.jpg").faces[0].estimate_years  # doctest: +SKIP
+    >>> estimator.estimate(["a.jpg", image_bytes, pil_image])    # doctest: +SKIP
+    >>> estimator.frame(folder.glob("*.jpg"))                    # doctest: +SKIP
+
+    Safe to share between threads; it pickles and copies, and a copy opens its networks anew. A
+    photo that cannot be used never raises: its result carries a status and a message.
 
     Args:
-        model: name of a packaged model, or path of a card or of a folder that holds one.
+        model: name of a packaged model, path of a card or of a folder that holds one, or a
+            `Card`.
         detector: name of a detector, or a `Detector` of your own.
         device: ``cpu`` or ``cuda``.
         gender: True for what the model itself sees, where it tells genders, else for the packaged
@@ -183,9 +189,12 @@ class AgeEstimator:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Open networks cannot be pickled: the copy is made as this one was.
+        gender: bool | Card = self._gender is not None
+        if self._gender and self._gender is not self._network:
+            gender = self._gender.card
         settings: dict[str, Any] = {
             "device": self._device,
-            "gender": self._gender.card if self._gender else False,
+            "gender": gender,
             "mirror": self._network.mirror,
             "interval_level": self.interval_level,
             "calibrated": self._calibration is not None,
