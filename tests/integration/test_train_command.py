@@ -133,12 +133,12 @@ def test_a_run_is_loaded_without_what_it_was_trained_on(
 ) -> None:
     from agelens.data.store import ChipStore
     from agelens.inference.answers import read_answers
-    from agelens.training.run import load_run
+    from agelens.training.trained_run import open_run
 
     shutil.copytree(finished[0], tmp_path / "run")
     text = (tmp_path / "run" / "config.yaml").read_text()
     (tmp_path / "run" / "config.yaml").write_text(text.replace(str(place / "bright"), "gone"))
-    run = load_run(tmp_path / "run")
+    run = open_run(tmp_path / "run")
     table = read_predictions(finished[0] / "predictions-test-more.parquet")
     chips = ChipStore.open(place / "more")
     batch = torch.from_numpy(np.stack([chips[row] for row in range(len(chips))]))

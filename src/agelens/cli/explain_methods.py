@@ -68,9 +68,9 @@ def _network(model: str, card: Card) -> ExplainedNetwork:
     """The run's network, with the weights that its export was made from."""
     folder = _run_folder(model, card)
     from agelens.models.attribution import ExplainedNetwork  # noqa: PLC0415
-    from agelens.training.run import load_run  # noqa: PLC0415
+    from agelens.training.trained_run import open_run  # noqa: PLC0415
 
-    run = load_run(folder)
+    run = open_run(folder)
     return ExplainedNetwork(run.model, run.transform)
 
 

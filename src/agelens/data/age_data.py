@@ -35,6 +35,7 @@ from agelens.data.training_input.batches import (
 )
 from agelens.data.training_input.network_input import NetworkInput, Numbers3, Words, input_transform
 from agelens.errors import UnknownNameError, UsageError
+from agelens.recorded import Recorded
 from agelens.records import Floats
 from agelens.tables import SampleTable
 
@@ -100,7 +101,7 @@ def inside_ages(
 Sampling = Literal["uniform", "class-balanced", "label-distribution-smoothed"]
 
 
-class AgeData(pl.LightningDataModule):
+class AgeData(Recorded, pl.LightningDataModule):
     """Chips and ages for training, validation and tests.
 
     Args:
@@ -133,7 +134,7 @@ class AgeData(pl.LightningDataModule):
 
     def __init__(
         self,
-        stores: str | PathLike[str] | list[str | PathLike[str]],
+        stores: str | list[str] | PathLike[str] | list[str | PathLike[str]],
         *,
         table: str | None = None,
         split: str = "hash",
@@ -214,8 +215,18 @@ class AgeData(pl.LightningDataModule):
         for name, folder in self.test_folders.items():
             store = open_store(folder, verify=self.verify)
             self._add(name, [store], store.table, network)
+        self._check_parts()
         self.stores = stores
         self._opened = wanted
+
+    def _check_parts(self) -> None:
+        for part in (TRAIN, VALID):
+            if part not in self.parts:
+                raise UsageError(
+                    f"the {part} part of split {self.split.name!r} is empty: {len(self.table)} "
+                    "samples are too few for it. Take more, or split them yourself "
+                    "(agelens data split)"
+                )
 
     @property
     def test_names(self) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 import numpy as np
@@ -18,7 +18,12 @@ from agelens.inference.answers import read_answers
 from agelens.models.age_model import AgeModel, ModelOutputs
 from agelens.models.methods.base import AgeTargets, LearningHead
 from agelens.records import Floats
-from agelens.training.epoch_metrics import LossAverager, PredictionGatherer, validation_metrics
+from agelens.training.epoch_metrics import (
+    LossAverager,
+    Metric,
+    PredictionGatherer,
+    validation_metrics,
+)
 from agelens.training.lr_scheduler import (
     Plateau,
     Schedule,
@@ -86,6 +91,7 @@ class AgeModule(pl.LightningModule):
         selection: which epoch is the best.
         regularisers: terms added to the loss, which hold their own weights.
         channels_last: memory layout of images and weights; often faster for convolutions.
+        metrics: further figures of each validation by name.
         identity: what a checkpoint has to agree with to be resumed, in plain types.
     """
 
@@ -98,6 +104,7 @@ class AgeModule(pl.LightningModule):
         selection: Selection | None = None,
         regularisers: Sequence[Regulariser] = (),
         channels_last: bool = False,
+        metrics: Mapping[str, Metric] | None = None,
         identity: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -107,6 +114,7 @@ class AgeModule(pl.LightningModule):
         self.selection = selection or Selection()
         self.regularisers = tuple(regularisers)
         self.channels_last = channels_last
+        self.further_metrics = dict(metrics or {})
         self.identity = identity or {}
         self.metrics: dict[str, float] = {}
         self.improved = False
@@ -176,7 +184,7 @@ class AgeModule(pl.LightningModule):
         answers = self._collected.pop(0).whole()
         ages = self._ages(self.trainer.val_dataloaders)
         estimates = read_answers(answers, self.model.method.spec).estimate_years
-        metrics = validation_metrics(estimates, ages)
+        metrics = validation_metrics(estimates, ages, self.further_metrics)
         if self.trainer.state.fn != TrainerFn.FITTING:
             self.metrics = metrics
             return

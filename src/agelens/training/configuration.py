@@ -21,11 +21,11 @@ from pytorch_lightning import Callback, Trainer
 
 from agelens.data.age_data import AgeData
 from agelens.errors import UsageError
-from agelens.models.methods.base import AgeMethod
+from agelens.recorded import import_path, imported
 from agelens.training.config_files import read_arguments
 from agelens.training.config_schema import LIGHTNING_OURS, unknown_key
 from agelens.training.lr_scheduler import Schedule
-from agelens.training.model_parts import AuxiliaryChoice, BackboneChoice
+from agelens.training.model_parts import add_parts, not_importable
 from agelens.training.optimizers import OptimizerChoice
 from agelens.training.regularisers.base import Regulariser
 from agelens.training.run_options import CheckpointTimes, RunOptions
@@ -38,6 +38,7 @@ _REQUIRED: Final = re.compile(
     r"given class_path '[\w.]*?(\w+)':\s+the following arguments are required: ([\w, ]+)"
 )
 _CLASS: Final = re.compile(r"class_path '([\w.]+)'")
+_NOTEBOOK: Final = re.compile(r"'(__main__\.\w+)'")
 _TYPE_NOISE: Final = re.compile(r"\s*- Expected a <class 'NoneType'>|\s*Subtypes: .*")
 
 
@@ -62,7 +63,9 @@ def to_usage_error(error: ArgumentError, parser: ArgumentParser) -> UsageError:
     required = _REQUIRED.search(message)
     if required:
         return UsageError(f"{required[1]} needs {required[2].strip()}: give init_args for it")
-    return UsageError(f"the configuration is refused: {_TYPE_NOISE.sub('', message).strip()}")
+    notebook = _NOTEBOOK.search(message)
+    reason = not_importable(notebook[1]) if notebook else _TYPE_NOISE.sub("", message).strip()
+    return UsageError(f"the configuration is refused: {reason}")
 
 
 def _keys(parser: ArgumentParser) -> list[str]:
@@ -76,8 +79,9 @@ def _parameters(path: str) -> list[str]:
     return list(signature.parameters)
 
 
-_GROUPS: Final = tuple(field.name for field in fields(RunOptions) if field.name != "config")
-_PARTS: Final = ("method", "backbone", "auxiliary")
+_GROUPS: Final = tuple(
+    field.name for field in fields(RunOptions) if field.name not in ("config", "metrics")
+)
 
 
 def run_parser(program: str = "agelens train") -> ArgumentParser:
@@ -90,7 +94,7 @@ def run_parser(program: str = "agelens train") -> ArgumentParser:
     )
     parser.add_argument("--config", action=ActionConfigFile, help="a YAML file; several add up")
     parser.add_argument("--seed", type=int, default=0, help="of every random choice")
-    _add_parts(parser)
+    add_parts(parser)
     parser.add_class_arguments(AgeData, "data")
     parser.add_subclass_arguments(OptimizerChoice, "optimizer", required=True)
     parser.add_subclass_arguments(Schedule, "schedule", required=True)
@@ -111,12 +115,6 @@ def run_parser(program: str = "agelens train") -> ArgumentParser:
         }
     )
     return parser
-
-
-def _add_parts(parser: ArgumentParser) -> None:
-    parser.add_subclass_arguments(AgeMethod, "method", required=True)
-    parser.add_class_arguments(BackboneChoice, "backbone")
-    parser.add_class_arguments(AuxiliaryChoice, "auxiliary")
 
 
 def parse_run(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
@@ -161,20 +159,23 @@ def made_groups(
     return {**{name: objects[name] for name in groups}, "trainer": config.trainer.as_dict()}
 
 
-def make_parts(config: Namespace) -> tuple[AgeMethod, BackboneChoice, AuxiliaryChoice]:
-    """What a model is made of, without the data and all else that only training needs."""
-    parser = ArgumentParser()
-    _add_parts(parser)
-    parts = {name: config[name] for name in _PARTS}
-    objects = parser.instantiate(Namespace(parts))  # type: ignore[no-untyped-call]
-    return objects.method, objects.backbone, objects.auxiliary
-
-
 def plain_config(config: Namespace, groups: Sequence[str] = _GROUPS) -> dict[str, Any]:
     """The `groups` of `config` as plain types, without where its files were."""
     kept = {name: value for name, value in config.as_dict().items() if name in groups}
-    values: dict[str, Any] = json.loads(json.dumps(kept))
+    values: dict[str, Any] = _with_one_path(json.loads(json.dumps(kept)))
     return values
+
+
+def _with_one_path(node: Any) -> Any:
+    """`node` with each class by where it is defined: jsonargparse takes any way to it."""
+    if isinstance(node, list):
+        return [_with_one_path(one) for one in node]
+    if not isinstance(node, dict):
+        return node
+    plain = {name: _with_one_path(value) for name, value in node.items()}
+    if isinstance(plain.get("class_path"), str):
+        plain["class_path"] = import_path(imported(plain["class_path"]))
+    return plain
 
 
 def config_text(config: Namespace, groups: Sequence[str] = _GROUPS) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -116,16 +116,25 @@ class LossAverager:
         self._sums, self._samples = dict(state["sums"]), dict(state["samples"])
 
 
-def validation_metrics(estimate_years: ArrayLike, age_years: ArrayLike) -> dict[str, float]:
+Metric: TypeAlias = Callable[[Any, Any], float]
+"""``f(y_true, y_pred)``: a number of true and estimated ages in years [N], as sklearn has it."""
+
+
+def validation_metrics(
+    estimate_years: ArrayLike, age_years: ArrayLike, further: Mapping[str, Metric] | None = None
+) -> dict[str, float]:
     """Figures over all N samples.
 
     `mae` and `bias` (positive is too old) in years; `cs5` and `ca3` are the shares of errors
     of at most 5 and at most 3 years; `mae/20-29` and the like are of one decade of true age.
+    What is `further` to be computed comes by its own name.
     """
+    estimates, ages = (np.asarray(years, dtype=np.float64) for years in (estimate_years, age_years))
     return {
         "mae": mae(estimate_years, age_years),
         "bias": bias(estimate_years, age_years),
         "cs5": cs_at(estimate_years, age_years, 5),
         "ca3": ca_at(estimate_years, age_years, 3, convention="at_most"),
         **band_maes(estimate_years, age_years),
+        **{name: float(metric(ages, estimates)) for name, metric in (further or {}).items()},
     }

@@ -19,9 +19,10 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from agelens.errors import UsageError
+from agelens.recorded import Recorded
 
 
-class Schedule(ABC):
+class Schedule(Recorded, ABC):
     """The factor at each point of a run.
 
     Args:

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import copy
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from jsonargparse import ArgumentError, ArgumentParser
+from safetensors.torch import save
 from torch import nn
 
+from agelens.atomic import write_atomically
 from agelens.data.training_input.network_input import Words
-from agelens.errors import UnknownNameError
+from agelens.errors import UnknownNameError, UsageError
 from agelens.models.age_model import AgeModel, StandardisedChips
 from agelens.models.auxiliary import AUXILIARY, AuxiliaryHeads, AuxiliaryTask
-from agelens.models.backbones import BuiltBackbone, build_backbone
+from agelens.models.backbones import (
+    Backbone,
+    BuiltBackbone,
+    KeyReport,
+    build_backbone,
+    flush_subnormals,
+    is_import_path,
+)
 from agelens.models.methods.base import AgeMethod
+from agelens.recorded import Recorded, arguments_of, import_path, imported
 from agelens.tables import GENDERS
 
 
-class BackboneChoice:
+class BackboneChoice(Recorded):
     """A backbone, and the weights that it starts from.
 
     Args:
@@ -54,6 +68,15 @@ class BackboneChoice:
         self.standardise = standardise
         self.options = dict(options or {})
 
+    @property
+    def label(self) -> str:
+        """What tables and cards call it: a class of the user's by its own name."""
+        return self.name.rpartition(".")[2] if is_import_path(self.name) else self.name
+
+    def stated(self, folder: Path) -> dict[str, Any]:  # noqa: ARG002 - one that is given needs it
+        """Its arguments, as the configuration of a run in `folder` has them."""
+        return arguments_of(self)
+
     def build(self) -> BuiltBackbone:
         """The backbone with its starting weights; raises as `build_backbone` does."""
         return self._build(self.weights)
@@ -77,7 +100,44 @@ class BackboneChoice:
         )
 
 
-class AuxiliaryChoice:
+class GivenBackbone(BackboneChoice):
+    """A backbone that was made already: what it weighs is where training starts.
+
+    A run's folder keeps those weights, so that it can be resumed without the object.
+
+    Args:
+        backbone: the object; each run trains a copy.
+    """
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__(import_path(type(backbone)))
+        self._backbone = backbone
+        self._content = save(backbone.state_dict())
+
+    def stated(self, folder: Path) -> dict[str, Any]:
+        """Its class with its options, and the file in `folder` that has its weights."""
+        return {
+            "name": self.name,
+            "weights": str(self._file(folder)),
+            "options": arguments_of(self._backbone),
+        }
+
+    def keep_weights(self, folder: Path) -> None:
+        """Write the weights into `folder`; raises OutputError where that fails."""
+        write_atomically(self._file(folder), self._content)
+
+    def build(self) -> BuiltBackbone:
+        """A copy of the object."""
+        backbone = copy.deepcopy(self._backbone)
+        flushed = flush_subnormals(backbone)
+        return BuiltBackbone(backbone, KeyReport(self.name, "the object given", flushed=flushed))
+
+    def _file(self, folder: Path) -> Path:
+        digest = hashlib.sha256(self._content).hexdigest()[:12]
+        return folder.resolve() / f"starting-weights-{digest}.safetensors"
+
+
+class AuxiliaryChoice(Recorded):
     """Columns to learn beside the age.
 
     Args:
@@ -103,6 +163,43 @@ class AuxiliaryChoice:
         """Heads for the columns, whose classes are `words`; None where there are none."""
         tasks = [AuxiliaryTask(name, words[name], w) for name, w in self.columns.items()]
         return AUXILIARY[self.way](tasks, features, early_features) if tasks else None
+
+
+def add_parts(parser: ArgumentParser) -> None:
+    """Let `parser` have options for all that a model is made of."""
+    parser.add_subclass_arguments(AgeMethod, "method", required=True)
+    parser.add_class_arguments(BackboneChoice, "backbone")
+    parser.add_class_arguments(AuxiliaryChoice, "auxiliary")
+
+
+def not_importable(path: str) -> str:
+    """What to tell where a run needs a class that this process does not know."""
+    name = path.rpartition(".")[2]
+    if not path.startswith("__main__."):
+        return f"{path} cannot be imported here: put the file that defines {name} on Python's path"
+    return (
+        f"{name} was defined in a notebook or script, which only that one can import: define it "
+        f"here too, under the same name, or put it in a file and train with that"
+    )
+
+
+def make_parts(config: Mapping[str, Any]) -> tuple[AgeMethod, BackboneChoice, AuxiliaryChoice]:
+    """What a model is made of, by a resolved configuration in plain types.
+
+    Raises:
+        UsageError: something cannot be made here, such as a method that a notebook defined.
+    """
+    parser = ArgumentParser(exit_on_error=False)
+    add_parts(parser)
+    try:
+        parts = {name: config[name] for name in ("method", "backbone", "auxiliary")}
+        objects = parser.instantiate(parser.parse_object(parts))
+    except (ArgumentError, KeyError) as error:
+        path = config["method"].get("class_path", "") if "method" in config else ""
+        if path and imported(path) is None:
+            raise UsageError(not_importable(path)) from error
+        raise UsageError(f"a configuration that cannot be followed here: {error}") from error
+    return objects.method, objects.backbone, objects.auxiliary
 
 
 def age_model(

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from agelens.errors import UsageError
 from agelens.models.age_model import AgeModel
+from agelens.recorded import Recorded
 
 
 def lies_under(name: str, prefix: str) -> bool:
@@ -25,7 +26,7 @@ def lies_under(name: str, prefix: str) -> bool:
 Group = dict[str, Any]
 
 
-class OptimizerChoice(ABC):
+class OptimizerChoice(Recorded, ABC):
     """An optimiser to be made once there is a model.
 
     Args:

@@ -8,13 +8,14 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from agelens.data.age_data import AgeData
 from agelens.data.splits.resolve_split import TRAIN
 from agelens.data.store import ChipStore
 from agelens.data.store.card import CARD_NAME
 from agelens.data.training_input.batches import SplitDataset
-from agelens.errors import UsageError
+from agelens.errors import TrainingError, UsageError
 from agelens.tables import SampleTable
 from agelens.training.age_module import STATE
 from agelens.training.checkpoints import read_checkpoint
@@ -165,6 +166,24 @@ def can_resume(folder: RunFolder, identity: dict[str, Any]) -> bool:
             f"{'; '.join(changed)}. Give back what it was trained with, or start a new run with -o"
         )
     return True
+
+
+def check_same_config(folder: RunFolder, config: dict[str, Any]) -> None:
+    """Check that the run in `folder` was begun with `config`, but for what may change.
+
+    Raises:
+        UsageError: it was not; the message says what differs.
+        TrainingError: its configuration cannot be read.
+    """
+    try:
+        there = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise TrainingError(f"{folder.config} cannot be read: {error}") from error
+    if changed := config_diff(resume_identity(there), resume_identity(config)):
+        raise UsageError(
+            f"{folder.path} holds a run with another configuration: {'; '.join(changed)}. Give "
+            "back what it was begun with, or name a new folder"
+        )
 
 
 def resume_identity(config: dict[str, Any]) -> dict[str, Any]:

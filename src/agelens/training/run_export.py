@@ -20,9 +20,10 @@ from agelens.export.formats import Format, Precision, check_choice
 from agelens.export.parity import Parity
 from agelens.models.mean_model import MeanModel
 from agelens.records import RGB, Floats
+from agelens.training.model_parts import BackboneChoice
 from agelens.training.resume_identity import config_diff, data_identity
-from agelens.training.run import TrainedRun, load_run
 from agelens.training.run_folder import RunFolder
+from agelens.training.trained_run import TrainedRun, open_run
 
 _CUT_BY = ("alignment", "template", "size", "margin", "fill")
 UNKNOWN_TERMS = "not stated"
@@ -56,11 +57,12 @@ def card_from_run(run: TrainedRun) -> CardFacts:
     """What the run's folder says of its model."""
     train = run.data["parts"][TRAIN]
     method, backbone = run.model.method, run.config["backbone"]
+    label = BackboneChoice(backbone["name"]).label
     return CardFacts(
         name=run.folder.path.resolve().name,
-        summary=f"{method.name} on {backbone['name']}, trained on {', '.join(train['datasets'])}",
+        summary=f"{method.name} on {label}, trained on {', '.join(train['datasets'])}",
         method=method.name,
-        backbone=backbone["name"],
+        backbone=label,
         paper=method.paper,
         departures=method.departures,
         age_kind=_counted(train["age_kinds"]),
@@ -151,7 +153,7 @@ CALIBRATED = 256
 
 
 @dataclass(frozen=True, slots=True)
-class ExportedRun:
+class Exported:
     """Where an export lies, and how it compares with the trained network."""
 
     folder: Path
@@ -161,17 +163,17 @@ class ExportedRun:
 
 
 def export_run(
-    folder: str | Path,
+    source: str | Path | TrainedRun,
     *,
     format: Format = "onnx",
     precision: Precision = "single",
     output: str | Path | None = None,
-) -> ExportedRun:
-    """Export the best epoch of the run in `folder`, and prove it on validation chips.
+) -> Exported:
+    """Export the best epoch of a run, and prove it on validation chips.
 
     Args:
-        folder: of a finished run of `agelens train`; the stores that it was trained on have
-            to be where they were.
+        source: a finished run, or its folder; the stores that it was trained on have to be
+            where they were.
         format: see `export_model`.
         precision: see `export_model`.
         output: where to; by default `default_folder` in the run's.
@@ -184,7 +186,7 @@ def export_run(
         OutputError: it cannot be written.
     """
     check_choice(format, precision)
-    run = load_run(folder)
+    run = source if isinstance(source, TrainedRun) else open_run(source)
     trained_input = trained_input_of(run)
     parts = _data_of(run).parts
     target = Path(output) if output else run.folder.path / default_folder(format, precision)
@@ -198,7 +200,7 @@ def export_run(
         precision=precision,
         calibration=(chips for chips, _ in PartSample(parts[TRAIN], CALIBRATED)),
     )
-    return ExportedRun(target, format, precision, parity)
+    return Exported(target, format, precision, parity)
 
 
 def export_mean(
@@ -207,7 +209,7 @@ def export_mean(
     *,
     format: Format = "onnx",
     precision: Precision = "single",
-) -> ExportedRun:
+) -> Exported:
     """Export several runs as one network that answers their mean; see `MeanModel`.
 
     Args:
@@ -223,7 +225,7 @@ def export_mean(
         TrainingError, DatasetError, ExportError, OutputError: as `export_run` does.
     """
     check_choice(format, precision)
-    runs = [load_run(folder) for folder in folders]
+    runs = [open_run(folder) for folder in folders]
     inputs = [trained_input_of(run) for run in runs]
     if any(one.to_json() != inputs[0].to_json() for one in inputs):
         raise UsageError("runs that are averaged in one network have to see the same chips alike")
@@ -248,7 +250,7 @@ def export_mean(
         precision=precision,
         calibration=(chips for chips, _ in PartSample(parts[TRAIN], CALIBRATED)),
     )
-    return ExportedRun(target, format, precision, parity)
+    return Exported(target, format, precision, parity)
 
 
 def default_folder(format: Format, precision: Precision) -> str:

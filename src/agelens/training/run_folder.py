@@ -78,6 +78,15 @@ class RunFolder:
         name = part if part in ("valid", "test") else f"test-{part}"
         return self.path / f"predictions-{name}.parquet"
 
+    def check_begun(self) -> None:
+        """Check that there is a run here.
+
+        Raises:
+            UsageError: there is none.
+        """
+        if not self.config.is_file():
+            raise UsageError(f"{self.path} holds no run of {self.command}: it has no config.yaml")
+
     @contextmanager
     def begun(self, config: str) -> Iterator[None]:
         """A new run in a new or empty folder, held against other processes.
@@ -100,8 +109,7 @@ class RunFolder:
         Raises:
             UsageError: there is no run, or another process is at work in it.
         """
-        if not self.config.is_file():
-            raise UsageError(f"{self.path} holds no run of {self.command}: it has no config.yaml")
+        self.check_begun()
         with (self.path / ".lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

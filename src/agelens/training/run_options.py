@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 
 from agelens.data.age_data import AgeData
 from agelens.models.methods.base import AgeMethod
+from agelens.training.epoch_metrics import Metric
 from agelens.training.lr_scheduler import Schedule
 from agelens.training.model_parts import AuxiliaryChoice, BackboneChoice
 from agelens.training.optimizers import OptimizerChoice
@@ -35,7 +36,8 @@ class RunOptions:
     """What `train` needs; `agelens.training.configuration` makes one of a file.
 
     `trainer` are arguments of Lightning's Trainer. `config` is the configuration as plain
-    types, by which a resumed run is known.
+    types, by which a resumed run is known; `metrics` are further figures of each validation,
+    which change nothing of the training and are no part of it.
     """
 
     data: AgeData
@@ -50,5 +52,6 @@ class RunOptions:
     regularisers: Sequence[Regulariser] = ()
     callbacks: Sequence[pl.Callback] = ()
     channels_last: bool = False
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
     trainer: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)

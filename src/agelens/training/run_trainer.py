@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from agelens.errors import UsageError
@@ -166,17 +167,23 @@ def run_trainer(
         callbacks: in their order; checkpoints are saved after all of them.
         times: when checkpoints are saved.
         quiet: without a progress bar.
+
+    Raises:
+        UsageError: Lightning refuses the options, such as an accelerator that is not there.
     """
     saved = RunCheckpoints(folder, every_epochs=times.every_epochs, every_steps=times.every_steps)
-    with lightning_logging():
-        return pl.Trainer(
-            **options,
-            callbacks=[*callbacks, saved],
-            logger=TensorBoardLogger(folder.path, name="", version=folder.logs.name),
-            plugins=[AtomicCheckpoints()],
-            default_root_dir=folder.path,
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,
-            enable_model_summary=False,
-            enable_progress_bar=not quiet and sys.stderr.isatty(),
-        )
+    try:
+        with lightning_logging():
+            return pl.Trainer(
+                **options,
+                callbacks=[*callbacks, saved],
+                logger=TensorBoardLogger(folder.path, name="", version=folder.logs.name),
+                plugins=[AtomicCheckpoints()],
+                default_root_dir=folder.path,
+                num_sanity_val_steps=0,
+                use_distributed_sampler=False,
+                enable_model_summary=False,
+                enable_progress_bar=not quiet and sys.stderr.isatty(),
+            )
+    except (MisconfigurationException, ModuleNotFoundError, ValueError) as error:
+        raise UsageError(f"Lightning's trainer is refused here: {error}") from error

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from agelens.errors import UnknownNameError, UsageError
+from agelens.recorded import Recorded
 
 Metric = Literal["mae", "ca3"]
 _SIGNS: Final = {"mae": 1.0, "ca3": -1.0}
 
 
-class Selection:
+class Selection(Recorded):
     """The best epoch by a validation metric.
 
     Args:

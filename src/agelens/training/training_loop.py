@@ -64,6 +64,11 @@ class RunProgressBar(RichProgressBar):
         metrics.pop("v_num", None)
         return metrics
 
+    def _get_train_description(self, current_epoch: int) -> str:
+        """As the lines of a log have it, padded to what the bar of the validation says."""
+        told = f"epoch {current_epoch + 1} of {self.trainer.max_epochs}"
+        return f"{told:{len(self.validation_description)}}"
+
 
 class EpochLines(pl.Callback):
     """One line an epoch on standard error, for logs."""
@@ -137,7 +142,7 @@ def origin(run: RunOptions) -> dict[str, Any]:
     datasets = run.data.parts[TRAIN].table.frame["dataset"].unique()
     return {
         "method": run.method.name,
-        "backbone": run.backbone.name,
+        "backbone": run.backbone.label,
         "train_data": "+".join(sorted(map(str, datasets))),
     }
 
@@ -164,8 +169,10 @@ def write_predictions_of(
             **made_by,
         )
         write_predictions(table, folder.predictions(part))
-        estimates, ages = table.frame["estimate_years"], table.frame["age_years"]
-        metrics[part] = {"samples": len(table), **validation_metrics(estimates, ages)}
+        figures = validation_metrics(
+            table.frame["estimate_years"], table.frame["age_years"], run.metrics
+        )
+        metrics[part] = {"samples": len(table), **figures}
     return {**made_by, "metrics": metrics}
 
 
@@ -218,15 +225,17 @@ class Training:
             selection=run.selection,
             regularisers=run.regularisers,
             channels_last=run.channels_last,
+            metrics=run.metrics,
             identity=self.identity,
         )
         self.history = EpochHistory(folder.metrics)
         self.time = TimeShare()
+        self.trainer = self._trainer()
 
     def run_to_end(self) -> dict[str, Any]:
         """Train, test the best epoch once, write the results; returns the summary."""
         resume = can_resume(self.folder, self.identity)
-        trainer = self._trainer()
+        trainer = self.trainer
         if trainer.is_global_zero:
             self._describe()
         with lightning_logging():

@@ -12,13 +12,13 @@ from agelens.models.methods.dldl_v2 import DLDLv2
 from agelens.training.config_files import merged, read_config
 from agelens.training.configuration import (
     config_text,
-    make_parts,
     make_run,
     parse_run,
     plain_config,
     run_parser,
 )
 from agelens.training.lr_scheduler import Cosine, MultiStep
+from agelens.training.model_parts import make_parts
 from agelens.training.optimizers import SGD, AdamW
 
 PARSER = run_parser()
@@ -183,7 +183,7 @@ def test_the_resolved_configuration_is_read_back_the_same(tmp_path: Path) -> Non
 
 def test_a_models_parts_are_made_without_the_data() -> None:
     config = parse_run(PARSER, [*LEAST, "--backbone.name", "ir50", "--auxiliary.columns.gender=2"])
-    method, backbone, auxiliary = make_parts(config)
+    method, backbone, auxiliary = make_parts(plain_config(config))
     assert method.name == "dldl-v2"
     assert backbone.name == "ir50"
     assert auxiliary.words == {"gender": ("female", "male")}

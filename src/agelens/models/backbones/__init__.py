@@ -11,10 +11,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from agelens.errors import UsageError
+import pandas as pd
+
+from agelens.errors import UnknownNameError, UsageError
 from agelens.models.backbones import base
 from agelens.models.backbones.base import Backbone, RGBNumbers
 from agelens.models.backbones.weights import KeyReport, flush_subnormals, load_starting_weights
+from agelens.models.methods import first_line, loaded_class
+from agelens.recorded import imported
 
 __all__ = [
     "BACKBONES",
@@ -24,6 +28,8 @@ __all__ = [
     "RGBNumbers",
     "build_backbone",
     "flush_subnormals",
+    "is_import_path",
+    "list_backbones",
 ]
 
 BACKBONES: Final[dict[str, str]] = {
@@ -62,7 +68,8 @@ def build_backbone(
     """The backbone called `name`, started from `weights`.
 
     Args:
-        name: one of `BACKBONES`, or a name of timm's (``resnet50``, ``resnet50.a1_in1k``).
+        name: one of `BACKBONES`, a name of timm's (``resnet50``, ``resnet50.a1_in1k``), or the
+            import path of a `Backbone` of your own.
         weights: ``random``; ``packaged`` for those that an installed package ships; ``timm`` for
             timm's own, which come over the network; or a file (.safetensors, .pt, .pth, .ckpt,
             and .json for the graph of ``mobilenet-face``).
@@ -86,11 +93,48 @@ def build_backbone(
     return BuiltBackbone(backbone, report)
 
 
+def list_backbones(timm: str = "") -> pd.DataFrame:
+    """Our own backbones by `name`: the `class_name` and what it is.
+
+    Args:
+        timm: also list the networks of timm whose names match this pattern, such as
+            ``resnet*``; every one of them works by its name.
+    """
+    rows = [
+        {"name": name, "class_name": made.__name__, "what": first_line(made)}
+        for name, made in ((name, loaded_class(path)) for name, path in BACKBONES.items())
+    ]
+    if timm:
+        found = import_module("timm").list_models(timm)
+        rows += [{"name": name, "class_name": "TimmBackbone", "what": "of timm"} for name in found]
+    return pd.DataFrame(rows).set_index("name")
+
+
 def _create(name: str, options: dict[str, Any]) -> Backbone:
     if name in BACKBONES:
-        module, _, attribute = BACKBONES[name].partition(":")
-        return _called(name, getattr(import_module(module), attribute), options)
+        return _called(name, loaded_class(BACKBONES[name]), options)
+    if is_import_path(name):
+        return _called(name, _own_class(name), options)
     return _called(name, import_module(_TIMM).TimmBackbone, {"name": name, **options})
+
+
+def is_import_path(name: str) -> bool:
+    """Whether `name` names a class, as ``package.module.Class``; timm's names are lower case."""
+    return name.rpartition(".")[2][:1].isupper()
+
+
+def _own_class(path: str) -> type[Backbone]:
+    found = imported(path)
+    if not (isinstance(found, type) and issubclass(found, Backbone)):
+        raise UnknownNameError(
+            "backbone",
+            path,
+            BACKBONES,
+            " A network of timm's works too, or the import path of a "
+            "class that inherits from agelens.models.Backbone. What a notebook defines can be "
+            "used in that notebook only: put the class in a file to use it elsewhere.",
+        )
+    return found
 
 
 def _called(name: str, make: Callable[..., Backbone], options: dict[str, Any]) -> Backbone:

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from agelens.errors import UsageError
+from agelens.recorded import Recorded
 
 RGBNumbers = tuple[float, float, float]
 
 
-class Backbone(nn.Module, ABC):
+class Backbone(Recorded, nn.Module, ABC):
     """A network from chips float32 [B, 3, size, size] to features [B, features].
 
     What a subclass sets:

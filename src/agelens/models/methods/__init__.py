@@ -6,12 +6,14 @@ The registry holds import paths, so that one method's file is all that using it 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from agelens.errors import UnknownNameError
-from agelens.models.methods.base import AgeMethod, AgeTargets, LearningHead, SpreadHead
 
-__all__ = ["METHODS", "AgeMethod", "AgeTargets", "LearningHead", "SpreadHead", "method_class"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from agelens.models.methods.base import AgeMethod
 
 METHODS: Final[dict[str, str]] = {
     "l1": "agelens.models.methods.regression:L1Regression",
@@ -43,6 +45,29 @@ def method_class(name: str) -> type[AgeMethod]:
     """
     if name not in METHODS:
         raise UnknownNameError("method", name, METHODS)
-    module, _, attribute = METHODS[name].partition(":")
-    loaded: type[AgeMethod] = getattr(import_module(module), attribute)
+    loaded: type[AgeMethod] = loaded_class(METHODS[name])
     return loaded
+
+
+def list_methods() -> pd.DataFrame:
+    """The methods by `name`: the `class_name` to import, what it does, its `paper`."""
+    import pandas as pd  # noqa: PLC0415 - naming a method needs no tables
+
+    rows = [{"name": name, **_listed(path)} for name, path in METHODS.items()]
+    return pd.DataFrame(rows).set_index("name")
+
+
+def loaded_class(path: str) -> Any:
+    """The class that a registry has as ``package.module:Class``."""
+    module, _, attribute = path.partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def first_line(named: Any) -> str:
+    """The first line of a docstring."""
+    return (named.__doc__ or "").strip().partition("\n")[0]
+
+
+def _listed(path: str) -> dict[str, str]:
+    method = loaded_class(path)
+    return {"class_name": method.__name__, "what": first_line(method), "paper": method.paper}

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from agelens.ages import AgeScale
 from agelens.inference.answers import OutputSpec
+from agelens.recorded import Recorded
 
 
 def above_zero(**options: float) -> None:
@@ -46,7 +47,7 @@ class AgeTargets(NamedTuple):
     age_std: Tensor
 
 
-class AgeMethod(ABC):
+class AgeMethod(Recorded, ABC):
     """One published way to learn an age.
 
     Args:
@@ -57,11 +58,16 @@ class AgeMethod(ABC):
     """
 
     name: ClassVar[str]
-    """Key in `METHODS`."""
-    paper: ClassVar[str]
+    """Key in `METHODS`; the class's own name where it states none."""
+    paper: ClassVar[str] = "not stated"
     """Authors, venue, year."""
     departures: ClassVar[tuple[str, ...]] = ()
     """Faults of the authors' code that are mended here and that their figures rest on."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "name" not in vars(cls):
+            cls.name = cls.__name__
 
     def __init__(self, ages: str = "0-100") -> None:
         self.scale = AgeScale.parse(ages)
@@ -71,7 +77,7 @@ class AgeMethod(ABC):
         """What `answer` holds, for the card. K probabilities and their mean, unless overridden."""
         return OutputSpec(self.scale)
 
-    def fit_ages(self, age_years: Tensor) -> None:  # noqa: B027
+    def fit_ages(self, age_years: Tensor) -> None:
         """The training ages [N] in years, shown once, before `head`; the default is blind.
 
         For what a method takes from its training labels: weights of tasks, first leaves, the

@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Self
 from torch import Tensor
 
 from agelens.models.age_model import AgeModel, ModelOutputs
+from agelens.recorded import Recorded
 
 
-class Regulariser(ABC):
+class Regulariser(Recorded, ABC):
     """A scalar of the model, the images and the outputs.
 
     It is no module, so that what it remembers (a start point, a teacher) is neither trained

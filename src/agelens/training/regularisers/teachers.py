@@ -24,6 +24,7 @@ from agelens.inference.network import ChipNetwork
 from agelens.models.age_model import AgeModel
 from agelens.models.backbones.base import Backbone
 from agelens.training.run_folder import RunFolder
+from agelens.training.trained_run import open_run
 
 _WHITE = 255.0
 
@@ -172,9 +173,8 @@ def teacher_named(name: str, student: AgeModel) -> Teacher:
         return ModelTeacher(student, student.backbone)
     if RunFolder(Path(name)).weights.is_file():
         # That module knows all parts of a configuration, regularisers too.
-        from agelens.training.run import load_run  # noqa: PLC0415
 
-        run = load_run(name)
+        run = open_run(name)
         seen = run.data["input"]
         form = seen["mean"], seen["std"]
         return ModelTeacher(run.model, student.backbone, size=seen["size"], form=form)

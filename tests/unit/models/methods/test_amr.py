@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from agelens.errors import UnknownNameError
-from agelens.models.methods import AgeTargets
 from agelens.models.methods.amr import RESIDUE_RULES, AdaptiveMeanResidue, ResidueRule
+from agelens.models.methods.base import AgeTargets
 
 Labelled = Callable[..., AgeTargets]
 LABELS, CLASSES = [0.0, 11.0, 5.5, 3.25], [0, 11, 6, 3]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from agelens.models.methods import AgeTargets
+from agelens.models.methods.base import AgeTargets
 from agelens.models.methods.c3ae import C3AE, C3AEHead
 
 Agree = Callable[[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor], Tensor], None]

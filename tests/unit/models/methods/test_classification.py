@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from agelens.inference.answers import read_answers
-from agelens.models.methods import AgeTargets
 from agelens.models.methods.amr import AdaptiveMeanResidue
+from agelens.models.methods.base import AgeTargets
 from agelens.models.methods.classification import AgeClassification
 from agelens.models.methods.dex import DEX
 from agelens.models.methods.dldl import DLDL

@@ -12,7 +12,7 @@ from coral_pytorch.layers import CoralLayer
 from coral_pytorch.losses import coral_loss
 from torch import Tensor, nn
 
-from agelens.models.methods import AgeTargets
+from agelens.models.methods.base import AgeTargets
 from agelens.models.methods.coral import CORAL, CORALHead, RankInconsistencyWarning
 
 Agree = Callable[[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor], Tensor], None]

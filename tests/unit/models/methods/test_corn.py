@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from agelens.inference.answers import read_answers, survival_probabilities
-from agelens.models.methods import AgeTargets
+from agelens.models.methods.base import AgeTargets
 from agelens.models.methods.corn import CORN
 
 Agree = Callable[[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor], Tensor], None]

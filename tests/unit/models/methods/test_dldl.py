@@ -11,7 +11,7 @@ from dlordinal.losses import ExponentialLoss
 from torch import Tensor
 from torch.nn import CrossEntropyLoss
 
-from agelens.models.methods import AgeTargets
+from agelens.models.methods.base import AgeTargets
 from agelens.models.methods.dldl import DLDL
 
 Labelled = Callable[..., AgeTargets]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from agelens.models.methods import AgeTargets
+from agelens.models.methods.base import AgeTargets
 from agelens.models.methods.dldl import DLDL
 from agelens.models.methods.dldl_v2 import DLDLv2
 

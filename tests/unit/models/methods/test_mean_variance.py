@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from agelens.models.methods import AgeTargets
+from agelens.models.methods.base import AgeTargets
 from agelens.models.methods.dex import DEX
 from agelens.models.methods.mean_variance import MeanVariance
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from agelens.models.losses import ordinal_cross_entropy, share_weights
-from agelens.models.methods import AgeTargets
+from agelens.models.methods.base import AgeTargets
 from agelens.models.methods.or_cnn import ORCNN
 
 Labelled = Callable[..., AgeTargets]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from agelens.errors import UsageError
-from agelens.models.methods import AgeTargets
+from agelens.models.methods.base import AgeTargets
 from agelens.models.methods.rapl import RAPL, RAPLHead, RAPLOutputs
 
 Agree = Callable[[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor], Tensor], None]

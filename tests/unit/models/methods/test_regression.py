@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from agelens.inference.answers import read_answers
-from agelens.models.methods import AgeMethod, AgeTargets, SpreadHead
+from agelens.models.methods.base import AgeMethod, AgeTargets, SpreadHead
 from agelens.models.methods.regression import (
     AgeRegression,
     GaussianRegression,

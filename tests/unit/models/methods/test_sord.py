@@ -17,7 +17,7 @@ from agelens.models.losses import (
     DistanceName,
     SquaredDistance,
 )
-from agelens.models.methods import AgeTargets
+from agelens.models.methods.base import AgeTargets
 from agelens.models.methods.sord import SORD
 
 Labelled = Callable[..., AgeTargets]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from agelens.models.methods import AgeTargets
+from agelens.models.methods.base import AgeTargets
 from agelens.models.methods.ssr_net import SSRHead, SSRNet, soft_stagewise
 
 Agree = Callable[[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor], Tensor], None]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from agelens.models.methods import AgeTargets
+from agelens.models.methods.base import AgeTargets
 from agelens.models.methods.unimodal import UnimodalConcentrated
 
 Labelled = Callable[..., AgeTargets]

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import torch
 from torchvision.transforms.v2 import functional as v2
 
-from agelens.training import run as run_module
+from agelens.training.regularisers import teachers
 from agelens.training.regularisers.teachers import teacher_named
 
 
@@ -17,7 +17,7 @@ def test_a_run_folder_teaches_in_the_form_it_was_trained_on(
     trained, student = toy(seed=1), toy(seed=0)
     seen = {"size": 12, "mean": [0.2, 0.3, 0.4], "std": [0.5, 0.5, 0.5]}
     run = SimpleNamespace(model=trained, data={"input": seen})
-    monkeypatch.setattr(run_module, "load_run", lambda _: run)
+    monkeypatch.setattr(teachers, "open_run", lambda _: run)
     (tmp_path / "weights.safetensors").touch()
     teacher = teacher_named(str(tmp_path), student)
     pixels = images * 0.25 + 0.5  # the toy's own form undone
