@@ -1,7 +1,7 @@
 """False match rates of an extractor: where its card's `verification` is from.
 
     agelens data read lfw LFW_FOLDER -o lfw.parquet
-    agelens identity embed --table lfw.parquet --root LFW_FOLDER -o lfw-faces.parquet
+    agelens identity embed lfw.parquet --root LFW_FOLDER -o lfw-faces.parquet
     python benchmarks/recognition_thresholds.py lfw-faces.parquet LFW [--children FGNET.parquet]
 
 All pairs of photos of different people and of one person, with intervals that resample people.
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -113,7 +114,7 @@ def _write(card: Path, table: EmbeddingTable, found: MeasuredRates) -> None:
     if stated != (table.model.name, table.model.version, table.model.sha256):
         raise SystemExit(f"{card} is the card of {stated}, the embeddings are of {table.model}")
     document["verification"] = (document.get("verification") or {}) | {
-        table.model.crops: found.to_json()
+        table.model.crops: asdict(found)
     }
     card.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"wrote {card}")

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from math import isfinite
@@ -191,10 +192,12 @@ def load_card(model: str | Path) -> Card:
     return read_card(card_path(model))
 
 
-def card_path(model: str | Path) -> Path:
-    """Where the card of `model` lies; see `load_card`."""
-    if str(model) in MODELS:
-        return MODELS[str(model)]
+def card_path(
+    model: str | Path, packaged: Mapping[str, Path] = MODELS, kind: str = "model"
+) -> Path:
+    """Where the card of `model` lies, one of `packaged` by name or any by path; see `load_card`."""
+    if str(model) in packaged:
+        return packaged[str(model)]
     path = Path(model)
     try:
         if path.is_dir():
@@ -208,21 +211,39 @@ def card_path(model: str | Path) -> Path:
         raise CardError(f"{path}: cannot be looked up: {error.strerror}") from error
     if not found:
         raise UnknownNameError(
-            "model", str(model), MODELS, " A folder with card.json, or a card's path, works too."
+            kind, str(model), packaged, " A folder with card.json, or a card's path, works too."
         )
     if path.suffix.lower() != ".json":
-        raise CardError(f"{path}: a model is named by its card ({CARD_FILE}), not by its weights")
+        raise CardError(f"{path}: a {kind} is named by its card ({CARD_FILE}), not by its weights")
     return path
 
 
 def read_card(path: Path) -> Card:
     """Parse the card at `path`; see `load_card` for what is raised."""
+    with card_errors(path):
+        return _parse(card_document(path), path)
+
+
+def card_document(path: Path) -> dict[str, Any]:
+    """The JSON object of the card at `path`.
+
+    Raises:
+        CardError: it cannot be read as one.
+    """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise CardError(f"{path}: cannot be read as a card: {error}") from error
+    if not isinstance(document, dict):
+        raise CardError(f"{path}: a card is a JSON object, got {type(document).__name__}")
+    return document
+
+
+@contextmanager
+def card_errors(path: Path) -> Iterator[None]:
+    """What goes wrong while the card at `path` is parsed is a `CardError` that names it."""
     try:
-        return _parse(document, path)
+        yield
     except KeyError as error:
         raise CardError(f"{path}: the card lacks {error}") from error
     except (TypeError, ValueError, AttributeError) as error:

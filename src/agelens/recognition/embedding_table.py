@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
@@ -61,28 +60,6 @@ class EmbeddingModel:
 
     def __str__(self) -> str:
         return f"{self.name} {self.version} ({self.crops}, {self.dimension}, {self.sha256[:12]})"
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain types by name."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> EmbeddingModel:
-        """The model that `to_json` wrote.
-
-        Raises:
-            TableError: a field is absent, unknown, or not of its type.
-        """
-        try:
-            return cls(
-                name=str(document["name"]),
-                version=str(document["version"]),
-                sha256=str(document["sha256"]),
-                dimension=int(document["dimension"]),
-                crops=document["crops"],
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise TableError(f"no description of an embedding model: {error!r}") from error
 
 
 OK: Final = "ok"
@@ -275,10 +252,10 @@ def read_embeddings(path: str | Path) -> EmbeddingTable:
     if stated is None or VECTOR_COLUMN not in arrow.column_names:
         raise TableError(f"{path} is no file of embeddings: make one with agelens identity embed")
     try:
-        model = EmbeddingModel.from_json(json.loads(stated))
+        model = EmbeddingModel(**json.loads(stated))
         vectors = _vectors(arrow.column(VECTOR_COLUMN), model.dimension)
         return EmbeddingTable(arrow.drop_columns([VECTOR_COLUMN]).to_pandas(), vectors, model)
-    except (TableError, ValueError) as error:
+    except (TableError, TypeError, ValueError) as error:
         raise TableError(f"{path}: {error}") from error
 
 
@@ -289,7 +266,7 @@ def _to_arrow(table: EmbeddingTable) -> pa.Table:
         values, table.model.dimension, mask=pa.array(~table.has_embedding)
     )
     arrow = arrow.append_column(VECTOR_COLUMN, lists)
-    stated = json.dumps(table.model.to_json()).encode()
+    stated = json.dumps(asdict(table.model)).encode()
     return arrow.replace_schema_metadata({**arrow.schema.metadata, _MODEL_KEY: stated})
 
 

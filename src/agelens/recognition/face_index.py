@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -252,7 +252,7 @@ class FaceIndex:
         return {
             "format": FORMAT,
             "folder": str(self.folder.resolve()),
-            "model": self.embedder.extractor.model.to_json(),
+            "model": asdict(self.embedder.extractor.model),
             "detector": self.embedder.detector.name,
             "agelens_version": __version__,
         }

@@ -22,9 +22,9 @@ from agelens.recognition.measured_rates import MeasuredRate, rates_of
 from agelens.recognition.photo_faces import (
     FaceEmbedder,
     FaceRequest,
+    check_one_face,
     detector_of,
     every_face,
-    largest_face,
 )
 from agelens.tables import BOX
 from agelens.version import __version__
@@ -99,7 +99,7 @@ class Searched:
             "photos_read": self.changes.read,
             "photos_gone": self.changes.gone,
             "photos_kept": self.changes.kept,
-            "model": self.model.to_json(),
+            "model": asdict(self.model),
             "agelens_version": __version__,
         }
 
@@ -172,15 +172,10 @@ def query_face(embedder: FaceEmbedder, query: PhotoSource, *, largest: bool) -> 
         PhotoError: it cannot be read, or shows no face (status ``no_face``).
         UsageError: it shows several faces, and `largest` is not set.
     """
-    choose = largest_face if largest else every_face
-    answer = next(embedder.stream([FaceRequest(query, choose)]))
-    if not answer.faces:
+    answer = next(embedder.stream([FaceRequest(query, every_face)]))
+    if answer.status not in ("ok", "no_face"):
         raise PhotoError(answer.message, status=answer.status, source=answer.source)
-    if len(answer.faces) > 1:
-        raise UsageError(
-            f"{answer.source}: {answer.found} faces found, and whose is meant is not said: cut the "
-            "photo to one of them, or take the largest (--face largest)"
-        )
+    check_one_face(answer.source, answer.found, largest=largest)
     return answer.source, answer.vectors[0]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 import numpy as np
@@ -71,26 +71,17 @@ class MeasuredRates:
         matched = [r.false_match_rate for r in self.rates if similarity >= r.threshold]
         return min(matched, default=None)
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain types by name."""
-        return asdict(self) | {"rates": [asdict(rate) for rate in self.rates]}
-
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> MeasuredRates:
-        """What `to_json` wrote; further keys are for people.
+        """The rates that a card states; further keys are for people.
 
         Raises:
-            KeyError, TypeError, ValueError: it is malformed.
+            KeyError, TypeError: it is malformed.
         """
-        rates = [MeasuredRate(**{k: float(v) for k, v in r.items()}) for r in document["rates"]]
-        return cls(
-            dataset=str(document["dataset"]),
-            people=int(document["people"]),
-            photos=int(document["photos"]),
-            different_pairs=int(document["different_pairs"]),
-            same_pairs=int(document["same_pairs"]),
-            rates=tuple(sorted(rates, key=lambda rate: -rate.false_match_rate)),
-        )
+        stated = {one.name: document[one.name] for one in fields(cls)}
+        rates = [MeasuredRate(**rate) for rate in stated["rates"]]
+        rates.sort(key=lambda rate: -rate.false_match_rate)
+        return cls(**stated | {"rates": tuple(rates)})
 
 
 def rates_of(extractor: Extractor) -> MeasuredRates:

@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from agelens.data.store.cutting import choose_face
-from agelens.errors import PhotoError, PhotoStatus
+from agelens.errors import PhotoError, PhotoStatus, UsageError
 from agelens.imaging.detectors import Detector, detector_class
 from agelens.imaging.photos import DEFAULT_MAX_PIXELS, PhotoSource, read_photo, source_name
 from agelens.inference.estimator import available_cores
@@ -44,6 +44,32 @@ def only_face(faces: Sequence[Face], picture_hw: tuple[int, int]) -> Sequence[Fa
 def detector_of(detector: str | Detector) -> Detector:
     """The detector of that name, or the one that is given."""
     return detector_class(detector)() if isinstance(detector, str) else detector
+
+
+def check_one_face(source: str, found: int, *, largest: bool) -> None:
+    """Make sure that it is said whose face of a photo is meant.
+
+    Args:
+        source: what the photo is called.
+        found: how many faces it shows.
+        largest: the largest of several is meant.
+
+    Raises:
+        PhotoError: it shows none (status ``no_face``).
+        UsageError: it shows several, and `largest` is not set.
+    """
+    if not found:
+        raise PhotoError(
+            f"{source}: no face found; give a photo that shows the face upright and larger, or "
+            "another --detector",
+            status="no_face",
+            source=source,
+        )
+    if found > 1 and not largest:
+        raise UsageError(
+            f"{source}: {found} faces found, and whose is meant is not said: cut the photo to one "
+            "of them, or take the largest (--face largest)"
+        )
 
 
 FACE_CHOICES: Final[dict[str, FaceChoice]] = {"refuse": only_face, "largest": largest_face}

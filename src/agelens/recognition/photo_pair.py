@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from agelens.errors import PhotoError, UsageError
 from agelens.imaging.detectors import Detector
 from agelens.imaging.photos import PhotoSource, read_photo
 from agelens.inference.estimator import AgeEstimator
@@ -17,7 +16,8 @@ from agelens.recognition.embedding_table import EmbeddingModel, Vectors
 from agelens.recognition.extractors import DEFAULT_EXTRACTOR, open_extractor
 from agelens.recognition.extractors.network import Extractor
 from agelens.recognition.measured_rates import MeasuredRate, MeasuredRates, rates_of
-from agelens.records import AgeEstimate, Photo
+from agelens.recognition.photo_faces import check_one_face
+from agelens.records import AgeEstimate
 from agelens.version import __version__
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Verdict:
                 "people": self.rates.people,
                 "different_pairs": self.rates.different_pairs,
             },
-            "model": self.model.to_json(),
+            "model": asdict(self.model),
             "age_model": self.age_model,
             "agelens_version": __version__,
         }
@@ -186,33 +186,12 @@ class PhotoVerifier:
     def _face(self, source: PhotoSource) -> tuple[VerifiedFace, Vectors]:
         photo = read_photo(source, max_pixels=self.estimator.max_pixels)
         faces = self.estimator.estimate(photo).faces
-        chosen = chosen_face(photo, faces, largest=self.largest)
+        check_one_face(photo.source, len(faces), largest=self.largest)
+        chosen = faces[0]
         assert chosen.face is not None  # noqa: S101 - the estimator found it in a photo
         chip = self._aligner.align(photo.rgb, chosen.face).rgb
         verified = VerifiedFace(photo.source, len(faces), chosen)
         return verified, self.extractor.embed(chip[None])[0]
-
-
-def chosen_face(photo: Photo, faces: tuple[AgeEstimate, ...], *, largest: bool) -> AgeEstimate:
-    """The face of `photo` that is meant.
-
-    Raises:
-        PhotoError: it shows none.
-        UsageError: it shows several, and `largest` is not set.
-    """
-    if not faces:
-        raise PhotoError(
-            f"{photo.source}: no face found; give a photo that shows the face upright and larger, "
-            "or another --detector",
-            status="no_face",
-            source=photo.source,
-        )
-    if len(faces) > 1 and not largest:
-        raise UsageError(
-            f"{photo.source}: {len(faces)} faces found, and whose is meant is not said: cut the "
-            "photo to one of them, or take the largest (--face largest)"
-        )
-    return faces[0]
 
 
 def verify(

@@ -6,8 +6,6 @@ Trained by `agelens.recognition.embedding_purifier`, applied here without torch.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +15,7 @@ import numpy as np
 import onnxruntime as ort
 
 from agelens.errors import CardError, TableError
+from agelens.inference.cards import card_document, card_errors, checked_weights
 from agelens.recognition.embedding_table import (
     EmbeddingModel,
     EmbeddingTable,
@@ -55,22 +54,15 @@ class Purifier:
             CardError: its card or network is absent or damaged, or the network is not the
                 card's.
         """
-        folder = Path(folder)
-        document = _card(folder / CARD)
-        content = _network(folder / NETWORK, document["sha256"])
-        try:
-            base = EmbeddingModel.from_json(document["base"])
-        except TableError as error:
-            raise CardError(f"{folder / CARD}: {error}") from error
-        session = open_session(content, name=str(folder / NETWORK))
-        return cls(
-            str(document["name"]),
-            str(document["version"]),
-            str(document["sha256"]),
-            base,
-            document,
-            session,
-        )
+        card, network = Path(folder) / CARD, Path(folder) / NETWORK
+        document = card_document(card)
+        if document.get("format") != FORMAT:
+            raise CardError(f"{card} is no card of a purifier; its format must be {FORMAT!r}")
+        with card_errors(card):
+            name, version = str(document["name"]), str(document["version"])
+            sha256, base = str(document["sha256"]), EmbeddingModel(**document["base"])
+        session = open_session(checked_weights(name, network, sha256), name=str(network))
+        return cls(name, version, sha256, base, document, session)
 
     def apply(self, vectors: Vectors) -> Vectors:
         """Purified float32 [N, D], rows of length 1, of vectors float32 [N, D] of length 1.
@@ -115,30 +107,3 @@ class Purifier:
         """Purified [N, k * D], rows of length 1, of the vectors of k crops beside each other."""
         crops = np.split(vectors, vectors.shape[1] // self.base.dimension, axis=1)
         return l2_normalise(np.hstack([self.apply(l2_normalise(crop)) for crop in crops]))
-
-
-def _card(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise CardError(
-            f"{path.parent} holds no {path.name}: it is no purifier, or its training was stopped"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise CardError(f"{path} cannot be read: {error}") from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise CardError(f"{path} is no card of a purifier; its format must be {FORMAT!r}")
-    missing = [key for key in ("name", "version", "sha256", "base") if key not in document]
-    if missing:
-        raise CardError(f"{path} does not state {', '.join(missing)}")
-    return document
-
-
-def _network(path: Path, sha256: str) -> bytes:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise CardError(f"{path} cannot be read: {error}") from error
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise CardError(f"{path} is not the network of its card: the SHA-256 differs")
-    return content

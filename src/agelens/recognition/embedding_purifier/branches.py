@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
@@ -77,10 +77,6 @@ class PurifierSettings:
             raise UsageError(f"a batch has 2 faces or more, got {self.batch_size}")
         if not 0 < self.valid_share < 1:
             raise UsageError(f"valid_share lies between 0 and 1, got {self.valid_share}")
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain types by name."""
-        return asdict(self)
 
 
 def seed_torch(*entropy: int) -> torch.Generator:

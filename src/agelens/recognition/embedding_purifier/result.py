@@ -190,9 +190,9 @@ def _document(purification: Purification, sha256: str) -> dict[str, Any]:
         "name": f"{faces.model.name}+{kind.name}",
         "version": f"seed {settings.seed}",
         "sha256": sha256,
-        "base": faces.model.to_json(),
+        "base": asdict(faces.model),
         "purifier": {"name": kind.name, "summary": kind.summary, "paper": kind.paper},
-        "settings": settings.to_json(),
+        "settings": asdict(settings),
         "chosen": _chosen(purification),
         "trained_on": {
             "faces": len(faces),

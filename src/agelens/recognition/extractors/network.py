@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,12 +9,13 @@ from typing import Any, ClassVar, Final, Protocol
 
 import numpy as np
 
-from agelens.errors import CardError, PhotoError, UnknownNameError, UsageError
+from agelens.errors import CardError, PhotoError, UsageError
 from agelens.imaging.align import Aligner, SimilarityAligner, template_named
 from agelens.imaging.detectors.base import Detector
 from agelens.inference.cards import (
-    CARD_FILE,
     ChipInput,
+    card_document,
+    card_errors,
     checked_weights,
     chip_input,
     locate_weights,
@@ -65,22 +65,9 @@ class PurifiedExtractor:
     def __init__(self, base: Extractor, purifier: Purifier) -> None:
         self.base = base
         self.purifier = purifier
-        self._model = purifier.model_of(base.model)
-
-    @property
-    def model(self) -> EmbeddingModel:
-        """What makes the purified vectors."""
-        return self._model
-
-    @property
-    def input(self) -> ChipInput:
-        """The chips of the base."""
-        return self.base.input
-
-    @property
-    def document(self) -> Mapping[str, Any]:
-        """The purifier's card."""
-        return self.purifier.document
+        self.model = purifier.model_of(base.model)
+        self.input = base.input
+        self.document = purifier.document
 
     def aligner(self, detector: Detector) -> Aligner:
         """What cuts the chips of the base."""
@@ -116,57 +103,14 @@ class EmbeddingCard:
         return checked_weights(self.name, self.weights, self.sha256)
 
 
-def card_document(path: Path) -> dict[str, Any]:
-    """The JSON object of the card at `path`.
-
-    Raises:
-        CardError: it cannot be read as one.
-    """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CardError(f"{path}: cannot be read as a card: {error}") from error
-    if not isinstance(document, dict):
-        raise CardError(f"{path}: a card is a JSON object, got {type(document).__name__}")
-    return document
-
-
 def read_embedding_card(path: Path) -> EmbeddingCard:
     """The card at `path`.
 
     Raises:
         CardError: it is malformed, or of a network that answers something else.
     """
-    document = card_document(path)
-    try:
-        return _parse(document, path)
-    except KeyError as error:
-        raise CardError(f"{path}: the card lacks {error}") from error
-    except (TypeError, ValueError, AttributeError) as error:
-        raise CardError(f"{path}: the card is malformed: {error}") from error
-
-
-def own_card_path(model: str | Path, packaged: Mapping[str, Any]) -> Path:
-    """Where the card of a network that is not packaged lies: a card, or a folder with one.
-
-    Raises:
-        UnknownNameError: it is neither; the message lists `packaged`.
-        CardError: a folder without a card.
-    """
-    path = Path(model)
-    try:
-        if path.is_dir():
-            path = path / CARD_FILE
-            if not path.is_file():
-                raise CardError(f"{path.parent}: no {CARD_FILE} in it. No card, no load.")
-        found = path.is_file()
-    except OSError as error:  # a folder that may not be entered, a name too long
-        raise CardError(f"{path}: cannot be looked up: {error.strerror}") from error
-    if not found:
-        raise UnknownNameError(
-            "extractor", str(model), packaged, " A folder with card.json, or its path, works too."
-        )
-    return path
+    with card_errors(path):
+        return _parse(card_document(path), path)
 
 
 def _parse(document: Mapping[str, Any], path: Path) -> EmbeddingCard:
@@ -218,28 +162,10 @@ class NetworkExtractor:
     ) -> None:
         self.card = card
         self._runtime = self._open(device)
-        self._model = EmbeddingModel(
-            card.name,
-            card.version,
-            card.sha256,
-            card.dimension * (2 if crops == "concatenated" else 1),
-            crops,
-        )
-
-    @property
-    def model(self) -> EmbeddingModel:
-        """What makes the vectors."""
-        return self._model
-
-    @property
-    def input(self) -> ChipInput:
-        """What the chips are."""
-        return self.card.input
-
-    @property
-    def document(self) -> Mapping[str, Any]:
-        """The whole card."""
-        return self.card.document
+        self.input = card.input
+        self.document = card.document
+        dimension = card.dimension * (2 if crops == "concatenated" else 1)
+        self.model = EmbeddingModel(card.name, card.version, card.sha256, dimension, crops)
 
     def aligner(self, detector: Detector) -> Aligner:  # noqa: ARG002 - others ask it for more
         """What cuts the chips that the network expects.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import pairwise
 from typing import Any, Final, TypeAlias
@@ -169,7 +169,7 @@ class Identification:
         wrong = self.rank_1_missing_as_wrong
         return {
             "protocol": self.protocol,
-            "model": self.model.to_json(),
+            "model": asdict(self.model),
             "rank": {str(rank): rate.to_json() for rank, rate in self.rates.items()},
             "rank_1_missing_as_wrong": None if np.isnan(wrong) else wrong,
             "rank_1_by_age_gap": {name: rate.to_json() for name, rate in self.by_gap.items()},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -176,7 +176,7 @@ class Verification:
         """Everything but single pairs, as plain types."""
         return {
             "protocol": self.protocol,
-            "model": self.model.to_json(),
+            "model": asdict(self.model),
             "accuracy": self.accuracy.to_json(),
             "accuracy_std_of_folds": self.accuracy_std,
             "accuracy_missing_as_wrong": self.accuracy_missing_as_wrong,

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
-import pandas as pd
 import pytorch_lightning as pl
 from numpy.typing import NDArray
 
@@ -30,41 +29,10 @@ def with_identities(table: SampleTable) -> SampleTable:
     Two datasets number their people alike, and subject 1 of one is not subject 1 of another.
     """
     frame = table.frame
-    datasets = frame["dataset"].cat.remove_unused_categories()
-    if len(datasets.cat.categories) < 2:
+    if frame["dataset"].nunique() < 2:
         return table
-    subjects = frame["subject"].cat
-    known = frame["subject"].notna().to_numpy()
-    width = len(subjects.categories)
-    codes = datasets.cat.codes.to_numpy(np.int64) * width + subjects.codes.to_numpy(np.int64)
-    people, inverse = np.unique(codes[known], return_inverse=True)
-    names = [
-        f"{datasets.cat.categories[code // width]}/{subjects.categories[code % width]}"
-        for code in people.tolist()
-    ]
-    places = np.full(len(frame), -1, dtype=np.int64)
-    places[known] = inverse
-    named = pd.Categorical.from_codes(places, pd.Index(names))
-    return SampleTable(frame.assign(subject=named), table.extra)
-
-
-def check_none(table: SampleTable, known: NDArray[np.bool_]) -> None:
-    """Raise where no row says who it is.
-
-    Raises:
-        UsageError: so it is.
-    """
-    if not known.any():
-        raise UsageError(
-            f"none of the {len(table)} samples says who it is: recognition is learned from the "
-            "column subject. Take a dataset that has it (agelens data datasets), or a table with it"
-        )
-
-
-def lone_rows(table: SampleTable) -> NDArray[np.bool_]:
-    """Whether each row is the only one of its person [N]."""
-    subjects = table.frame["subject"]
-    return np.asarray(~subjects.duplicated(keep=False).to_numpy() & subjects.notna().to_numpy())
+    named = frame["dataset"].astype(str) + "/" + frame["subject"].astype(str)
+    return SampleTable(frame.assign(subject=named.where(frame["subject"].notna())), table.extra)
 
 
 def check_lone(table: SampleTable, lone: NDArray[np.bool_]) -> None:
@@ -176,7 +144,12 @@ class IdentityData(pl.LightningDataModule):
             return
         table = with_identities(table)
         known = table.frame["subject"].notna().to_numpy()
-        check_none(table, known)
+        if not known.any():
+            raise UsageError(
+                f"none of the {len(table)} samples says who it is: recognition is learned from "
+                "the column subject. Take a dataset that has it (agelens data list), or a table "
+                "with it"
+            )
         table = self._kept(table, known, "no subject")
         self.chips = self._chips(table)
         self._leave_out(self.chips.left_out)
@@ -203,7 +176,7 @@ class IdentityData(pl.LightningDataModule):
     def _see_to_lone_people(self) -> None:
         """Of those whose chips can be learned from: a person's others may have no chip."""
         taken = self.chips.table
-        lone = lone_rows(taken)
+        lone = ~taken.frame["subject"].duplicated(keep=False).to_numpy()
         if self.lone_identities == "refuse":
             check_lone(taken, lone)
         if self.lone_identities == "drop" and lone.any():

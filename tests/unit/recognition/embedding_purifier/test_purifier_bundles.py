@@ -116,10 +116,10 @@ def test_no_path_of_this_machine_is_in_the_network(bundle: Path) -> None:
     [
         ("card.json", b"{", "cannot be read"),
         ("card.json", b'{"format": "agelens 1"}', "format must be"),
-        ("card.json", b'{"format": "agelens purifier 1"}', "does not state name"),
+        ("card.json", b'{"format": "agelens purifier 1"}', "lacks 'name'"),
         ("purifier.onnx", b"x", "SHA-256"),
-        ("purifier.onnx", None, "cannot be read"),
-        ("card.json", None, "holds no card.json"),
+        ("purifier.onnx", None, "cannot read weights"),
+        ("card.json", None, "cannot be read"),
     ],
 )
 def test_a_damaged_bundle_is_refused(

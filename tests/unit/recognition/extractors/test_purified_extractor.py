@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ def write_purifier(folder: Path, base: EmbeddingModel) -> Path:
     network = content.SerializeToString()
     folder.mkdir()
     (folder / NETWORK).write_bytes(network)
-    facts = {"format": FORMAT, "name": "pure", "version": "3", "base": base.to_json()}
+    facts = {"format": FORMAT, "name": "pure", "version": "3", "base": asdict(base)}
     digest = hashlib.sha256(network).hexdigest()
     (folder / CARD).write_text(json.dumps(facts | {"sha256": digest}))
     return folder

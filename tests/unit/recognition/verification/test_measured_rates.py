@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +98,7 @@ def test_a_rate_in_between_is_kept_by_the_next_smaller(colour_card: Path) -> Non
     assert rates.at(0.001).threshold == 0.999
     assert rates.smallest_at(0.995) == 0.01
     assert rates.smallest_at(0.5) is None
-    assert MeasuredRates.from_json(rates.to_json()) == rates
+    assert MeasuredRates.from_json(asdict(rates)) == rates
 
 
 @pytest.mark.parametrize("rate", [0, 1, -0.1, float("nan")])
