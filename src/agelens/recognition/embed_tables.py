@@ -14,6 +14,7 @@ from agelens.data.store.card import CARD_NAME
 from agelens.data.store.cutting import (
     LabelledPhoto,
     PictureSource,
+    Root,
     labelled_photos,
     picture_source,
 )
@@ -47,7 +48,7 @@ _CUT_BY: Final = ("alignment", "template", "size", "margin")
 def embed_samples(
     embedder: FaceEmbedder,
     samples: SampleTable,
-    root: PictureSource | str,
+    root: Root,
     *,
     choose: FaceChoice | None = None,
     progress: Progress | None = None,
@@ -191,7 +192,7 @@ def _request(source: PictureSource, photo: LabelledPhoto, choose: FaceChoice | N
 def embed(
     faces: Faces,
     *,
-    root: str | Path | None = None,
+    root: Root = None,
     extractor: str | Path | Extractor = DEFAULT_EXTRACTOR,
     crops: Crops = "single",
     face: Literal["refuse", "largest"] | None = None,
@@ -231,10 +232,8 @@ def embed(
         return embed_store(network, opened, progress=progress)
     embedder = FaceEmbedder(network, detector_of(detector), workers=workers)
     if isinstance(opened, SampleTable):
-        if root is None:
-            raise UsageError("name the folder of the table's photos as root (--root)")
         choose = FACE_CHOICES[face] if face else None
-        return embed_samples(embedder, opened, str(root), choose=choose, progress=progress)
+        return embed_samples(embedder, opened, root, choose=choose, progress=progress)
     if root is not None:
         raise UsageError("--root is for a table: photos are where their names say")
     photos = _photos(opened, recursive=recursive)
