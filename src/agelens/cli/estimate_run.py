@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     if options.resume and _is_whole(options.output):
         print(f"agelens: {options.output} is whole already; nothing to do", file=sys.stderr)
         return 0
-    drawings = _drawings(options.draw)
+    drawings = _drawings(options)
     table = options.output is not None or (sys.stdout.isatty() and not options.raw)
     with ExitStack() as stack:
         output = stack.enter_context(_output(options)) if options.output else None
@@ -75,12 +75,16 @@ def _output(options: argparse.Namespace) -> ResultFile:
     return ResultFile(options.output, if_exists=_if_exists(options))
 
 
-def _drawings(folder: Path | None) -> Drawings | None:
-    if folder is None:
+def _drawings(options: argparse.Namespace) -> Drawings | None:
+    if options.draw is None:
         return None
+    from agelens.atomic import remove_partials  # noqa: PLC0415
     from agelens.cli.drawings import Drawings  # noqa: PLC0415
 
-    return Drawings(folder)
+    drawings = Drawings(options.draw)
+    if options.resume:
+        remove_partials(options.draw)  # of the run that was killed
+    return drawings
 
 
 def _estimator(options: argparse.Namespace) -> AgeEstimator:

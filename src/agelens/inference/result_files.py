@@ -10,15 +10,18 @@ from __future__ import annotations
 import csv
 import json
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from glob import escape
 from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, Self, TypeAlias
+from typing import IO, Any, Final, Literal, Self, TypeAlias
 
 import numpy as np
 
+from agelens.atomic import atomic_file
 from agelens.errors import OutputError, UsageError
 from agelens.inference.answers import OutputSpec, survival_probabilities
 from agelens.records import Floats
@@ -59,6 +62,7 @@ def raw_fields(answer: Floats, spec: OutputSpec) -> dict[str, Any]:
 
 _LANDMARKS: Final = ("eye_left", "eye_right", "nose", "mouth_left", "mouth_right")
 _ROWS_AT_A_TIME: Final = 8192
+_FORMULA_MARKS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 # Column and type; every run has all of them, empty where they do not apply.
 COLUMNS: Final[dict[str, type]] = {
@@ -118,12 +122,20 @@ def flatten(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def write_csv(results: Iterable[dict[str, Any]], path: Path) -> None:
-    """Write results as UTF-8 CSV, empty cells for what does not apply."""
+    """Write results as UTF-8 CSV, empty cells for what does not apply.
+
+    Text that a spreadsheet would take for a formula, as in a photo's name, gets an apostrophe
+    before it.
+    """
     rows, columns = _with_columns(results)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, restval="")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({name: _no_formula(cell) for name, cell in row.items()} for row in rows)
+
+
+def _no_formula(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_MARKS) else cell
 
 
 def write_parquet(results: Iterable[dict[str, Any]], path: Path) -> None:
@@ -163,6 +175,7 @@ IfExists: TypeAlias = Literal["refuse", "resume", "overwrite"]
 
 OUTPUT_SUFFIXES: Final = (".jsonl", *TABLE_WRITERS)
 _JOURNAL_SUFFIX: Final = ".partial.jsonl"
+_FAR_BYTE: Final = 2**40
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +200,8 @@ class ResultFile:
 
     Raises:
         UsageError: an unknown suffix, no such folder, or rows exist and `if_exists` is
-            ``refuse``; or a finished table is to be resumed, see `is_whole`.
+            ``refuse``; a finished table is to be resumed, see `is_whole`; or another run is
+            writing there now.
         OutputError: the folder or the file cannot be written.
     """
 
@@ -208,9 +222,21 @@ class ResultFile:
             left = path if path.exists() else self.journal
             raise UsageError(f"{left} exists already: choose --resume or --overwrite")
         try:
-            self._file = self.journal.open("ab" if if_exists == "resume" else "wb", buffering=0)
+            # Not "wb": what another run is writing must not be emptied before that is known.
+            self._file = self.journal.open("ab", buffering=0)
         except OSError as error:
             raise OutputError(f"cannot write {self.journal}: {error.strerror}") from error
+        try:
+            _lock(self._file)
+        except OSError as error:
+            self._file.close()
+            raise UsageError(
+                f"{path}: another agelens is writing it now; wait for it, or name another output"
+            ) from error
+        if if_exists != "resume":
+            self.keep(0)
+        for left in path.parent.glob(f".{escape(path.name)}.*.partial"):
+            left.unlink(missing_ok=True)  # of a run that was killed while it wrote the table
 
     def done(self) -> Iterator[DoneRow]:
         """The whole rows that are there; what a kill tore at the end is left out.
@@ -254,6 +280,7 @@ class ResultFile:
                 stay whole.
         """
         line = json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+        self._check_is_there()
         start = self._file.tell()
         try:
             written = self._file.write(line)
@@ -272,27 +299,51 @@ class ResultFile:
     def __exit__(
         self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
     ) -> None:
-        if kind is None:
-            os.fsync(self._file.fileno())
-        self._file.close()
-        # A fault of the disk would only repeat itself; an interrupt still gets its table.
-        if self._to_table and (kind is None or not issubclass(kind, OutputError)):
-            self._write_table(whole=kind is None)
-
-    def _write_table(self, *, whole: bool) -> None:
-        assert self._to_table is not None  # noqa: S101 - the caller has asked
-        partial = self.path.with_name(self.path.name + ".partial")
-        try:
-            self._to_table((done.row for done in self.done()), partial)
-            partial.replace(self.path)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise OutputError(
-                f"cannot write {self.path}: {error.strerror}. The rows are kept in "
-                f"{self.journal}: make room and go on with --resume"
-            ) from error
-        if whole:
+        with self._file:  # locked until the table is there
+            if kind is None:
+                self._check_is_there()
+                os.fsync(self._file.fileno())
+            # A fault of the disk would only repeat itself; an interrupt still gets its table.
+            if self._to_table and (kind is None or not issubclass(kind, OutputError)):
+                self._write_table()
+        if self._to_table and kind is None:
             self.journal.unlink()
+
+    def _check_is_there(self) -> None:
+        """Refuse to write into a file that somebody has removed: its rows would be lost unseen."""
+        try:
+            if os.path.samestat(os.fstat(self._file.fileno()), self.journal.stat()):
+                return
+        except OSError:
+            pass
+        raise OutputError(
+            f"{self.journal} was removed or replaced while it was being written, and its rows with "
+            "it. Begin again, in a folder that stays"
+        )
+
+    def _write_table(self) -> None:
+        assert self._to_table is not None  # noqa: S101 - the caller has asked
+        advice = f"The rows are kept in {self.journal}: make room and go on with --resume"
+        with atomic_file(self.path, advice=advice) as partial:
+            self._to_table((done.row for done in self.done()), partial)
+
+
+def _lock(file: IO[bytes]) -> None:
+    """Hold `file` until it is closed, by the system's own lock: a killed run leaves nothing.
+
+    Raises:
+        OSError: another process holds it.
+    """
+    if sys.platform == "win32":
+        import msvcrt  # noqa: PLC0415
+
+        file.seek(_FAR_BYTE)  # locked bytes cannot be read: one that never will be
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        file.seek(0, os.SEEK_END)
+    else:
+        import fcntl  # noqa: PLC0415
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _journal_of(path: Path) -> Path:

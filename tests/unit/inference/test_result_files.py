@@ -210,3 +210,86 @@ def test_numbers_that_json_lacks_are_refused(tmp_path: Path) -> None:
     with ResultFile(tmp_path / "ages.jsonl") as output, pytest.raises(ValueError, match="JSON"):
         output.append(row(0) | {"time_seconds": float("nan")})
     assert lines(tmp_path / "ages.jsonl") == []
+
+
+@pytest.mark.parametrize("suffix", OUTPUT_SUFFIXES)
+@pytest.mark.parametrize("if_exists", ["resume", "overwrite"])
+def test_two_runs_cannot_write_one_output(suffix: str, if_exists: IfExists, tmp_path: Path) -> None:
+    path = tmp_path / f"ages{suffix}"
+    with ResultFile(path) as output:
+        output.append(row(0))
+        with pytest.raises(UsageError, match="another agelens is writing it now"):
+            ResultFile(path, if_exists=if_exists)
+        output.append(row(1))
+    assert photos(path) == ["0 é.jpg", "1 é.jpg"]
+    assert list(tmp_path.iterdir()) == [path]
+    written(path, if_exists="overwrite")
+
+
+def test_overwriting_after_a_failed_write_leaves_no_hole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path / "ages.jsonl")
+    with ResultFile(path, if_exists="overwrite") as output:
+
+        class Full:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(real, name)
+
+            def write(self, _: bytes) -> int:
+                raise OSError(28, "No space left on device")
+
+        real = output._file
+        monkeypatch.setattr(output, "_file", Full())
+        with pytest.raises(OutputError, match="No space left"):
+            output.append(row(0))
+        monkeypatch.setattr(output, "_file", real)
+        output.append(row(1))
+    assert lines(path) == [row(1)]
+
+
+@pytest.mark.parametrize("suffix", OUTPUT_SUFFIXES)
+@pytest.mark.parametrize("again", [False, True])
+def test_an_output_that_is_removed_meanwhile_is_told(
+    suffix: str, again: bool, tmp_path: Path
+) -> None:
+    folder = tmp_path / "album"
+    folder.mkdir()
+    output = ResultFile(folder / f"ages{suffix}")
+    words = r"was removed or replaced while it was being written, and its rows with it"
+    with pytest.raises(OutputError, match=words), output:
+        output.append(row(0))
+        output.journal.unlink()
+        if again:
+            output.append(row(1))
+
+
+def test_what_a_killed_run_left_of_a_table_is_removed(tmp_path: Path) -> None:
+    torn(tmp_path / "ages.csv", OutputError)
+    (tmp_path / ".ages.csv.7.partial").write_bytes(b"half")
+    (tmp_path / ".other.csv.7.partial").write_bytes(b"half")
+    with ResultFile(tmp_path / "ages.csv", if_exists="resume") as output:
+        output.append(row(2))
+    assert sorted(file.name for file in tmp_path.iterdir()) == [".other.csv.7.partial", "ages.csv"]
+
+
+@pytest.mark.parametrize("mark", ["=", "+", "-", "@", "\t", "\r"])
+def test_a_name_is_no_formula_in_a_spreadsheet(mark: str, tmp_path: Path) -> None:
+    evil = row(0) | {"photo": f"{mark}HYPERLINK(1).jpg", "message": f"{mark}1"}
+    with ResultFile(tmp_path / "ages.csv") as output:
+        output.append(evil)
+    with (tmp_path / "ages.csv").open(newline="", encoding="utf-8") as file:
+        (cells,) = csv.DictReader(file)
+    assert (cells["photo"], cells["message"]) == (f"'{evil['photo']}", f"'{mark}1")
+
+
+def test_other_cells_of_a_spreadsheet_stay(tmp_path: Path) -> None:
+    face = {
+        **{"box_xyxy": [-3.5, 1, 2, 3], "landmarks": [[-1, 2]] * 5, "quality": {}},
+        "estimate_years": 30.5,
+    }
+    with ResultFile(tmp_path / "ages.csv") as output:
+        output.append(row(0) | {"photo": "a=b.jpg", "faces": [face]})
+    with (tmp_path / "ages.csv").open(newline="", encoding="utf-8") as file:
+        (cells,) = csv.DictReader(file)
+    assert (cells["photo"], cells["box_x1"]) == ("a=b.jpg", "-3.5")
