@@ -24,16 +24,17 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import cv2
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, RandomSampler
 from torchvision import transforms
 from torchvision.transforms import functional
 
 from agelens import AgeEstimator
 from agelens.data.formats.ldl import ROTATED_BOX
 from agelens.data.store import ChipStore, prepare
-from agelens.data.training_input import ChipDataset, age_sampler, chip_loader, preset_named
+from agelens.data.training_input import ChipBatch, ChipDataset, preset_named
 from agelens.imaging.detectors import detector_class
 from agelens.tables import SampleTable
 
@@ -128,9 +129,24 @@ def _worker_chip_store(job: dict[str, Any]) -> Run:
     torch.set_num_threads(1)  # as the other contender has
     transform = preset_named("ldl").for_training(SIZE)
     dataset = ChipDataset(ChipStore.open(job["store"]), transform=transform)
-    sampler = age_sampler(dataset.labels["age_years"])
-    loader = chip_loader(dataset, batch_size=BATCH, sampler=sampler, workers=job["workers"])
+    loader = DataLoader(
+        dataset,
+        batch_size=BATCH,
+        sampler=RandomSampler(dataset, generator=torch.Generator().manual_seed(0)),
+        num_workers=job["workers"],
+        collate_fn=_whole,
+        persistent_workers=job["workers"] > 0,
+        worker_init_fn=_one_thread,
+    )
     return _epochs(loader)
+
+
+def _whole(batch: ChipBatch) -> ChipBatch:
+    return batch
+
+
+def _one_thread(_: int) -> None:
+    cv2.setNumThreads(0)  # OpenCV's own threads do not survive a fork
 
 
 def _worker_pil_loop(job: dict[str, Any]) -> Run:

@@ -117,10 +117,6 @@ class ShardEntry:
     sha256: str
     statuses: Mapping[str, int]
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON types by name."""
-        return asdict(self) | {"statuses": dict(self.statuses)}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreCard:
@@ -174,6 +170,15 @@ class StoreCard:
         except (KeyError, TypeError) as error:
             raise DatasetError(f"{path}: is damaged, an entry lacks or is odd: {error}") from error
         return cls(**plain, shards=shards)
+
+
+def is_whole(folder: Path, entry: ShardEntry) -> bool:
+    """Whether a shard is there with the size and hash that its entry says."""
+    try:
+        check_shard(folder, entry, content=True)
+    except DatasetError:
+        return False
+    return True
 
 
 def check_shard(folder: Path, entry: ShardEntry, *, content: bool) -> None:

@@ -1,29 +1,28 @@
 """A store in the making: shards that appear whole, and a journal of those that did.
 
-`preparing.jsonl` says first how the store is made and of what, then names each shard that
-is on disk, with its hash. A killed run leaves that; the next one checks the shards, makes
+`preparing.json` says how the store is made and of what, and names each shard that is on disk,
+with its hash. A killed run leaves that; the next one checks the shards, makes
 the others, and ends where an undisturbed run would. The journal goes when the card comes.
 """
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
-from types import MappingProxyType, TracebackType
-from typing import Any, BinaryIO, Final, Self
+from types import MappingProxyType
+from typing import Any, Final, Self
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from filelock import FileLock, Timeout
 
 from agelens.atomic import remove_partials, write_atomically
 from agelens.data.formats.ldl import ROTATED_BOX
-from agelens.data.store.card import CARD_NAME, ShardEntry
+from agelens.data.store.card import CARD_NAME, ShardEntry, is_whole
 from agelens.data.store.cutting import Outcome
 from agelens.errors import DatasetError, OutputError, UsageError
 from agelens.records import Floats
@@ -153,7 +152,8 @@ def _chips(outcomes: Sequence[Outcome]) -> pa.Array:
     )
 
 
-JOURNAL_NAME: Final = "preparing.jsonl"
+JOURNAL_NAME: Final = "preparing.json"
+_LOCK_NAME: Final = "preparing.lock"
 _GO_ON: Final = (
     "What was prepared before is kept: make room and prepare again with the same options to go on"
 )
@@ -165,6 +165,7 @@ class StoreJournal:
     Args:
         folder: new or empty, or what an earlier run with the same `identity` left.
         identity: how the store is made, and of what, as plain JSON types.
+        shards: entries of a finished store, some of whose shards are damaged and made again.
 
     Raises:
         UsageError: the folder holds other things, or another run is at work in it; or it
@@ -172,19 +173,29 @@ class StoreJournal:
         OutputError: the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
-        self.folder = folder
-        self.shards: dict[int, ShardEntry] = {}
-        path = folder / JOURNAL_NAME
-        if folder.is_dir() and not path.exists() and any(folder.iterdir()):
+    def __init__(
+        self, folder: Path, identity: Mapping[str, Any], shards: Sequence[ShardEntry] = ()
+    ) -> None:
+        self.folder, self.identity = folder, dict(identity)
+        self._path = folder / JOURNAL_NAME
+        begun = shards or self._path.exists() or not folder.is_dir()
+        if not begun and any(path.name != _LOCK_NAME for path in folder.iterdir()):
             raise UsageError(f"{folder} holds other files: name a new or an empty folder")
-        with _writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            self._file: BinaryIO = path.open("ab+")
+        self._lock = FileLock(folder / _LOCK_NAME)
         try:
-            self._resume(dict(identity))
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise UsageError(f"another run is preparing {folder}: let it finish") from error
+        except OSError as error:
+            raise OutputError(f"cannot write {folder}: {error.strerror}. {_GO_ON}") from error
+        try:
+            remove_partials(folder)
+            known = dict(enumerate(shards)) or self._known()
+            self.shards = {n: entry for n, entry in known.items() if is_whole(folder, entry)}
+            self._save()
         except BaseException:
-            self._file.close()
+            self._unlock()
             raise
 
     def commit(self, number: int, content: bytes, entry: ShardEntry) -> None:
@@ -194,61 +205,40 @@ class StoreJournal:
             OutputError: it cannot be written; the shards before it are kept.
         """
         write_atomically(self.folder / entry.file, content, advice=_GO_ON)
-        self._append(_line(number, entry))
         self.shards[number] = entry
+        self._save()
 
     def finish(self, card: bytes) -> None:
         """Write the store's card and remove the journal."""
         write_atomically(self.folder / CARD_NAME, card, advice=_GO_ON)
-        (self.folder / JOURNAL_NAME).unlink()
+        self._path.unlink()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
-    ) -> None:
-        self._file.close()
+    def __exit__(self, *_: object) -> None:
+        self._unlock()
 
-    def _resume(self, identity: dict[str, Any]) -> None:
-        with _writing(self.folder):
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                busy = f"another run is preparing {self.folder}: let it finish"
-                raise UsageError(busy) from error
-            remove_partials(self.folder)
-        lines = self._whole_lines()
-        if not lines:
-            self._append(identity)
-            return
-        check_other(self.folder, json.loads(lines[0]), identity)
-        for line in map(json.loads, lines[1:]):
-            number, entry = line.pop("shard"), ShardEntry(**line)
-            if is_whole(self.folder, entry):
-                self.shards[number] = entry
+    def _known(self) -> dict[int, ShardEntry]:
+        """The shards that an earlier run made; none where it was no run of this kind."""
+        if not self._path.exists():
+            return {}
+        try:
+            document = json.loads(self._path.read_bytes())
+        except ValueError:
+            return {}
+        check_other(self.folder, document["identity"], self.identity)
+        return {int(number): ShardEntry(**one) for number, one in document["shards"].items()}
 
-    def _whole_lines(self) -> list[bytes]:
-        """The journal's lines; what a kill tore at its end is cut off."""
-        self._file.seek(0)
-        content = self._file.read()
-        end = content.rfind(b"\n") + 1
-        with _writing(self.folder):
-            self._file.truncate(end)
-        return content[:end].splitlines()
+    def _save(self) -> None:
+        shards = {number: asdict(entry) for number, entry in self.shards.items()}
+        document = json.dumps({"identity": self.identity, "shards": shards})
+        write_atomically(self._path, document.encode(), advice=_GO_ON)
 
-    def _append(self, line: Mapping[str, Any]) -> None:
-        with _writing(self.folder):
-            self._file.write(_encoded(line))
-            self._file.flush()
-            os.fsync(self._file.fileno())
-
-
-def reopen_journal(folder: Path, identity: Mapping[str, Any], shards: Sequence[ShardEntry]) -> None:
-    """Turn a finished store into one in the making, whose damaged shards are made again."""
-    lines = [identity, *(_line(number, entry) for number, entry in enumerate(shards))]
-    write_atomically(folder / JOURNAL_NAME, b"".join(map(_encoded, lines)), advice=_GO_ON)
-    (folder / CARD_NAME).unlink()
+    def _unlock(self) -> None:
+        self._lock.release()
+        with suppress(OSError):  # Windows has removed it
+            (self.folder / _LOCK_NAME).unlink()
 
 
 def check_other(folder: Path, made: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
@@ -264,28 +254,3 @@ def check_other(folder: Path, made: Mapping[str, Any], asked: Mapping[str, Any])
             f"{folder} was prepared otherwise ({what}). Give the same options and table to go on "
             "with it, or name another folder"
         )
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}. {_GO_ON}") from error
-
-
-def is_whole(folder: Path, entry: ShardEntry) -> bool:
-    """Whether a shard is there with the size and hash that its entry says."""
-    path = folder / entry.file
-    if not path.is_file() or path.stat().st_size != entry.size_bytes:
-        return False
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == entry.sha256
-
-
-def _line(number: int, entry: ShardEntry) -> dict[str, Any]:
-    return {"shard": number, **entry.to_json()}
-
-
-def _encoded(line: Mapping[str, Any]) -> bytes:
-    return json.dumps(line).encode() + b"\n"

@@ -21,6 +21,7 @@ from agelens.data.store.card import (
     StoreCard,
     StoreSettings,
     alignment_of,
+    is_whole,
     shard_name,
 )
 from agelens.data.store.chip_store import ChipStore
@@ -38,9 +39,7 @@ from agelens.data.store.journal import (
     JOURNAL_NAME,
     StoreJournal,
     check_other,
-    is_whole,
     kept_columns,
-    reopen_journal,
     shard_content,
 )
 from agelens.errors import PhotoStatus, UsageError
@@ -95,9 +94,13 @@ class Preparation:
         digest = _table_sha256(self.table)
         identity = {**self.settings.to_json(), "table_sha256": digest}
         finished = self._finished(identity)
-        if finished is not None:
+        damaged = finished is not None and any(
+            not is_whole(self.folder, shard) for shard in finished.shards
+        )
+        if finished is not None and not damaged:
+            (self.folder / JOURNAL_NAME).unlink(missing_ok=True)  # killed between card and end
             return StoreReport(self.folder, finished.rows, finished.statuses, finished.rows)
-        with StoreJournal(self.folder, identity) as journal:
+        with StoreJournal(self.folder, identity, finished.shards if finished else ()) as journal:
             reused = sum(shard.rows for shard in journal.shards.values())
             self._make_shards(journal, reused)
             shards = tuple(journal.shards[number] for number in sorted(journal.shards))
@@ -106,17 +109,13 @@ class Preparation:
         return StoreReport(self.folder, card.rows, card.statuses, reused)
 
     def _finished(self, identity: Mapping[str, Any]) -> StoreCard | None:
-        """The card of a whole store; a damaged one becomes a store in the making again."""
+        """The card of a finished store."""
         if not (self.folder / CARD_NAME).exists():
             return None
         card = StoreCard.read(self.folder)
         made = {**card.settings, "table_sha256": card.table_sha256}
         check_other(self.folder, made, identity)
-        if all(is_whole(self.folder, shard) for shard in card.shards):
-            (self.folder / JOURNAL_NAME).unlink(missing_ok=True)  # killed between card and end
-            return card
-        reopen_journal(self.folder, identity, card.shards)
-        return None
+        return card
 
     def _make_shards(self, journal: StoreJournal, done: int) -> None:
         with ThreadPoolExecutor(self.threads, thread_name_prefix="agelens") as pool:

@@ -8,7 +8,6 @@ from agelens.data.training_input.age_weights import (
     weights_within,
 )
 from agelens.data.training_input.chip_dataset import ChipBatch, ChipDataset
-from agelens.data.training_input.loader import age_sampler, chip_loader
 from agelens.data.training_input.presets import AUGMENTATIONS, PRESETS, Preset, preset_named
 
 __all__ = [
@@ -18,8 +17,6 @@ __all__ = [
     "ChipBatch",
     "ChipDataset",
     "Preset",
-    "age_sampler",
-    "chip_loader",
     "class_balanced_weights",
     "lds_weights",
     "preset_named",

@@ -124,6 +124,6 @@ def test_other_versions_and_other_folders(folder, tmp_path):
 
 
 def test_a_store_in_the_making(folder):
-    shutil.move(folder / "store.json", folder / "preparing.jsonl")
+    shutil.move(folder / "store.json", folder / "preparing.json")
     with pytest.raises(DatasetError, match="is not finished: prepare it again"):
         ChipStore.open(folder)

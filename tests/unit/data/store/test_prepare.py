@@ -180,7 +180,7 @@ def test_a_full_disk_is_said_and_made_up_for(make_table, photos, tmp_path, files
     ):
         prepare(table, tmp_path / "full", root=photos, **options)
     assert {p.name for p in (tmp_path / "full").iterdir()} == {
-        *("chips-00000.arrow", "preparing.jsonl")
+        *("chips-00000.arrow", "preparing.json")
     }
     assert prepare(table, tmp_path / "full", root=photos, **options).reused_rows == 2
     assert content(tmp_path / "full") == content(tmp_path / "whole")

@@ -2,16 +2,39 @@ from __future__ import annotations
 
 import pickle
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
-from agelens.data.training_input import ChipDataset, age_sampler, chip_loader, preset_named
+from agelens.data.training_input import ChipDataset, preset_named
 from agelens.errors import TableError, UnknownNameError
 from agelens.tables import SampleTable
 
 WORDS = ("age_years", "gender")
 FORKS = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # from Python 3.12 on
+
+
+def chip_loader(dataset, *, batch_size, workers=0, drop_last=False):
+    """The dataset makes whole batches, so that there is nothing to collate."""
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        num_workers=workers,
+        collate_fn=_whole,
+        drop_last=drop_last,
+        persistent_workers=workers > 0,
+        worker_init_fn=_one_thread,
+    )
+
+
+def _whole(batch):
+    return batch
+
+
+def _one_thread(_):
+    cv2.setNumThreads(0)  # OpenCV's own threads do not survive a fork
 
 
 def batches(dataset, workers=0, **options):
@@ -106,34 +129,3 @@ def test_pickled_for_workers_that_are_spawned(store):
 def test_last_batch_may_be_dropped(store):
     assert [len(b.rows) for b in batches(ChipDataset(store))] == [4, 4, 1]
     assert [len(b.rows) for b in batches(ChipDataset(store), drop_last=True)] == [4, 4]
-
-
-def test_uniform_sampler_takes_each_once(store):
-    ages = ChipDataset(store).labels["age_years"]
-    sampler = age_sampler(ages, seed=3)
-    order = list(sampler)
-    assert sorted(order) == list(range(9))
-    assert list(age_sampler(ages, seed=3)) == order
-    assert list(age_sampler(ages, seed=4)) != order
-
-
-def test_balanced_sampler_draws_every_age_alike():
-    ages = [20] * 90 + [50] * 10
-    draws = list(age_sampler(ages, "class-balanced", draws=4000))
-    share = np.mean([ages[i] == 50 for i in draws])
-    assert abs(share - 0.5) < 0.04  # sd 0.008
-    smoothed = list(age_sampler(ages, "label-distribution-smoothed", draws=4000))
-    assert np.mean([ages[i] == 50 for i in smoothed]) == pytest.approx(0.25, abs=0.04)
-
-
-def test_sampler_and_loader_together(store):
-    dataset = ChipDataset(store)
-    sampler = age_sampler(dataset.labels["age_years"], "class-balanced", seed=1, draws=12)
-    rows = torch.cat([batch.rows for batch in batches(dataset, sampler=sampler)])
-    again = age_sampler(dataset.labels["age_years"], "class-balanced", seed=1, draws=12)
-    assert rows.tolist() == list(again)
-
-
-def test_no_such_scheme():
-    with pytest.raises(UnknownNameError, match="class-balanced"):
-        age_sampler([20], "balanced")
