@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -46,13 +47,6 @@ from agelens.training.run_trainer import (
 )
 
 
-def progress_of(quiet: bool) -> list[pl.Callback]:
-    """A bar on a terminal, a line an epoch elsewhere, nothing where asked to be quiet."""
-    if quiet:
-        return []
-    return [RunProgressBar()] if sys.stderr.isatty() else [EpochLines()]
-
-
 class RunProgressBar(RichProgressBar):
     """Lightning's bar without the version of its logger, which a run folder has not."""
 
@@ -86,6 +80,13 @@ class EpochLines(pl.Callback):
             file=sys.stderr,
             flush=True,
         )
+
+
+def progress_of(quiet: bool, lines: type[pl.Callback] = EpochLines) -> list[pl.Callback]:
+    """A bar on a terminal, a line an epoch elsewhere, nothing where asked to be quiet."""
+    if quiet:
+        return []
+    return [RunProgressBar()] if sys.stderr.isatty() else [lines()]
 
 
 LEVEL: Final = 0.9
@@ -188,23 +189,98 @@ def train(run: RunOptions, folder: RunFolder, *, quiet: bool = False) -> dict[st
     return Training(run, folder, quiet=quiet).run_to_end()
 
 
-class Training:
-    """One run: its data and model, made ready on construction.
+class RunLoop(ABC):
+    """One run of any kind in its folder: data and network made ready on construction, then trained.
 
     Args:
-        run: what to train, and how.
+        run: what to train, and how; its `trainer` are arguments of Lightning's Trainer.
         folder: where to; what it holds of an earlier part of the same run is resumed.
         quiet: print nothing on the way.
     """
 
-    def __init__(self, run: RunOptions, folder: RunFolder, *, quiet: bool = False) -> None:
+    def __init__(self, run: Any, folder: RunFolder, *, quiet: bool = False) -> None:
         self.run = run
         self.folder = folder
         self.quiet = quiet
         check_epochs(run.trainer)
         reseed(run.seed)
-        self.built = run.backbone.build()
-        backbone = self.built.backbone
+        self.module, self.report = self._build()
+        self.identity: dict[str, Any] = self.module.identity
+        self.history = EpochHistory(folder.metrics)
+        self.time = TimeShare()
+        self.trainer = run_trainer(
+            folder, self._trainer_options(), self._callbacks(), run.checkpoints, quiet=quiet
+        )
+
+    def run_to_end(self) -> dict[str, Any]:
+        """Train, write the results; returns the summary, an empty one beside the first process."""
+        resume = can_resume(self.folder, self.identity)
+        first = self.trainer.is_global_zero
+        if first:
+            made_by, data = self._described()
+            write_json(self.folder.environment, {**made_by, **environment(self.run.seed)})
+            write_json(self.folder.data, data)
+            report = self.folder.path / "starting-weights.txt"
+            write_atomically(report, f"{self.report}\n".encode())
+        with lightning_logging():
+            self.trainer.fit(
+                self.module,
+                datamodule=self.run.data,
+                ckpt_path=self.folder.last if resume else None,
+                weights_only=True,
+            )
+        if not self.history.rows:
+            raise TrainingError(f"{self.folder.path}: no epoch was trained; see trainer.max_epochs")
+        self._test()
+        if not first:
+            return {}
+        write_atomically(self.folder.weights, self._weights())
+        summary = {
+            **self._results(),
+            "epochs": len(self.history.rows),
+            "seconds": round(self.history.seconds, 1),
+            "model_time_share": round(self.time.share, 4) if self.time.seconds else None,
+        }
+        write_json(self.folder.summary, summary)
+        return summary
+
+    @abstractmethod
+    def _build(self) -> tuple[Any, object]:
+        """Open the data and build the module, which has an `identity`; and what its weights are."""
+
+    @abstractmethod
+    def _described(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What trains, for `environment.json`, and on what, for `data.json`."""
+
+    @abstractmethod
+    def _test(self) -> None:
+        """Load the weights that are left for use, and test them, in every process."""
+
+    @abstractmethod
+    def _weights(self) -> bytes:
+        """Those weights as a file, in the first process."""
+
+    @abstractmethod
+    def _results(self) -> dict[str, Any]:
+        """What the summary says beside epochs and time, in the first process."""
+
+    @abstractmethod
+    def _callbacks(self) -> list[pl.Callback]:
+        """In their order; `history` and `time` are among them."""
+
+    def _trainer_options(self) -> dict[str, Any]:
+        return dict(self.run.trainer)
+
+
+class Training(RunLoop):
+    """The run of an age estimator."""
+
+    run: RunOptions
+
+    def _build(self) -> tuple[Any, object]:
+        run = self.run
+        built = run.backbone.build()
+        backbone = built.backbone
         run.data.open(
             NetworkInput(
                 backbone.size, backbone.mean, backbone.std, run.method.scale, run.auxiliary.words
@@ -213,12 +289,11 @@ class Training:
         )
         run.method.fit_ages(run.data.parts[TRAIN].age_years)
         self.model = age_model(
-            self.built, run.method, run.auxiliary, run.data.words, run.backbone.entry()
+            built, run.method, run.auxiliary, run.data.words, run.backbone.entry()
         )
         if run.backbone.head == "packaged":
             start_head(self.model.head, run.method.scale, backbone)
-        self.identity = {"config": resume_identity(run.config), "data": data_identity(run.data)}
-        self.module = AgeModule(
+        module = AgeModule(
             self.model,
             run.optimizer,
             run.schedule,
@@ -226,71 +301,32 @@ class Training:
             regularisers=run.regularisers,
             channels_last=run.channels_last,
             metrics=run.metrics,
-            identity=self.identity,
+            identity={"config": resume_identity(run.config), "data": data_identity(run.data)},
         )
-        self.history = EpochHistory(folder.metrics)
-        self.time = TimeShare()
-        self.trainer = self._trainer()
+        return module, built.report
 
-    def run_to_end(self) -> dict[str, Any]:
-        """Train, test the best epoch once, write the results; returns the summary."""
-        resume = can_resume(self.folder, self.identity)
-        trainer = self.trainer
-        if trainer.is_global_zero:
-            self._describe()
-        with lightning_logging():
-            trainer.fit(
-                self.module,
-                datamodule=self.run.data,
-                ckpt_path=self.folder.last if resume else None,
-                weights_only=True,
-            )
-        if not self.history.rows:
-            raise TrainingError(f"{self.folder.path}: no epoch was trained; see trainer.max_epochs")
-        self._load_best(self.model)
-        answers = self._test()
-        if not trainer.is_global_zero:
-            return {}
-        write_atomically(self.folder.weights, weights_file(self.model))
-        summary = {
-            **write_predictions_of(answers, self.run, self.folder),
-            "epochs": len(self.history.rows),
+    def _callbacks(self) -> list[pl.Callback]:
+        own = [SeededSteps(self.run.seed), NaNGuard(), self.time, self.history, LearningCurves()]
+        return [*own, *progress_of(self.quiet), *self.run.callbacks]
+
+    def _described(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        made_by = {**origin(self.run), "departures": list(self.run.method.departures)}
+        return made_by, data_description(self.run.data)
+
+    def _weights(self) -> bytes:
+        return weights_file(self.model)
+
+    def _results(self) -> dict[str, Any]:
+        return {
+            **write_predictions_of(self.answers, self.run, self.folder),
             "best_epoch": self.run.selection.best_epoch,
             "selected_by": self.run.selection.metric,
-            "seconds": round(self.history.seconds, 1),
-            "model_time_share": round(self.time.share, 4) if self.time.seconds else None,
             "parameters": sum(weight.numel() for weight in self.model.parameters()),
         }
-        write_json(self.folder.summary, summary)
-        return summary
 
-    def _trainer(self) -> pl.Trainer:
-        own = [
-            SeededSteps(self.run.seed),
-            NaNGuard(),
-            self.time,
-            self.history,
-            LearningCurves(),
-            *progress_of(self.quiet),
-        ]
-        callbacks = [*own, *self.run.callbacks]
-        return run_trainer(
-            self.folder, self.run.trainer, callbacks, self.run.checkpoints, quiet=self.quiet
-        )
-
-    def _describe(self) -> None:
-        described = {**origin(self.run), "departures": list(self.run.method.departures)}
-        write_json(self.folder.environment, {**described, **environment(self.run.seed)})
-        write_json(self.folder.data, data_description(self.run.data))
-        write_atomically(
-            self.folder.path / "starting-weights.txt", f"{self.built.report}\n".encode()
-        )
-
-    def _load_best(self, model: AgeModel) -> None:
-        model.load_state_dict(model_weights(read_checkpoint(self.folder.best)))
-
-    def _test(self) -> dict[str, Any]:
-        """Answers [N, width] by part: valid, test, and the further tests."""
+    def _test(self) -> None:
+        """`answers` [N, width] of the best epoch by part: valid, test, and the further tests."""
+        self.model.load_state_dict(model_weights(read_checkpoint(self.folder.best)))
         options = {**self.run.trainer, "max_epochs": 1}
         with lightning_logging():
             tester = pl.Trainer(
@@ -304,4 +340,4 @@ class Training:
             )
             tester.test(self.module, datamodule=self.run.data, verbose=False)
         parts = (VALID, *self.run.data.test_names)
-        return {part: self.module.answers[place] for place, part in enumerate(parts)}
+        self.answers = {part: self.module.answers[place] for place, part in enumerate(parts)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,8 +10,7 @@ import pytorch_lightning as pl
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from agelens.atomic import write_atomically, write_json
-from agelens.errors import TrainingError, UsageError
+from agelens.errors import UsageError
 from agelens.models.backbones import Backbone
 from agelens.recognition.margins import ClassWeights, MarginLoss
 from agelens.recognition.purification import PurifiedBranch
@@ -23,19 +21,11 @@ from agelens.recognition.training.identity_data import BranchInput, Stage, data_
 from agelens.recognition.training.stages import AgeGroupModel, AgeStageModule, IdentityStageModule
 from agelens.training.callbacks import NaNGuard
 from agelens.training.checkpoints import read_checkpoint
-from agelens.training.epoch_history import EpochHistory, TimeShare
 from agelens.training.lr_scheduler import Plateau
-from agelens.training.resume_identity import can_resume, resume_identity
+from agelens.training.resume_identity import resume_identity
 from agelens.training.run_folder import RunFolder
-from agelens.training.run_trainer import (
-    SeededSteps,
-    check_epochs,
-    environment,
-    lightning_logging,
-    reseed,
-    run_trainer,
-)
-from agelens.training.training_loop import RunProgressBar
+from agelens.training.run_trainer import SeededSteps
+from agelens.training.training_loop import RunLoop, progress_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +33,7 @@ class StageParts:
     """A module ready to be trained.
 
     `trained` is the part of `module`, under `prefix` in its checkpoints, that is left for use,
-    and `weights` gives its tensors; `report` says what became of the starting weights;
-    `identity` is what a checkpoint has to agree with.
+    and `weights` gives its tensors; `report` says what became of the starting weights.
     """
 
     module: EpochLosses
@@ -52,10 +41,9 @@ class StageParts:
     prefix: str
     weights: Callable[[], dict[str, Tensor]]
     report: str
-    identity: dict[str, Any]
 
 
-def made(run: IdentityRun) -> StageParts:
+def stage_parts(run: IdentityRun) -> StageParts:
     """Open the run's data and build what its stage trains.
 
     Raises:
@@ -77,15 +65,14 @@ def _age_stage(run: IdentityRun) -> StageParts:
     built = run.branch.build()
     run.data.open("age", input_of(built.branch.backbone), seed=run.seed)
     model = AgeGroupModel(built.branch)
-    identity = _identity(run)
     module = AgeStageModule(
         model,
         run.optimizer,
         run.schedule,
         gradient_clip=run.gradient_clip,
-        identity=identity,
+        identity=_identity(run),
     )
-    return StageParts(module, model, "model.", model.weights, built.report, identity)
+    return StageParts(module, model, "model.", model.weights, built.report)
 
 
 def _identity_stage(run: IdentityRun) -> StageParts:
@@ -97,7 +84,6 @@ def _identity_stage(run: IdentityRun) -> StageParts:
         run.data.identities, built.branch.features, sample_rate=run.classes.sample_rate
     )
     model = TwoBranches(built.branch, MarginLoss(classes, run.margin), age)
-    identity = _identity(run)
     module = IdentityStageModule(
         model,
         run.optimizer,
@@ -106,11 +92,11 @@ def _identity_stage(run: IdentityRun) -> StageParts:
         club=run.club,
         gradient_clip=run.gradient_clip,
         sharded=run.classes.sharded,
-        identity=identity,
+        identity=_identity(run),
     )
     branch = built.branch
     report = f"{built.report}\n{report}"
-    return StageParts(module, branch, "model.identity.", branch.state_dict, report, identity)
+    return StageParts(module, branch, "model.identity.", branch.state_dict, report)
 
 
 _STAGES: Final[dict[Stage, Callable[[IdentityRun], StageParts]]] = {
@@ -155,97 +141,52 @@ def train_identity(run: IdentityRun, folder: RunFolder, *, quiet: bool = False) 
     return IdentityTraining(run, folder, quiet=quiet).run_to_end()
 
 
-class IdentityTraining:
-    """One run: its data and networks, made ready on construction.
+class IdentityTraining(RunLoop):
+    """A run of either stage; the last epoch is what it leaves."""
 
-    Args:
-        run: what to train, and how.
-        folder: where to; what it holds of an earlier part of the same run is resumed.
-        quiet: print nothing on the way.
-    """
+    run: IdentityRun
 
-    def __init__(self, run: IdentityRun, folder: RunFolder, *, quiet: bool = False) -> None:
-        check_epochs(run.trainer)
-        self.run = run
-        self.folder = folder
-        self.quiet = quiet
-        reseed(run.seed)
-        self.made = made(run)
-        self.history = EpochHistory(folder.metrics)
-        self.time = TimeShare()
+    def _build(self) -> tuple[EpochLosses, str]:
+        self.parts = stage_parts(self.run)
+        return self.parts.module, self.parts.report
 
-    def run_to_end(self) -> dict[str, Any]:
-        """Train, write weights and summary; returns the summary."""
-        resume = can_resume(self.folder, self.made.identity)
-        trainer = self._trainer()
-        if trainer.is_global_zero:
-            self._describe()
-        with lightning_logging():
-            trainer.fit(
-                self.made.module,
-                datamodule=self.run.data,
-                ckpt_path=self.folder.last if resume else None,
-                weights_only=True,
-            )
-        if not self.history.rows:
-            raise TrainingError(f"{self.folder.path}: no epoch was trained; see trainer.max_epochs")
-        return self._leave() if trainer.is_global_zero else {}
-
-    def _trainer(self) -> pl.Trainer:
+    def _callbacks(self) -> list[pl.Callback]:
         own = [ClosedEpochs(), SeededSteps(self.run.seed), NaNGuard(), self.time, self.history]
-        callbacks = [*own, *self._progress()]
-        return run_trainer(
-            self.folder, self._options(), callbacks, self.run.checkpoints, quiet=self.quiet
-        )
+        return [*own, *progress_of(self.quiet, EpochLossLines)]
 
-    def _options(self) -> dict[str, Any]:
-        options = dict(self.run.trainer)
+    def _trainer_options(self) -> dict[str, Any]:
+        options = super()._trainer_options()
         if self.run.stage == "identity" and options.get("strategy") == "ddp":
             options["strategy"] = _TWO_LOSSES
         return options
 
-    def _progress(self) -> list[pl.Callback]:
-        if self.quiet:
-            return []
-        return [RunProgressBar()] if sys.stderr.isatty() else [EpochLossLines()]
-
-    def _describe(self) -> None:
-        run, data = self.run, self.run.data
-        facts = data_facts(data)
+    def _described(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        facts = data_facts(self.run.data)
         made_by = {
-            "method": f"iefp ({run.stage} stage)",
-            "backbone": run.branch.name,
+            "method": f"iefp ({self.run.stage} stage)",
+            "backbone": self.run.branch.name,
             "train_data": "+".join(sorted(facts["datasets"])),
         }
-        write_json(self.folder.environment, {**made_by, **environment(run.seed)})
-        write_json(self.folder.data, facts)
-        report = f"{self.made.report}\n"
-        write_atomically(self.folder.path / "starting-weights.txt", report.encode())
+        return made_by, facts
 
-    def _load_last(self) -> None:
+    def _test(self) -> None:
         """The trained part as the last checkpoint has it, which may be all that was done."""
-        prefix = self.made.prefix
+        prefix = self.parts.prefix
         saved = read_checkpoint(self.folder.last)["state_dict"].items()
-        self.made.trained.load_state_dict(
+        self.parts.trained.load_state_dict(
             {name.removeprefix(prefix): value for name, value in saved if name.startswith(prefix)}
         )
 
-    def _leave(self) -> dict[str, Any]:
-        """Write the last epoch's weights, and the summary."""
-        self._load_last()
-        weights = {name: value.contiguous() for name, value in self.made.weights().items()}
-        write_atomically(self.folder.weights, save(weights))
+    def _weights(self) -> bytes:
+        return save({name: value.contiguous() for name, value in self.parts.weights().items()})
+
+    def _results(self) -> dict[str, Any]:
         data = self.run.data
-        summary = {
+        return {
             "stage": self.run.stage,
             "identities": data.identities,
             "pictures": len(data.chips),
             "left_out": data.left_out,
-            "epochs": len(self.history.rows),
-            "seconds": round(self.history.seconds, 1),
-            "model_time_share": round(self.time.share, 4) if self.time.seconds else None,
-            "parameters": sum(value.numel() for value in weights.values()),
+            "parameters": sum(value.numel() for value in self.parts.weights().values()),
             "last_epoch": self.history.rows[-1],
         }
-        write_json(self.folder.summary, summary)
-        return summary

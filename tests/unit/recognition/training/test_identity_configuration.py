@@ -14,7 +14,7 @@ from agelens.recognition.training.configuration import (
     identity_parser,
     make_identity_run,
 )
-from agelens.recognition.training.train import made
+from agelens.recognition.training.train import stage_parts
 from agelens.training.config_files import RECIPES as SHIPPED
 from agelens.training.configuration import config_text, parse_run
 from agelens.training.lr_scheduler import MultiStep
@@ -95,4 +95,4 @@ def test_what_is_wrong_is_named(words: tuple[str, str], said: str) -> None:
 
 def test_a_plateau_has_nothing_to_look_at() -> None:
     with pytest.raises(UsageError, match="a plateau needs a validation"):
-        made(_run("--data.stores", "s", "--schedule", "plateau"))
+        stage_parts(_run("--data.stores", "s", "--schedule", "plateau"))
