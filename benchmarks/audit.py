@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from agelens.data.audit import near_duplicate_groups, near_duplicate_pairs, perceptual_hash
-from agelens.data.audit.pictures import look_at_pictures
+from agelens.data.auditing import near_duplicate_groups, near_duplicate_pairs, perceptual_hash
+from agelens.data.auditing.pictures import look_at_pictures
 from agelens.tables import SampleTable
 
 FLIPPED = 0.12  # share of bits: further apart than near-duplicates are

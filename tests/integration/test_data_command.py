@@ -49,7 +49,7 @@ def test_list_names_datasets_formats_and_protocols(agelens: Agelens) -> None:
 def test_read_says_what_it_found(fgnet: Path, agelens: Agelens, tmp_path: Path) -> None:
     run = agelens("data", "read", "fgnet", fgnet, "-o", tmp_path / "t.csv")
     assert "6 samples of fgnet" in run.out
-    assert "ages 2 to 40 years" in run.out
+    assert "real ages 2 to 40" in run.out
     assert "2 people" in run.out
     assert len(read_table(tmp_path / "t.csv")) == 6
 
@@ -114,7 +114,7 @@ def test_own_photos_take_one_step(agelens: Agelens, tmp_path: Path, head: Any) -
     assert "--columns path=file,age_years=age,gender=sex" in told.err
     run = agelens(*read, "--columns", "path=file,age_years=Age,gender=sex")
     assert run.status == 0, run.err
-    assert "31 to 31 years, labels: 1 unstated" in run.out
+    assert "unstated ages 31 to 31; gender known of 1" in run.out
     again = agelens(*read, "--columns", "path=file")
     assert (again.status, "--overwrite" in again.err) == (2, True)
     assert agelens(*read, "--columns", "path=file,age_years=Age", "--overwrite").status == 0

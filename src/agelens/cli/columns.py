@@ -27,14 +27,26 @@ def column_mapping(words: str | Sequence[str] | None) -> ColumnMapping | None:
     return _of_file(",".join(pairs))
 
 
-def _of_file(name: str) -> ColumnMapping:
+def read_yaml(path: Path) -> Any:
+    """The document in a YAML file.
+
+    Raises:
+        UsageError: there is none.
+    """
     import yaml  # noqa: PLC0415 - pairs do without
 
     try:
-        document = yaml.safe_load(Path(name).read_text(encoding="utf-8"))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read as YAML: {error}") from error
+
+
+def _of_file(name: str) -> ColumnMapping:
+    try:
+        document = read_yaml(Path(name))
+    except UsageError as error:
         raise UsageError(
-            f"--columns takes pairs such as estimate_years=pred, or a YAML file of them: {error}"
+            f"--columns takes pairs such as estimate_years=pred, or a YAML file of them; {error}"
         ) from error
     if not isinstance(document, dict) or not document:
         raise UsageError(f"{name} holds no mapping of columns, such as `estimate_years: pred`")

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
-from agelens.cli.columns import column_mapping
+import agelens
+from agelens import data
+from agelens.cli.columns import column_mapping, read_yaml
 from agelens.cli.options import NonNegativeInt, OneOf, PositiveInt
 from agelens.cli.output import print_rows
 from agelens.errors import UsageError
 from agelens.progress import progress_bars
 
 if TYPE_CHECKING:
-    from agelens.data.splits import Split, SplitProtocol, SubjectKFold
-    from agelens.tables import PredictionsTable, SampleTable
+    from agelens.data import SampleTable
+    from agelens.data.splits import Split
 
 _SOME_FAILED: Final = 3
 _PREPARED: Final = frozenset({"ok", "no_face"})
@@ -30,8 +32,6 @@ def datasets(*, json: bool = False) -> None:
     Args:
         json: print JSON instead of a table.
     """
-    from agelens.data.datasets import DATASETS  # noqa: PLC0415
-
     rows = [
         {
             "dataset": name,
@@ -40,7 +40,7 @@ def datasets(*, json: bool = False) -> None:
             "summary": dataset.summary,
             "terms": dataset.terms,
         }
-        for name, dataset in DATASETS.items()
+        for name, dataset in data.DATASETS.items()
     ]
     print_rows(rows, as_json=json)
 
@@ -51,9 +51,7 @@ def formats(*, json: bool = False) -> None:
     Args:
         json: print JSON instead of a table.
     """
-    from agelens.data.formats import FORMATS  # noqa: PLC0415
-
-    rows = [{"format": name, "summary": one.summary} for name, one in FORMATS.items()]
+    rows = [{"format": name, "summary": one.summary} for name, one in data.FORMATS.items()]
     print_rows(rows, as_json=json)
 
 
@@ -63,11 +61,9 @@ def splits(*, json: bool = False) -> None:
     Args:
         json: print JSON instead of a table.
     """
-    from agelens.data.splits import PROTOCOLS  # noqa: PLC0415
-
     rows = [
         {"protocol": name, "by subject": kind.by_subject, "summary": kind.summary}
-        for name, kind in PROTOCOLS.items()
+        for name, kind in data.PROTOCOLS.items()
     ]
     print_rows(rows, as_json=json)
 
@@ -112,9 +108,6 @@ def read(
         prefix: first word of the files' names (ldl, coral)
         overwrite: replace the table if it is there
     """
-    from agelens.data.reading import read_dataset  # noqa: PLC0415
-    from agelens.tables import write_table  # noqa: PLC0415
-
     _check_table_name(output, overwrite)
     options: dict[str, object] = {
         "root": root,
@@ -124,7 +117,7 @@ def read(
         "margin": margin,
     }
     options |= {"minimum_age": minimum_age, "prefix": prefix}
-    table = read_dataset(
+    table = data.read_dataset(
         source,
         folder,
         columns=column_mapping(columns),
@@ -132,7 +125,7 @@ def read(
         age_kind=age_kind,  # type: ignore[arg-type]
         **{name: value for name, value in options.items() if value is not None},
     )
-    write_table(table, output)
+    data.write_table(table, output)
     _describe(table)
     print(f"wrote {output}")
 
@@ -162,10 +155,6 @@ def convert(
         root: where the table's pictures are, if it does not know (iefp)
         overwrite: replace files that are there
     """
-    from agelens.data.formats import format_named  # noqa: PLC0415
-    from agelens.data.reading import call_with_options  # noqa: PLC0415
-    from agelens.tables import read_table  # noqa: PLC0415
-
     lists = [path for part in ("train", "valid", "test") for path in output.glob(f"*_{part}*.csv")]
     if output.is_file() or lists:
         _check_new([output, *lists][-1], overwrite)
@@ -176,8 +165,8 @@ def convert(
         "round_ages": round_ages or None,
         "root": root,
     }
-    samples = read_table(table, extra=None)
-    written = call_with_options(format_named(to).write, [samples, output], options)
+    samples = data.read_table(table, extra=None)
+    written = data.call_with_options(data.format_named(to).write, [samples, output], options)
     for path in written.paths:
         print(f"wrote {path}")
     print(f"{written.rows:,} rows")
@@ -218,16 +207,13 @@ def prepare(
         encoding: of the chips; png loses nothing
         workers: threads (all available cores)
     """
-    from agelens.data.store import prepare as prepare_store  # noqa: PLC0415
-    from agelens.tables import write_table  # noqa: PLC0415
-
     if two_pass and template:
         raise UsageError("--two-pass cuts the face's box; --template does not go with it")
     placed = output.with_name(f"{output.name}.parquet")
     if not output.exists():
         _check_new(placed, overwrite=False)
     with progress_bars("faces") as bars:
-        report = prepare_store(
+        report = data.prepare(
             table,
             output,
             root=root,
@@ -242,7 +228,7 @@ def prepare(
             workers=workers,
             on_progress=bars,
         )
-    write_table(report.open().table, placed)
+    data.write_table(report.open().table, placed)
     print(f"{report.rows:,} rows, {report.reused_rows:,} of them from an earlier run:")
     for status, count in sorted(report.statuses.items()):
         print(f"  {count:,} {status}")
@@ -276,57 +262,30 @@ def label(
         workers: threads (all available cores)
         overwrite: replace the labelled table if it is there
     """
-    from agelens.data.predictions import AGE_MODEL, with_estimated_ages  # noqa: PLC0415
-    from agelens.evaluation.table_checks import tally  # noqa: PLC0415
-    from agelens.inference.cards import load_card  # noqa: PLC0415
-    from agelens.tables import write_table  # noqa: PLC0415
-
     _check_table_name(output, overwrite)
-    card = load_card(model)
-    samples, predictions = (
-        _ages_of_store(faces, model, root, workers)
-        if faces.is_dir()
-        else _ages_of_photos(faces, model, root, detector, workers)
-    )
+    if faces.is_dir() and root is not None:
+        raise UsageError("--root is for tables; a store has its chips")
+    card = agelens.load_card(model)
+    with progress_bars("faces") as bars:
+        if faces.is_dir():
+            store = data.ChipStore.open(faces)
+            data.check_other_chips(store, card)  # before the network is opened
+            estimator = agelens.AgeEstimator(model, workers=workers)
+            samples = store.table
+            predictions = data.predict_store(estimator, store, on_progress=bars)
+        else:
+            samples = data.read_table(faces, extra=None)
+            estimator = agelens.AgeEstimator(model, detector, workers=workers)
+            predictions = data.predict_photos(estimator, samples, root, on_progress=bars)
     name = f"{card.name} {card.version}"
-    table = with_estimated_ages(samples, predictions, name, replace=replace)
-    write_table(table, output)
-    statuses = tally(predictions.frame["status"])
-    labelled = int((table.frame[AGE_MODEL] == name).sum())
-    print(", ".join(f"{count:,} {status}" for status, count in statuses.items()))
+    table = data.with_estimated_ages(samples, predictions, name, replace=replace)
+    data.write_table(table, output)
+    statuses = predictions.frame["status"].value_counts()
+    labelled = int((table.frame["age_model"] == name).sum())
+    print(", ".join(f"{count:,} {status}" for status, count in statuses.items() if count))
     print(f"{labelled:,} ages are those of {name}, {len(table) - labelled:,} rows are as they were")
     print(f"wrote {output}")
-    return _SOME_FAILED if {*statuses} - _PREPARED else 0
-
-
-def _ages_of_store(
-    folder: Path, model: str, root: Path | None, workers: int | None
-) -> tuple[SampleTable, PredictionsTable]:
-    from agelens.data.predictions import check_other_chips, predict_store  # noqa: PLC0415
-    from agelens.data.store import ChipStore  # noqa: PLC0415
-    from agelens.inference.cards import load_card  # noqa: PLC0415
-    from agelens.inference.estimator import AgeEstimator  # noqa: PLC0415
-
-    if root is not None:
-        raise UsageError("--root is for tables; a store has its chips")
-    store = ChipStore.open(folder)
-    check_other_chips(store, load_card(model))  # before the network is opened
-    with progress_bars("faces") as bars:
-        predictions = predict_store(AgeEstimator(model, workers=workers), store, on_progress=bars)
-    return store.table, predictions
-
-
-def _ages_of_photos(
-    path: Path, model: str, root: Path | None, detector: str, workers: int | None
-) -> tuple[SampleTable, PredictionsTable]:
-    from agelens.data.predictions import predict_photos  # noqa: PLC0415
-    from agelens.inference.estimator import AgeEstimator  # noqa: PLC0415
-    from agelens.tables import read_table  # noqa: PLC0415
-
-    samples = read_table(path, extra=None)
-    estimator = AgeEstimator(model, detector, workers=workers)
-    with progress_bars("faces") as bars:
-        return samples, predict_photos(estimator, samples, root, on_progress=bars)
+    return _SOME_FAILED if {*statuses.index[statuses > 0]} - _PREPARED else 0
 
 
 def explore(
@@ -348,14 +307,11 @@ def explore(
         against_root: where its pictures are, if it does not know
         seed: of the random samples
     """
-    from agelens.data.explore import explore as explore_table  # noqa: PLC0415
-    from agelens.tables import read_table  # noqa: PLC0415
-
-    page = explore_table(
-        read_table(table, extra=None),
+    page = data.explore(
+        data.read_table(table, extra=None),
         output,
         root=root,
-        against=read_table(against, extra=None) if against else None,
+        against=data.read_table(against, extra=None) if against else None,
         against_root=against_root,
         seed=seed,
     )
@@ -387,19 +343,15 @@ def audit(
         model: show the labels that this model most disagrees with
         workers: threads (all available cores)
     """
-    from agelens.data.audit import audit as audit_table  # noqa: PLC0415
-    from agelens.inference.estimator import AgeEstimator  # noqa: PLC0415
-    from agelens.tables import read_table  # noqa: PLC0415
-
     if against_root and not against:
         raise UsageError("--against-root goes with --against")
     with progress_bars("pictures") as bars:
-        report = audit_table(
-            read_table(table, extra=None),
+        report = data.audit(
+            data.read_table(table, extra=None),
             output,
             root=root,
-            against=(read_table(against, extra=None), against_root) if against else None,
-            model=AgeEstimator(model) if model else None,
+            against=(data.read_table(against, extra=None), against_root) if against else None,
+            model=agelens.AgeEstimator(model) if model else None,
             detector=detector,
             mirrored=mirrored,
             workers=workers,
@@ -439,57 +391,33 @@ def split(
         allow_leaks: write a leaking split; the report says so
         overwrite: replace the split table if it is there
     """
-    from agelens.data.audit import read_duplicates  # noqa: PLC0415
-    from agelens.data.splits import SubjectKFold, write_splits  # noqa: PLC0415
-    from agelens.tables import read_table, write_table  # noqa: PLC0415
-
     if split_table:
         _check_table_name(split_table, overwrite)
-    samples = read_table(table, extra=None)
-    duplicates = read_duplicates(audit) if audit else None
-    chosen = _protocol(protocol, repeats, listed)
+    samples = data.read_table(table, extra=None)
+    duplicates = data.read_duplicates(audit) if audit else None
+    is_file = Path(protocol).suffix.lower() in (".yaml", ".yml")
+    chosen = data.make_protocol(
+        read_yaml(Path(protocol)) if is_file else protocol,
+        repeats=repeats,
+        listed=data.read_table(listed, extra=None) if listed else None,
+    )
     made = chosen(samples, seed=seed, duplicates=duplicates)
-    reports = write_splits(made, samples, output, duplicates=duplicates, allow_leaks=allow_leaks)
+    reports = data.write_splits(
+        made, samples, output, duplicates=duplicates, allow_leaks=allow_leaks
+    )
     for one, report in zip(made, reports, strict=True):
         _print_split(one, report.leaks)
         if split_table:
             name = f"{split_table.stem}-{one.name}" if len(made) > 1 else split_table.stem
             target = split_table.with_stem(name)
-            write_table(samples.with_columns(split=one.parts_of(samples)), target)
+            data.write_table(samples.with_columns(split=one.parts_of(samples)), target)
             print(f"  wrote {target}")
-    if isinstance(chosen, SubjectKFold):
-        folds = chosen.folds(samples, seed=seed, duplicates=duplicates)
-        _write_folders(samples.with_columns(fold=folds), chosen, output)
+    if isinstance(chosen, data.SubjectKFold):
+        yaml, folders = data.write_folders(
+            samples, chosen, output, seed=seed, duplicates=duplicates
+        )
+        print(f"  wrote {yaml} and, for --to unified, {folders}")
     print(f"wrote {output}")
-
-
-def _protocol(name: str, repeats: int | None, listed: Path | None) -> SplitProtocol:
-    from agelens.data.reading import call_with_options  # noqa: PLC0415
-    from agelens.data.splits import (  # noqa: PLC0415
-        CustomProtocol,
-        UnifiedBenchmark,
-        protocol_class,
-    )
-    from agelens.tables import read_table  # noqa: PLC0415
-
-    options = {"repeats": repeats, "listed": read_table(listed, extra=None) if listed else None}
-    if Path(name).suffix.lower() not in (".yaml", ".yml"):
-        found: SplitProtocol = call_with_options(protocol_class(name), [], options)
-        return found
-    document = _yaml(Path(name))
-    # The unified benchmark's split files are lists; a protocol of one's own is a mapping.
-    kind = UnifiedBenchmark if isinstance(document, list) else CustomProtocol
-    own: SplitProtocol = call_with_options(kind.from_object, [document], options)
-    return own
-
-
-def _yaml(path: Path) -> Any:
-    import yaml  # noqa: PLC0415
-
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read as YAML: {error}") from error
 
 
 def _print_split(split: Split, leaks: Sequence[object]) -> None:
@@ -501,35 +429,14 @@ def _print_split(split: Split, leaks: Sequence[object]) -> None:
         print(f"  {note}")
 
 
-def _write_folders(table: SampleTable, protocol: SubjectKFold, folder: Path) -> None:
-    """The unified benchmark's own two files for these folders, for its scripts and for others."""
-    from agelens.data.splits import DatabaseFolders, UnifiedBenchmark  # noqa: PLC0415
-    from agelens.tables import write_table  # noqa: PLC0415
-
-    names = [str(name) for name in table.frame["dataset"].unique()]
-    databases = tuple(DatabaseFolders(f"{n}.json", n, protocol.arrangement) for n in names)
-    (folder / "unified.yaml").write_text(UnifiedBenchmark(databases).to_text(), encoding="utf-8")
-    write_table(table, folder / "folders.parquet")
-    print(f"  wrote {folder / 'unified.yaml'} and, for --to unified, {folder / 'folders.parquet'}")
-
-
 def _describe(table: SampleTable) -> None:
-    from agelens.data.splits import OfficialSplit, describe_leaks  # noqa: PLC0415
-
-    frame = table.frame
-    ages = frame["age_years"]
-    kinds = ", ".join(f"{n:,} {kind}" for kind, n in frame["age_kind"].value_counts().items() if n)
-    print(f"{len(table):,} samples of {', '.join(map(str, frame['dataset'].unique()))}")
-    if ages.notna().any():
-        print(f"ages {ages.min():g} to {ages.max():g} years, labels: {kinds}")
-    print(f"{frame['subject'].nunique():,} people; gender known of {frame['gender'].count():,}")
-    for issue, count in frame["issue"].value_counts().items():
+    print(table.summary())
+    for issue, count in table.frame["issue"].value_counts().items():
         if count:
             print(f"issue in {count:,}: {issue}")
-    if frame["split"].notna().any():
-        for official in OfficialSplit()(table):
-            report = describe_leaks(official, table)
-            _print_split(official, report.leaks)
+    if table.frame["split"].notna().any():
+        for official in data.make_protocol("official")(table):
+            _print_split(official, data.describe_leaks(official, table).leaks)
 
 
 def _check_table_name(path: Path, overwrite: bool) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pandas as pd
 
+from agelens.data.calling import call_with_options
 from agelens.data.datasets import DATASETS, dataset_reader
 from agelens.data.formats import FORMATS, read_mapped
 from agelens.errors import UnknownNameError, UsageError
@@ -127,28 +127,3 @@ def _own(
         root = Path(source).parent if folder is None else folder
     table: SampleTable = call_with_options(read_mapped, [source], options | {"root": root})
     return table if root is None else table.with_root(root)
-
-
-def call_with_options(
-    function: Callable[..., Any], values: Sequence[Any], options: Mapping[str, Any]
-) -> Any:
-    """Call `function` with those of `options` that are not None.
-
-    Raises:
-        UsageError: it does not take one of them, or needs one that is not there.
-    """
-    given = {name: value for name, value in options.items() if value is not None}
-    parameters = list(inspect.signature(function).parameters.values())[len(values) :]
-    kind = inspect.Parameter
-    takes = {one.name: one for one in parameters if one.kind is not kind.VAR_KEYWORD}
-    what = getattr(function, "__name__", type(function).__name__)
-    for name in given:
-        if name not in takes and len(takes) == len(parameters):
-            raise UsageError(
-                f"{name} does not go with {what}, which takes {', '.join(takes) or 'nothing more'}"
-            )
-    lacking = [name for name, one in takes.items() if one.default is kind.empty]
-    lacking = [name for name in lacking if name not in given]
-    if lacking:
-        raise UsageError(f"{what} also needs {', '.join(lacking)}")
-    return function(*values, **given)

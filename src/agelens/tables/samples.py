@@ -110,6 +110,8 @@ class SampleTable:
         if ages.notna().any():
             kinds = " and ".join(map(str, frame["age_kind"].cat.categories[_used(frame)]))
             parts.append(f"{kinds} ages {ages.min():g} to {ages.max():g}")
+        if gender := frame["gender"].count():
+            parts.append(f"gender known of {gender:,}")
         if issues := frame["issue"].count():
             parts.append(f"{issues:,} with an issue")
         return "; ".join(parts)

@@ -8,8 +8,8 @@ from typing import Final, TypeAlias
 
 import pandas as pd
 
-from agelens.data.audit.report import HOLDS_FACES
-from agelens.data.explore.samples import Tile, contact_sheet, tile_of
+from agelens.data.auditing.report import HOLDS_FACES
+from agelens.data.exploration.samples import Tile, contact_sheet, tile_of
 from agelens.data.store import ChipStore
 from agelens.errors import PhotoError
 from agelens.evaluation.reports.page import Page, Section

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
+from agelens.data.calling import call_with_options
 from agelens.data.splits.custom import CustomProtocol
 from agelens.data.splits.leaks import Leak, LeakReport, check_leaks, describe_leaks
 from agelens.data.splits.leave_one_person_out import LeaveOnePersonOut
@@ -16,7 +18,7 @@ from agelens.data.splits.official import OfficialSplit, split_by_column
 from agelens.data.splits.random_split import HashSplit, RandomSplit
 from agelens.data.splits.split import Split, SplitProtocol
 from agelens.data.splits.subject_k_fold import SubjectKFold
-from agelens.data.splits.unified import DatabaseFolders, UnifiedBenchmark
+from agelens.data.splits.unified import DatabaseFolders, UnifiedBenchmark, write_folders
 from agelens.data.splits.writing import read_split, write_split, write_splits
 from agelens.errors import UnknownNameError
 
@@ -40,9 +42,11 @@ __all__ = [
     "UnifiedBenchmark",
     "check_leaks",
     "describe_leaks",
+    "make_protocol",
     "protocol_class",
     "read_split",
     "split_by_column",
+    "write_folders",
     "write_split",
     "write_splits",
 ]
@@ -71,3 +75,23 @@ def protocol_class(name: str) -> type[SplitProtocol]:
     if name not in PROTOCOLS:
         raise UnknownNameError("protocol", name, PROTOCOLS)
     return PROTOCOLS[name]
+
+
+def make_protocol(asked: object, **options: Any) -> SplitProtocol:
+    """A protocol ready to be called with a table.
+
+    Args:
+        asked: its name; a protocol of one's own, which is a mapping (see `CustomProtocol`); or
+            the unified benchmark's split file, which is a list. Both as parsed from YAML.
+        options: arguments of the protocol; those that are None are left out.
+
+    Raises:
+        UnknownNameError: no protocol has that name.
+        UsageError: an option does not go with it, or the document is none.
+    """
+    if isinstance(asked, str):
+        named: SplitProtocol = call_with_options(protocol_class(asked), [], options)
+        return named
+    kind = CustomProtocol if isinstance(asked, Mapping) else UnifiedBenchmark
+    own: SplitProtocol = call_with_options(kind.from_object, [asked], options)
+    return own

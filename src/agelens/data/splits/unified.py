@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import ClassVar, Final
 
 import numpy as np
@@ -18,9 +18,14 @@ import pandas as pd
 from agelens.data.formats.unified import dataset_of
 from agelens.data.splits.listed_split import carried_over
 from agelens.data.splits.split import Split, uncovered
-from agelens.data.splits.subject_k_fold import UNIFIED_ARRANGEMENT, Arrangement, arranged
+from agelens.data.splits.subject_k_fold import (
+    UNIFIED_ARRANGEMENT,
+    Arrangement,
+    SubjectKFold,
+    arranged,
+)
 from agelens.errors import TableError, UsageError
-from agelens.tables import SampleTable
+from agelens.tables import SampleTable, write_table
 
 _PARTS: Final = {"trn": "train", "val": "valid", "tst": "test"}
 
@@ -141,6 +146,29 @@ class UnifiedBenchmark:
                 f"{', '.join(known)}"
             )
         return found
+
+
+def write_folders(
+    table: SampleTable,
+    protocol: SubjectKFold,
+    folder: Path,
+    *,
+    seed: int = 0,
+    duplicates: pd.Series | None = None,
+) -> tuple[Path, Path]:
+    """Write what the benchmark's scripts need of the folders that `protocol` deals.
+
+    Returns:
+        The paths of its YAML split file, and of the table with its folders, for the format
+        `unified`.
+    """
+    folds = protocol.folds(table, seed=seed, duplicates=duplicates)
+    names = [str(name) for name in table.frame["dataset"].unique()]
+    databases = tuple(DatabaseFolders(f"{n}.json", n, protocol.arrangement) for n in names)
+    paths = folder / "unified.yaml", folder / "folders.parquet"
+    paths[0].write_text(UnifiedBenchmark(databases).to_text(), encoding="utf-8")
+    write_table(table.with_columns(fold=folds), paths[1])
+    return paths
 
 
 def _entry(number: int, entry: object) -> DatabaseFolders:

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 
 from agelens.atomic import atomic_folder
-from agelens.data.audit.disagreement import disagreements, estimate_labelled
-from agelens.data.audit.duplicates import find_duplicates, find_shared
-from agelens.data.audit.pictures import Pictures, look_at_pictures
-from agelens.data.audit.report import AuditReport, Finding, save_sheet, write_report
-from agelens.data.explore.compared_table import dataset_names
-from agelens.data.explore.samples import age_text
+from agelens.data.auditing.disagreement import disagreements, estimate_labelled
+from agelens.data.auditing.duplicates import find_duplicates, find_shared
+from agelens.data.auditing.pictures import Pictures, look_at_pictures
+from agelens.data.auditing.report import AuditReport, Finding, save_sheet, write_report
+from agelens.data.exploration.compared_table import dataset_names
+from agelens.data.exploration.samples import age_text
 from agelens.data.store.cutting import Root
 from agelens.imaging.detectors import Detector, detector_class
 from agelens.imaging.sources import PHOTO_SUFFIXES

@@ -8,7 +8,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from agelens.data.audit import audit, read_duplicates
+from agelens.data.auditing import audit, read_duplicates
 from agelens.data.splits import Split, describe_leaks
 from agelens.errors import TableError, UsageError
 from agelens.tables import SampleTable

@@ -7,8 +7,8 @@ import pytest
 import skimage.data
 from PIL import Image, ImageEnhance, ImageOps
 
-from agelens.data.audit.duplicates import near_duplicate_groups
-from agelens.data.audit.pictures import WORDS, perceptual_hash
+from agelens.data.auditing.duplicates import near_duplicate_groups
+from agelens.data.auditing.pictures import WORDS, perceptual_hash
 
 
 def jpeg(image: Image.Image) -> Image.Image:

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agelens.data.audit.duplicates import (
+from agelens.data.auditing.duplicates import (
     near_duplicate_groups,
     near_duplicate_pairs,
     nearest_matches,
 )
-from agelens.data.audit.pictures import MOST_COARSE, MOST_FINE
+from agelens.data.auditing.pictures import MOST_COARSE, MOST_FINE
 
 
 def bits(one: int, other: int) -> int:

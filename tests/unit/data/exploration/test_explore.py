@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agelens.data.explore import explore
-from agelens.data.explore.compared_table import sides
-from agelens.data.explore.samples import age_text
+from agelens.data.exploration import explore
+from agelens.data.exploration.compared_table import sides
+from agelens.data.exploration.samples import age_text
 from agelens.errors import OutputError, UsageError
 from agelens.evaluation.reports.plotting import drawable
 from agelens.tables import SampleTable

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 
 from agelens.atomic import atomic_folder
 from agelens.data.datasets import DATASETS, dataset_reader
-from agelens.data.explore.compared_table import OLDEST_DRAWN, ComparedTable, sides
-from agelens.data.explore.figures import (
+from agelens.data.exploration.compared_table import OLDEST_DRAWN, ComparedTable, sides
+from agelens.data.exploration.figures import (
     age_histogram,
     age_histogram_by_split,
     ages_by,
@@ -24,7 +24,7 @@ from agelens.data.explore.figures import (
     missing_values,
     word_counts,
 )
-from agelens.data.explore.samples import random_samples
+from agelens.data.exploration.samples import random_samples
 from agelens.data.store.cutting import PictureSource, Root, picture_source
 from agelens.evaluation.reports.page import Page, Section
 from agelens.evaluation.reports.plotting import save

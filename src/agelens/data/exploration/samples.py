@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.random import Generator
 
-from agelens.data.explore.compared_table import ComparedTable
+from agelens.data.exploration.compared_table import ComparedTable
 from agelens.data.store.cutting import PictureSource
 from agelens.errors import PhotoError
 from agelens.evaluation.reports.plotting import drawable, panels

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from agelens.data.audit.auditing import audit
-from agelens.data.audit.duplicates import (
+from agelens.data.auditing.auditing import audit
+from agelens.data.auditing.duplicates import (
     near_duplicate_groups,
     near_duplicate_pairs,
     nearest_matches,
 )
-from agelens.data.audit.pictures import perceptual_hash
-from agelens.data.audit.report import AuditReport, Finding, read_duplicates
+from agelens.data.auditing.pictures import perceptual_hash
+from agelens.data.auditing.report import AuditReport, Finding, read_duplicates
 
 __all__ = [
     "AuditReport",

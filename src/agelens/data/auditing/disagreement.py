@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from agelens.data.audit.pictures import Pictures
+from agelens.data.auditing.pictures import Pictures
 from agelens.data.store.cutting import Root, choose_face, picture_source
 from agelens.imaging.photos import read_photo
 from agelens.inference.estimator import AgeEstimator

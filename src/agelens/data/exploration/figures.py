@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.random import Generator
 
-from agelens.data.explore.compared_table import UNKNOWN, ComparedTable, common_words, counts_of
+from agelens.data.exploration.compared_table import UNKNOWN, ComparedTable, common_words, counts_of
 from agelens.evaluation.reports.plotting import COLOURS, drawable, label_rows, panels, title
 from agelens.records import Floats
 from agelens.tables import COLUMNS, GENDERS

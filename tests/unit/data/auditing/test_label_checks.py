@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from agelens.data.audit.auditing import (
+from agelens.data.auditing.auditing import (
     ages_that_run_backwards,
     labels_out_of_range,
     malformed_names,

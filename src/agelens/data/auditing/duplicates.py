@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from agelens.data.audit.pictures import MOST_COARSE, MOST_FINE, WORDS, Hashes, Pictures
-from agelens.data.explore.samples import age_text
+from agelens.data.auditing.pictures import MOST_COARSE, MOST_FINE, WORDS, Hashes, Pictures
+from agelens.data.exploration.samples import age_text
 from agelens.tables import SampleTable
 
 Places = NDArray[np.int64]

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from agelens.data.explore.exploration import PAGE_NAME, explore
+from agelens.data.exploration.exploration import PAGE_NAME, explore
 
 __all__ = ["PAGE_NAME", "explore"]

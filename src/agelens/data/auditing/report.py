@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from agelens.data.explore.samples import contact_sheet, tile_of
+from agelens.data.exploration.samples import contact_sheet, tile_of
 from agelens.data.store.cutting import Root, picture_source
 from agelens.errors import PhotoError, TableError
 from agelens.evaluation.reports.page import Page, Section
