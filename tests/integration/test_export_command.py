@@ -146,8 +146,8 @@ def test_another_folder_is_made_and_never_overwritten(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--format", "keras"], "an export's format is onnx or torchscript, got 'keras'"),
-        (["--half", "--int8"], "not allowed with argument --half"),
+        (["--format", "keras"], "--format: must be one of onnx, torchscript, got 'keras'"),
+        (["--half", "--int8"], "--half and --int8 do not go together"),
         (["--format", "torchscript", "--int8"], "torch is withdrawing its quantised tensors"),
     ],
 )

@@ -369,9 +369,11 @@ def identity_train(
         print_config: print the whole configuration and stop.
         export: leave out ONNX file and card for agelens identity embed --extractor.
     """
-    from agelens.cli.run_start import checked_words, run_folder, training_in  # noqa: PLC0415
+    from agelens.cli.run_start import checked_words, run_folder  # noqa: PLC0415
 
-    words = checked_words(words, output, resume, _TRAIN, IDENTITY_RUN)
+    words = checked_words(
+        words, _TRAIN, IDENTITY_RUN, output=output, resume=resume, starts=not print_config
+    )
     from agelens.recognition.training.configuration import (  # noqa: PLC0415
         GROUPS,
         identity_parser,
@@ -379,6 +381,7 @@ def identity_train(
     )
     from agelens.recognition.training.train import train_identity  # noqa: PLC0415
     from agelens.training.configuration import config_text, parse_run  # noqa: PLC0415
+    from agelens.training.engine import claimed  # noqa: PLC0415
 
     parser = identity_parser()
     config = parse_run(parser, words)
@@ -391,9 +394,8 @@ def identity_train(
     if resume and folder.summary.is_file():
         print(f"{folder.path} is finished already; nothing to do", file=sys.stderr)
         return
-    summary = training_in(
-        folder, text, lambda: train_identity(run, folder, quiet=quiet), resume=bool(resume)
-    )
+    with claimed(folder, text):
+        summary = train_identity(run, folder, quiet=quiet)
     if summary:
         _tell(summary, folder)
         if export and run.stage == "identity":

@@ -1,73 +1,78 @@
-"""What commands that train have in common: checked words, the run's folder, its beginning."""
+"""What commands that train have in common: checked words, and the run's folder."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
-from agelens.errors import UsageError
+import yaml
+
+from agelens.errors import DatasetError, UsageError
 from agelens.training.config_files import read_arguments
 from agelens.training.config_schema import ConfigSchema
-from agelens.training.run_folder import RunFolder
+from agelens.training.run_folder import RunFolder, is_helper
 
-_RANKS: Final = ("LOCAL_RANK", "RANK", "SLURM_PROCID")
 _FOLDER: Final = "AGELENS_RUN_FOLDER"
 
 
-def training_in(
-    folder: RunFolder, config: str, train: Callable[[], dict[str, Any]], *, resume: bool
-) -> dict[str, Any]:
-    """What `train` gives, once the folder is begun with `config`, or held to go on with.
-
-    Nothing in a process beside the first.
-
-    Raises:
-        KeyboardInterrupt: the user broke it off; its message says how to go on.
-    """
-    with _held(folder, config, resume=resume):
-        try:
-            return train()
-        except SystemExit as left:  # how Lightning ends after Ctrl-C
-            if not isinstance(left.__context__, KeyboardInterrupt):
-                raise
-            way_on = f"{folder.command} --resume {folder.path}"
-            raise KeyboardInterrupt(f"interrupted; {way_on}") from None
-
-
-@contextmanager
-def _held(folder: RunFolder, config: str, *, resume: bool) -> Iterator[None]:
-    """Begin the run or go on with it; processes beside the first one leave that to it."""
-    if _is_helper():
-        yield
-        return
-    with folder.held() if resume else folder.begun(config):
-        yield
-
-
 def checked_words(
-    words: list[str], output: Path | None, resume: Path | None, command: str, schema: ConfigSchema
+    words: list[str],
+    command: str,
+    schema: ConfigSchema,
+    *,
+    output: Path | None = None,
+    resume: Path | None = None,
+    starts: bool = True,
 ) -> list[str]:
     """The words of a configuration, with that of a resumed run before them, once they are checked.
 
     Nothing heavy is loaded: what is mistyped is told at once.
 
+    Args:
+        words: ``--config`` and keys.
+        command: what is called.
+        schema: the keys that there are.
+        output: where a new run is to go.
+        resume: the run to go on with.
+        starts: something will be trained, so that its chips must be there.
+
     Raises:
-        UsageError: options that clash, an unknown key, or no run to go on with.
+        UsageError: options that clash, an unknown key, a folder that holds something, or no run
+            to go on with.
         UnknownNameError: a name that is in no registry.
+        DatasetError: a store that is not there.
     """
     if resume and output:
         raise UsageError("--resume goes on in the run's own folder: leave out -o")
     if resume:
         folder = RunFolder(resume, command)
-        if not folder.config.is_file():
-            raise UsageError(f"{resume} holds no run of {command}: no config.yaml")
+        folder.check_begun()
         words = ["--config", str(folder.config), *words]
     document, options = read_arguments(words)
     schema.check(document, options)
+    if starts and output and not is_helper():
+        RunFolder(output, command).check_new()
+    if starts:
+        _check_stores(document, options)
     return words
+
+
+def _check_stores(document: Mapping[str, Any], options: Sequence[str]) -> None:
+    data = document.get("data", {})
+    stores = data.get("stores") if isinstance(data, Mapping) else None
+    for word, following in pairwise([*options, ""]):
+        option, equals, value = word.partition("=")
+        if option == "--data.stores":
+            stores = yaml.safe_load(value if equals else following)
+    for store in stores if isinstance(stores, list) else [stores]:
+        if isinstance(store, str) and not Path(store).is_dir():
+            raise DatasetError(
+                f"{store}: expected a chip store, and nothing is there: make one with agelens data "
+                "prepare, or name another one with --data.stores"
+            )
 
 
 def run_folder(words: Sequence[str], named: Path | None, command: str) -> RunFolder:
@@ -85,7 +90,7 @@ def run_folder(words: Sequence[str], named: Path | None, command: str) -> RunFol
 
 def _new_folder(arguments: Sequence[str]) -> Path:
     """runs/NAME of the last configuration file, with a number where that is taken."""
-    if _is_helper():
+    if is_helper():
         if _FOLDER not in os.environ:
             raise UsageError(
                 "name the run's folder with -o where torchrun or srun starts processes"
@@ -98,8 +103,3 @@ def _new_folder(arguments: Sequence[str]) -> Path:
         number += 1
         place = Path("runs") / f"{name}-{number}"
     return place
-
-
-def _is_helper() -> bool:
-    """Whether this is a process beside the first one of a run."""
-    return any(os.environ.get(name, "0") not in ("", "0") for name in _RANKS)

@@ -13,6 +13,7 @@ from agelens.cli.output import print_json, print_rows
 from agelens.errors import UsageError
 
 if TYPE_CHECKING:
+    from agelens.training.run import Run
     from agelens.training.run_folder import RunFolder
 
 
@@ -65,17 +66,20 @@ def train(
         print_config: print the whole configuration and stop.
         export: leave out the bundle for agelens estimate --model.
     """
-    from agelens.cli.run_start import checked_words, run_folder, training_in  # noqa: PLC0415
+    from agelens.cli.run_start import checked_words, run_folder  # noqa: PLC0415
     from agelens.training.config_schema import AGE_RUN  # noqa: PLC0415
 
-    words = checked_words(words, output, resume, "agelens train", AGE_RUN)
+    words = checked_words(
+        words, "agelens train", AGE_RUN, output=output, resume=resume, starts=not print_config
+    )
     from agelens.training.configuration import (  # noqa: PLC0415
         config_text,
         make_run,
         parse_run,
         run_parser,
     )
-    from agelens.training.training_loop import Training  # noqa: PLC0415
+    from agelens.training.engine import train_in  # noqa: PLC0415
+    from agelens.training.resume_identity import check_same_config  # noqa: PLC0415
 
     parser = run_parser()
     config = parse_run(parser, words)
@@ -85,17 +89,10 @@ def train(
     run = make_run(parser, config)
     folder = run_folder(words, output or resume, "agelens train")
     if resume and folder.summary.is_file():
+        check_same_config(folder, run.config)
         print(f"{folder.path} is finished already; nothing to do", file=sys.stderr)
         return
-    training = Training(run, folder, quiet=quiet)  # before anything is written
-    summary = training_in(folder, config_text(config), training.run_to_end, resume=bool(resume))
-    if not summary:
-        return
-    _tell(summary, folder)
-    if export:
-        from agelens.training.run_export import export_run  # noqa: PLC0415 - takes seconds to load
-
-        print(f"agelens estimate --model {export_run(folder.path).folder} uses it")
+    _tell(train_in(folder, run, config_text(config), quiet=quiet, export=export), export)
 
 
 def tune(
@@ -136,7 +133,7 @@ def tune(
     from agelens.cli.run_start import checked_words  # noqa: PLC0415
     from agelens.training.config_schema import AGE_RUN  # noqa: PLC0415
 
-    words = checked_words(words, None, None, "agelens tune", AGE_RUN)
+    words = checked_words(words, "agelens tune", AGE_RUN)
     from agelens.progress import progress_bars  # noqa: PLC0415
     from agelens.training.configuration import make_run, parse_run, run_parser  # noqa: PLC0415
     from agelens.training.tuning import TuningPlan, parse_space  # noqa: PLC0415
@@ -244,15 +241,18 @@ def runs(folder: Path = Path("runs"), /, *, json: bool = False) -> None:
     _tell_departures(rows)
 
 
-def _tell(summary: dict[str, Any], folder: RunFolder) -> None:
-    for part, figures in summary["metrics"].items():
+def _tell(run: Run, exported: bool) -> None:
+    for part, figures in run.metrics.items():
         print(
             f"{part}: MAE {figures['mae']:.3f} years, CS@5 {100 * figures['cs5']:.1f} %, "
             f"bias {figures['bias']:+.2f}, {figures['samples']:,} samples"
         )
-    share = summary["model_time_share"]
+    share = run.summary["model_time_share"]
     told = f", {100 * share:.0f} % of it in the model" if share is not None else ""
-    print(f"{summary['epochs']} epochs in {summary['seconds']:.0f} s{told}; wrote {folder.path}")
+    epochs, seconds = run.summary["epochs"], run.summary["seconds"]
+    print(f"{epochs} epochs in {seconds:.0f} s{told}; wrote {run.folder}")
+    if exported:
+        print(f"agelens estimate --model {run.folder} uses it")
 
 
 def _runs_below(folder: Path) -> list[Path]:

@@ -130,9 +130,12 @@ class ConfigSchema:
 
     def _check_group(self, group: str, said: str) -> None:
         known = (*self.plain, *self.parts, *self.classes)
-        if group not in known:
-            dashes = "--" if said.startswith("--") else ""
-            raise unknown_key(said, (f"{dashes}{key}" for key in known))
+        if group in known:
+            return
+        dashes = "--" if said.startswith("--") else ""
+        dotted = [f"{part}.{name}" for part in self.parts for name in self.arguments(part)]
+        near = dotted if "." in said else known
+        raise unknown_key(said, (f"{dashes}{key}" for key in near))
 
     def _check_argument(self, part: str, key: str, prefix: str) -> None:
         known = self.arguments(part)

@@ -8,12 +8,11 @@ that `agelens estimate --model` takes.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 from jsonargparse import ArgumentError
@@ -37,12 +36,10 @@ from agelens.training.optimizers import AdamW, OptimizerChoice
 from agelens.training.regularisers.base import Regulariser
 from agelens.training.resume_identity import can_resume, check_same_config
 from agelens.training.run import Run
-from agelens.training.run_folder import RunFolder
+from agelens.training.run_folder import RunFolder, is_helper
 from agelens.training.run_options import CheckpointTimes, RunOptions
 from agelens.training.selection import Selection
 from agelens.training.training_loop import Training
-
-_RANKS: Final = ("LOCAL_RANK", "RANK", "SLURM_PROCID")
 
 
 class Engine:
@@ -245,7 +242,7 @@ def train_in(
     if folder.config.is_file():
         check_same_config(folder, run.config)
     training = Training(run, folder, quiet=quiet)
-    with _claimed(folder, config), _interrupts_told(folder):
+    with claimed(folder, config):
         if isinstance(run.backbone, GivenBackbone):
             run.backbone.keep_weights(folder.path)
         if folder.summary.is_file():
@@ -260,32 +257,22 @@ def train_in(
     return finished
 
 
-def is_helper() -> bool:
-    """Whether this is a process beside the first one of a run."""
-    return any(os.environ.get(name, "0") not in ("", "0") for name in _RANKS)
-
-
 @contextmanager
-def _claimed(folder: RunFolder, config: str) -> Iterator[None]:
-    """Begin the run or go on with it; processes beside the first one leave that to it."""
-    if is_helper():
-        yield
-        return
-    with folder.held() if folder.config.is_file() else folder.begun(config):
-        yield
+def claimed(folder: RunFolder, config: str) -> Iterator[None]:
+    """Begin the run or go on with it, and say how to go on where Ctrl-C ends it.
 
-
-@contextmanager
-def _interrupts_told(folder: RunFolder) -> Iterator[None]:
-    try:
-        yield
-    except SystemExit as left:  # how Lightning ends after Ctrl-C
-        if not isinstance(left.__context__, KeyboardInterrupt):
-            raise
-        raise KeyboardInterrupt(
-            f"interrupted; Engine.resume({str(folder.path)!r}) goes on with it, and so does "
-            f"{folder.command} --resume {folder.path}"
-        ) from None
+    Processes beside the first one leave the folder to it.
+    """
+    held = folder.held() if folder.config.is_file() else folder.begun(config)
+    with nullcontext() if is_helper() else held:
+        try:
+            yield
+        except SystemExit as left:  # how Lightning ends after Ctrl-C
+            if not isinstance(left.__context__, KeyboardInterrupt):
+                raise
+            raise KeyboardInterrupt(
+                f"interrupted; {folder.command} --resume {folder.path} goes on with it"
+            ) from None
 
 
 def _choice(backbone: str | BackboneChoice | Backbone | type[Backbone]) -> BackboneChoice:

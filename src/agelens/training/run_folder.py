@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from agelens.atomic import remove_partials, write_atomically, write_json
 from agelens.errors import OutputError, TrainingError, UsageError
 
+_RANKS: Final = ("LOCAL_RANK", "RANK", "SLURM_PROCID")
 RunState = Literal["running", "finished", "interrupted", "failed"]
+
+
+def is_helper() -> bool:
+    """Whether this is a process beside the first one of a run."""
+    return any(os.environ.get(name, "0") not in ("", "0") for name in _RANKS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,16 @@ class RunFolder:
         if not self.config.is_file():
             raise UsageError(f"{self.path} holds no run of {self.command}: it has no config.yaml")
 
+    def check_new(self) -> None:
+        """Check that nothing is in the folder yet.
+
+        Raises:
+            UsageError: something is.
+        """
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            hint = " (to go on with the run in it: --resume)" if self.config.exists() else ""
+            raise UsageError(f"{self.path} exists and is not empty; name a new folder{hint}")
+
     @contextmanager
     def begun(self, config: str) -> Iterator[None]:
         """A new run in a new or empty folder, held against other processes.
@@ -95,9 +112,7 @@ class RunFolder:
             UsageError: the folder holds something.
             OutputError: it cannot be written.
         """
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            hint = " (to go on with the run in it: --resume)" if self.config.exists() else ""
-            raise UsageError(f"{self.path} exists and is not empty; name a new folder{hint}")
+        self.check_new()
         write_atomically(self.config, config.encode())
         with self.held():
             yield
