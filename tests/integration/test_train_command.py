@@ -269,7 +269,7 @@ def test_nan_stops_the_run_and_names_the_batch(train: Run, tmp_path: Path) -> No
     [
         (["--method.sigma", "4"], "config.method.init_args.sigma: there 3.0, now 4.0"),
         (["--seed", "7"], "config.seed: there 0, now 7"),
-        (["--data.split_seed", "7"], "data.parts.train.samples_sha256"),
+        (["--data.split_seed", "7"], "config.data.split_seed: there 0, now 7"),
     ],
 )
 def test_another_runs_checkpoint_is_refused(
@@ -394,7 +394,8 @@ def test_torch_and_its_kin_are_asked_for_by_name(tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "from agelens.cli import main\n"
-        "raise SystemExit(main(['train', '--config', 'utkface-dlib-resnet10', '-o', 'run']))"
+        "words = '--config utkface-dlib-resnet10 --data.stores . -o run'.split()\n"
+        "raise SystemExit(main(['train', *words]))"
     )
     ran = subprocess.run(
         [sys.executable, "-c", code],

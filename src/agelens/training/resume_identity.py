@@ -179,10 +179,10 @@ def check_same_config(folder: RunFolder, config: dict[str, Any]) -> None:
         there = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise TrainingError(f"{folder.config} cannot be read: {error}") from error
-    if changed := config_diff(resume_identity(there), resume_identity(config)):
+    if changed := config_diff(resume_identity(there), resume_identity(config), "config"):
         raise UsageError(
             f"{folder.path} holds a run with another configuration: {'; '.join(changed)}. Give "
-            "back what it was begun with, or name a new folder"
+            "back what it was begun with, or start a new run in a new folder"
         )
 
 
