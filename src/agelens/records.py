@@ -91,15 +91,18 @@ class Quality:
     exposure: float
     roll_degrees: float
     yaw_proxy: float
+    visible_share: float | None = None
 
-    def to_json(self) -> dict[str, float]:
+    def to_json(self) -> dict[str, float | None]:
         """Plain floats by name."""
+        share = self.visible_share
         return {
             "inter_eye_px": round(self.inter_eye_px, _PIXEL_DIGITS),
             "sharpness": round(self.sharpness, 4),
             "exposure": round(self.exposure, 4),
             "roll_degrees": round(self.roll_degrees, 2),
             "yaw_proxy": round(self.yaw_proxy, 4),
+            "visible_share": None if share is None else round(share, 4),
         }
 
 

@@ -9,7 +9,8 @@ cores instead, which is faster than splitting one small network.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 import numpy as np
 import onnx
@@ -41,6 +42,18 @@ def flush_subnormals(model: onnx.ModelProto) -> int:
     return flushed
 
 
+def _tensors(message: Any) -> Iterator[onnx.TensorProto]:
+    """All tensors in an ONNX message: initialisers, constants, those of subgraphs and functions."""
+    if isinstance(message, onnx.TensorProto):
+        yield message
+        return
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            repeated = not hasattr(value, "ListFields")
+            for inner in value if repeated else (value,):
+                yield from _tensors(inner)
+
+
 def open_session(content: bytes, *, name: str, device: str = "cpu") -> ort.InferenceSession:
     """Open the ONNX network in `content`; `name` is what errors call it.
 
@@ -53,9 +66,12 @@ def open_session(content: bytes, *, name: str, device: str = "cpu") -> ort.Infer
         model = onnx.load_from_string(content)
     except Exception as error:  # protobuf's DecodeError has no stable import path
         raise CardError(f"{name}: not an ONNX file ({error})") from error
-    if any(t.data_location == onnx.TensorProto.EXTERNAL for t in model.graph.initializer):
+    if any(t.data_location == onnx.TensorProto.EXTERNAL for t in _tensors(model)):
         raise CardError(f"{name}: keeps weights in files beside it, which agelens does not follow")
-    flush_subnormals(model)
+    try:
+        flush_subnormals(model)
+    except (ValueError, TypeError) as error:  # a tensor whose bytes do not fill its shape
+        raise CardError(f"{name}: a damaged ONNX file ({error})") from error
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

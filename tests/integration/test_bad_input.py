@@ -3,16 +3,20 @@ the other photos of the same run come to no harm."""
 
 from __future__ import annotations
 
+import base64
+import csv
 import io
 import json
 import os
+import shlex
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +217,116 @@ class TestPhotos:
         ran = agelens("estimate", "--camera", number)
         assert (ran.status, ran.out) == (2, "")
         assert f"a camera's index is 0 to 99, got {number}" in ran.err
+
+    @pytest.mark.parametrize("word", ["front", "", "0x1", "/dev/video-none"])
+    def test_a_camera_that_is_no_camera(self, word: str, agelens: Run) -> None:
+        ran = agelens("estimate", "--camera", word)
+        assert (ran.status, ran.out) == (2, "")
+        assert f"{word!r} is none of them" in ran.err
+
+    def test_a_camera_whose_address_does_not_answer_tells_no_password(self, agelens: Run) -> None:
+        ran = agelens("estimate", "--camera", "http://ann:secret@127.0.0.1:9/live?key=secret")
+        assert ran.status == 3
+        (row,) = ran.rows
+        assert (row["photo"], row["status"]) == ("camera:http://127.0.0.1:9/live", "missing")
+        assert "Check the address, user and password" in row["message"]
+        assert "secret" not in ran.out + ran.err
+
+    def test_a_picture_as_text_does_not_fill_the_rows(
+        self, agelens: Run, good: Path, tmp_path: Path
+    ) -> None:
+        uri = "data:image/png;base64," + base64.b64encode(good.read_bytes() * 9).decode()
+        output = tmp_path / "ages.csv"
+        ran = agelens("estimate", uri, good, "-o", output)
+        assert ran.status == 3
+        with output.open(newline="", encoding="utf-8") as file:
+            bad, fine = csv.DictReader(file)
+        assert bad["status"] == "missing"
+        assert bad["photo"].startswith("data:image/png;base64,")
+        assert "a picture written as text" in bad["message"]
+        assert max(len(cell) for cell in bad.values()) < 250
+        assert len(ran.out + ran.err) < 1000
+        assert fine["status"] == "ok"
+
+    def test_names_that_are_too_long_are_cut_everywhere(self, agelens: Run, good: Path) -> None:
+        name = "x" * 50_000
+        for arguments in (
+            [name],
+            [good, "--model", name],
+            [good, "--detector", name],
+            [good, "--device", name],
+            [good, "-o", f"{name}.csv"],
+            [good, "--draw", name],
+            [good, "--camera", name],
+            ["--camera", name],
+        ):
+            ran = agelens("estimate", *arguments)
+            assert ran.status != 0
+            assert len(ran.out + ran.err) < 5000, arguments[-2:-1]
+
+    def test_an_address_is_told_to_be_one(self, agelens: Run) -> None:
+        ran = agelens("estimate", "https://example.org/a.jpg")
+        assert ran.status == 3
+        assert "is an address, not a path, and nothing is fetched here" in ran.rows[0]["message"]
+
+    def test_a_list_that_begins_with_a_byte_order_mark(self, agelens: Run, good: Path) -> None:
+        ran = agelens("estimate", "-", stdin=b"\xef\xbb\xbf" + os.fsencode(good) + b"\r\n")
+        assert (ran.status, ran.rows[0]["photo"]) == (0, str(good))
+
+    def test_a_loop_of_links_ends(self, agelens: Run, good: Path, tmp_path: Path) -> None:
+        (tmp_path / "a.png").write_bytes(good.read_bytes())
+        (tmp_path / "again").symlink_to(tmp_path)
+        (tmp_path / "self.png").symlink_to(tmp_path / "self.png")
+        ran = agelens("estimate", "-r", tmp_path)
+        assert [row["status"] for row in ran.rows] == ["ok", "unreadable"]
+
+
+class TestNumbers:
+    @pytest.mark.parametrize("option", ["--every", "--workers", "--max-megapixels"])
+    @pytest.mark.parametrize("value", ["0", "-1", "1.5", "x", "", "1e9", "9" * 30])
+    def test_a_number_out_of_range_is_a_sentence(
+        self, option: str, value: str, agelens: Run, good: Path
+    ) -> None:
+        ran = agelens("estimate", good, f"{option}={value}")
+        assert (ran.status, ran.out) == (2, "")
+        assert f"{option}: must be a whole number from 1" in ran.err
+        assert "Traceback" not in ran.err
+
+
+class TestClosedStreams:
+    def ran(self, redirect: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        command = shlex.join([sys.executable, "-m", "agelens", "estimate", *map(str, arguments)])
+        return subprocess.run(
+            ["/bin/sh", "-c", f"{command} {redirect}"],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def test_standard_output(self, good: Path) -> None:
+        ran = self.ran(">&-", good)
+        assert ran.returncode == 1
+        assert ran.stderr == (
+            "agelens: error: standard output is closed: name an --output, or open it\n"
+        )
+
+    def test_standard_output_beside_a_file(self, good: Path, tmp_path: Path) -> None:
+        ran = self.ran(">&-", good, "-o", tmp_path / "ages.jsonl")
+        assert (ran.returncode, "Traceback" in ran.stderr) == (0, False)
+        assert json.loads((tmp_path / "ages.jsonl").read_text("utf-8"))["status"] == "ok"
+
+    def test_standard_error(self, good: Path) -> None:
+        ran = self.ran("2>&-", good)
+        assert ran.returncode == 0
+        assert json.loads(ran.stdout)["status"] == "ok"
+
+    def test_standard_input(self) -> None:
+        ran = self.ran("<&-", "-")
+        assert ran.returncode == 2
+        assert ran.stderr == (
+            "agelens: error: standard input is closed, so there is no list to read from it\n"
+        )
 
 
 @contextmanager
@@ -517,6 +631,94 @@ class TestFullDisk:
         assert ran.stderr == (
             "agelens: error: cannot write to standard output: No space left on device\n"
         )
+
+
+class TestTogether:
+    """Runs that meet another one, or lose the folder that they write to."""
+
+    @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+    def test_two_runs_on_one_output(
+        self, suffix: str, agelens: Run, good: Path, tmp_path: Path
+    ) -> None:
+        output = tmp_path / f"ages{suffix}"
+        reading, writing = os.pipe()
+        command = [sys.executable, "-m", "agelens", "estimate", "-", "-o", str(output)]
+        with subprocess.Popen(command, stdin=reading, stderr=subprocess.PIPE) as first:
+            os.close(reading)
+            journal = output if suffix == ".jsonl" else Path(f"{output}.partial.jsonl")
+            wait_for(journal.exists)
+            for how in ("--resume", "--overwrite"):
+                second = agelens("estimate", good, "-o", output, how)
+                assert second.status == 2
+                assert "another agelens is writing it now" in second.err
+            os.write(writing, os.fsencode(good) + b"\n")
+            os.close(writing)
+            assert first.wait(120) == 0
+        assert [file.name for file in tmp_path.iterdir()] == [output.name]
+        whole = agelens("estimate", good, "-o", tmp_path / f"alone{suffix}")
+        assert whole.status == 0
+        if suffix != ".parquet":  # which holds the time of its writing
+            assert output.read_bytes() == (tmp_path / f"alone{suffix}").read_bytes()
+
+    @pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
+    def test_an_album_that_vanishes_with_the_output_in_it(
+        self, suffix: str, good: Path, tmp_path: Path
+    ) -> None:
+        album = tmp_path / "album"
+        album.mkdir()
+        (album / "a.png").write_bytes(good.read_bytes())
+        output = album / f"ages{suffix}"
+        reading, writing = os.pipe()
+        command = [sys.executable, "-m", "agelens", "estimate", "-", "-o", str(output)]
+        with subprocess.Popen(command, stdin=reading, stderr=subprocess.PIPE, text=True) as run:
+            os.close(reading)
+            wait_for(lambda: any(album.glob("ages*")))
+            for file in album.iterdir():
+                file.unlink()
+            album.rmdir()
+            os.write(writing, os.fsencode(album / "a.png") + b"\n")
+            os.close(writing)
+            assert run.wait(120) == 1
+            assert run.stderr is not None
+            message = run.stderr.read()
+        assert "was removed or replaced while it was being written, and its rows with it" in message
+        assert "--resume" not in message
+
+    def test_formulas_in_names_stay_text(self, agelens: Run, good: Path, tmp_path: Path) -> None:
+        (tmp_path / "=1+1.png").write_bytes(good.read_bytes())
+        with chdir(tmp_path):
+            assert agelens("estimate", "=1+1.png", "-o", "ages.csv").status == 0
+        with (tmp_path / "ages.csv").open(newline="", encoding="utf-8") as file:
+            assert next(csv.DictReader(file))["photo"] == "'=1+1.png"
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+class TestBytesInPlaceOfPaths:
+    """Forms that iterate as if they were lists of photos."""
+
+    def test_open_files_are_one_photo(self, estimator: AgeEstimator, good: Path) -> None:
+        expected = estimator.estimate(good).faces[0].estimate_years
+        with good.open("rb") as file:
+            for given in (file, io.BytesIO(good.read_bytes())):
+                assert estimator.estimate(given).faces[0].estimate_years == expected
+                assert [r.status for r in estimator.estimate([given])] == ["ok"]
+
+    def test_a_tensor_is_refused_and_becomes_a_photo_as_advised(
+        self, estimator: AgeEstimator, head: RGB
+    ) -> None:
+        torch = pytest.importorskip("torch")
+        tensor = torch.from_numpy(head.copy()).permute(2, 0, 1)
+        with pytest.raises(TypeError, match="got Tensor: give pixels from 0 to 255") as told:
+            estimator.estimate(tensor)
+        assert str(told.value).endswith("tensor.permute(1, 2, 0).byte().cpu().numpy()")
+        pixels = tensor.permute(1, 2, 0).byte().cpu().numpy()
+        assert estimator.estimate(pixels).status == "ok"
 
 
 def test_arrays_of_other_kinds_are_rows_too(estimator: AgeEstimator, head: RGB) -> None:

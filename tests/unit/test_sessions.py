@@ -134,6 +134,39 @@ def test_weights_in_another_file_are_not_followed(toy_network: Network) -> None:
         open_session(model.SerializeToString(), name="toy")
 
 
+def elsewhere() -> onnx.TensorProto:
+    tensor = onnx.numpy_helper.from_array(np.zeros((3, 81), np.float32), "elsewhere")
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="/etc/passwd")
+    return tensor
+
+
+@pytest.mark.parametrize("where", ["constant", "sparse", "subgraph", "function"])
+def test_nor_are_constants_wherever_they_hide(where: str, toy_network: Network) -> None:
+    model = onnx.load_from_string(toy_network())
+    constant = onnx.helper.make_node("Constant", [], ["hidden"], value=elsewhere())
+    if where == "constant":
+        model.graph.node.insert(0, constant)
+    elif where == "sparse":
+        model.graph.sparse_initializer.add().values.CopyFrom(elsewhere())
+    elif where == "function":
+        model.functions.add(name="f", domain="d").node.append(constant)
+    else:
+        branch = onnx.helper.make_graph([constant], "branch", [], [])
+        node = onnx.helper.make_node("If", ["chip"], ["x"], then_branch=branch, else_branch=branch)
+        model.graph.node.append(node)
+    with pytest.raises(CardError, match="toy: keeps weights in files beside it"):
+        open_session(model.SerializeToString(), name="toy")
+
+
+def test_a_tensor_whose_bytes_do_not_fill_it_is_refused(toy_network: Network) -> None:
+    model = onnx.load_from_string(toy_network())
+    model.graph.initializer[0].raw_data = b"123"
+    with pytest.raises(CardError, match="toy: a damaged ONNX file"):
+        open_session(model.SerializeToString(), name="toy")
+
+
 def test_an_unknown_device_lists_the_known_ones(toy_network: Network) -> None:
     with pytest.raises(UsageError, match="'tpu'; valid: cpu, cuda"):
         open_session(toy_network(), name="toy", device="tpu")

@@ -43,6 +43,7 @@ from agelens.errors import (
     OutputError,
     TrainingError,
     UsageError,
+    shortened,
 )
 from agelens.version import __version__
 
@@ -54,6 +55,7 @@ EXIT_STATUSES: Final = {
     130: "interrupted by Ctrl-C or SIGTERM",
 }
 _FAILED, _WRONG_USAGE, _INTERRUPTED = 1, 2, 130
+_LONGEST_ERROR: Final = 4000
 _FAILURES: Final = (OutputError, MissingDependencyError, ExportError, TrainingError)
 
 
@@ -337,7 +339,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (AgelensError, OSError) as error:
         if debug:
             raise
-        print(f"agelens: error: {_sentence(error)}", file=sys.stderr)
+        print(f"agelens: error: {shortened(_sentence(error), _LONGEST_ERROR)}", file=sys.stderr)
         failed = isinstance(error, (*_FAILURES, OSError))
         return _FAILED if failed else _WRONG_USAGE
     except KeyboardInterrupt as stopped:
@@ -459,6 +461,8 @@ def _sentence(error: Exception) -> str:
 
 def _flush_stdout() -> None:
     """Leave nothing for Python to flush at exit: it would complain of a reader gone away."""
+    if sys.stdout is None:  # it was closed before we began
+        return
     try:
         sys.stdout.flush()
     except OSError:

@@ -110,18 +110,22 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--mirror", action="store_true", help="average with the mirrored face")
     group.add_argument("--device", default="cpu", help="cpu or cuda")
     group.add_argument(
-        "--workers", type=_at_least(1), metavar="N", help="threads (default: all available cores)"
+        "--workers",
+        type=_at_least(1, 1024),
+        metavar="N",
+        help="threads (default: all available cores)",
     )
 
 
-def _at_least(least: int) -> Callable[[str], int]:
+def _at_least(least: int, most: int = 10**9) -> Callable[[str], int]:
     def whole_number(text: str) -> int:
         try:
             number = int(text)
         except ValueError:
             number = least - 1
-        if number < least:
-            raise argparse.ArgumentTypeError(f"must be a whole number from {least}, got {text!r}")
+        if not least <= number <= most:
+            limits = f"from {least}" if number < least else f"from {least} to {most}"
+            raise argparse.ArgumentTypeError(f"must be a whole number {limits}, got {text!r}")
         return number
 
     return whole_number

@@ -40,10 +40,12 @@ def run(options: argparse.Namespace) -> int:
         print(f"agelens: {options.output} is whole already; nothing to do", file=sys.stderr)
         return 0
     drawings = _drawings(options)
-    table = options.output is not None or (sys.stdout.isatty() and not options.raw)
+    on_terminal = sys.stdout is not None and sys.stdout.isatty()
+    table = options.output is not None or (on_terminal and not options.raw)
+    quiet = options.quiet or (table and sys.stdout is None)
     with ExitStack() as stack:
         output = stack.enter_context(_output(options)) if options.output else None
-        view = stack.enter_context(View(table=table, quiet=options.quiet))
+        view = stack.enter_context(View(table=table, quiet=quiet))
         if options.camera is not None:
             results = _camera(estimator, options, drawings)
         else:

@@ -37,7 +37,7 @@ class View:
         self._quiet = quiet
         self._headed = False
         self._progress: Progress | None = None
-        if sys.stderr.isatty() and not quiet:
+        if not quiet and sys.stderr is not None and sys.stderr.isatty():
             self._progress = _progress_bar()
         self._task = self._progress.add_task("photos", total=None) if self._progress else None
 
@@ -62,7 +62,8 @@ class View:
     def show(self, result: PhotoResult, row: dict[str, Any]) -> None:
         """Show one result; `row` is its JSON form."""
         if not self._table:
-            utf8 = codecs.lookup(sys.stdout.encoding or "utf-8").name == "utf-8"
+            encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+            utf8 = codecs.lookup(encoding).name == "utf-8"
             _print(json.dumps(row, ensure_ascii=not utf8))
         elif not self._quiet:
             if not self._headed:
@@ -93,6 +94,8 @@ class View:
 
 
 def _print(line: str) -> None:
+    if sys.stdout is None:
+        raise OutputError("standard output is closed: name an --output, or open it")
     try:
         print(line, flush=True)
     except BrokenPipeError:

@@ -1,4 +1,4 @@
-"""What the picture of a face allows: five numbers, and the limits a model's card puts on them.
+"""What the picture of a face allows: six numbers, and the limits a model's card puts on them.
 
 - `inter_eye_px`: eye centre to eye centre in pixels of the upright photo.
 - `sharpness`: variance of the Laplacian over variance of the grey levels, 0 for a flat
@@ -8,6 +8,8 @@
 - `roll_degrees`: angle of the eye line, positive where the right end is lower.
 - `yaw_proxy`: how far the nose tip lies from the middle of the eyes, along the eye
   line, in inter-eye distances: 0 is frontal, beyond about 0.4 is a turned head.
+- `visible_share`: how much of the face, from brow to chin and cheek to cheek, lies inside the
+  photo, 1 where its edge cuts nothing off.
 
 Sharpness and exposure are read off the middle half of the chip: its rim may be background,
 or black where it reaches beyond the photo.
@@ -22,9 +24,15 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
+from agelens.imaging.align import TEMPLATES, apply, similarity
 from agelens.records import RGB, Face, Floats, Quality
 
 _NOSE_DEPTH: Final = 0.6
+_FRAME: Final = TEMPLATES["dlib-64"]
+# Of that frame, what is face rather than surroundings: corners [4, 2] as shares of its side. Less
+# than 0.9 of it is seen in 1 of 510 untouched photos (of UTKFace, FG-NET, LFW, London), and in 83
+# to 100 % of 150 UTKFace photos with a fifth of the face cut off, by the side.
+_FACE_PART: Final = np.array([[0.1, 0.05], [0.9, 0.05], [0.9, 0.9], [0.1, 0.9]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +45,18 @@ class QualityLimits:
     max_exposure: float | None = None
     max_roll_degrees: float | None = None
     max_yaw_proxy: float | None = None
+    min_visible_share: float | None = None
 
     def refer(self, quality: Quality) -> str | None:
         """Why `quality` is out of bounds, all reasons in one line, or None where it is not."""
+        share = 1.0 if quality.visible_share is None else quality.visible_share
         checks = (
             ("inter-eye distance", quality.inter_eye_px, self.min_inter_eye_px, None, " px"),
             ("sharpness", quality.sharpness, self.min_sharpness, None, ""),
             ("exposure", quality.exposure, self.min_exposure, self.max_exposure, ""),
             ("roll", abs(quality.roll_degrees), None, self.max_roll_degrees, " degrees"),
             ("yaw proxy", abs(quality.yaw_proxy), None, self.max_yaw_proxy, ""),
+            ("share of the face in the photo", share, self.min_visible_share, None, ""),
         )
         reasons = []
         for what, value, low, high, unit in checks:
@@ -56,8 +67,15 @@ class QualityLimits:
         return "; ".join(reasons) or None
 
 
-def judge(face: Face, chip: RGB) -> Quality:
-    """The five numbers for one face and its chip [S, S, 3]."""
+def judge(face: Face, chip: RGB, size_hw: tuple[int, ...] | None = None) -> Quality:
+    """The six numbers for one face and its chip [S, S, 3].
+
+    Args:
+        face: with its landmarks in the photo.
+        chip: cut from it.
+        size_hw: height and width of the photo; where they are not known, there is no
+            `visible_share`.
+    """
     rim = chip.shape[0] // 4
     grey = cv2.cvtColor(chip[rim:-rim, rim:-rim], cv2.COLOR_RGB2GRAY).astype(np.float64)
     contrast = float(grey.var())
@@ -71,7 +89,27 @@ def judge(face: Face, chip: RGB) -> Quality:
         exposure=float(grey.mean()) / 255.0,
         roll_degrees=face.roll_degrees,
         yaw_proxy=along / distance**2 if distance**2 > 0 else 0.0,
+        visible_share=None if size_hw is None else visible_share(face, size_hw),
     )
+
+
+def visible_share(face: Face, size_hw: tuple[int, ...]) -> float:
+    """How much of a face's area lies inside its photo of `size_hw` pixels, 0 to 1.
+
+    The face is a square around the five landmarks, turned and sized like them; see `_FACE_PART`.
+    0 where the landmarks are those of no face.
+    """
+    matrix = similarity(face.landmarks, _FRAME.points)
+    to_photo = np.asarray(cv2.invertAffineTransform(matrix), dtype=np.float64)
+    corners = apply(to_photo, _FACE_PART * _FRAME.size - 0.5) + 0.5
+    height, width = size_hw[:2]
+    photo = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float32)
+    corners = corners.astype(np.float32)
+    area = cv2.contourArea(corners)
+    if not 0 < area < np.inf:
+        return 0.0
+    inside, _ = cv2.intersectConvexConvex(corners, photo)
+    return float(np.clip(inside / area, 0, 1))
 
 
 def yaw_degrees(yaw_proxy: ArrayLike) -> Floats:

@@ -17,7 +17,7 @@ from glob import escape, glob
 from pathlib import Path
 from typing import BinaryIO, Final, Literal, TextIO, TypeAlias
 
-from agelens.errors import PhotoStatus
+from agelens.errors import PhotoStatus, UsageError
 from agelens.imaging.photos import display_name, why_no_path
 
 Listing: TypeAlias = tuple[str, list[str] | OSError]
@@ -156,6 +156,9 @@ def expand(
         recursive: also search the folders below each folder. Each is entered once, so
             links in a circle end.
         stdin: read in place of `sys.stdin`.
+
+    Raises:
+        UsageError: a list is to be read, and standard input is closed.
     """
     for text in inputs:
         if text == _STANDARD_INPUT:
@@ -170,6 +173,8 @@ def expand(
 def _lines(stdin: TextIO | BinaryIO | None) -> Iterator[str]:
     """Lines of standard input as paths: from its bytes, which need not be valid text."""
     stream = sys.stdin if stdin is None else stdin
+    if stream is None:
+        raise UsageError("standard input is closed, so there is no list to read from it")
     for number, line in enumerate(getattr(stream, "buffer", stream)):
         path = os.fsdecode(line).rstrip("\r\n")
         if number == 0:  # Windows programs begin a list with a byte order mark

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from agelens.ages import AgeScale
-from agelens.errors import CardError, UnknownNameError
+from agelens.errors import CardError, UnknownNameError, shortened
 from agelens.imaging.align import FILLS, TIGHTEST_MARGIN, WIDEST_MARGIN, Fill
 from agelens.imaging.quality import QualityLimits
 from agelens.inference.answers import LINKS, OUTPUT_KINDS, POINTS, OutputKind, OutputSpec
@@ -208,7 +208,8 @@ def card_path(
                 raise CardError(f"{path.parent}: no {CARD_FILE} in it. No card, no load.{hint}")
         found = path.is_file()
     except OSError as error:  # a folder that may not be entered, a name too long
-        raise CardError(f"{path}: cannot be looked up: {error.strerror}") from error
+        named = shortened(str(path), 200)
+        raise CardError(f"{named}: cannot be looked up: {error.strerror}") from error
     if not found:
         raise UnknownNameError(
             kind, str(model), packaged, " A folder with card.json, or a card's path, works too."
@@ -246,7 +247,7 @@ def card_errors(path: Path) -> Iterator[None]:
         yield
     except KeyError as error:
         raise CardError(f"{path}: the card lacks {error}") from error
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise CardError(f"{path}: the card is malformed: {error}") from error
 
 

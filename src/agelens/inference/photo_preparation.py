@@ -145,10 +145,11 @@ class PhotoPreparation:
             pixels=pixels,
         )
         chips = tuple(self.aligner.align(photo.rgb, face).rgb for face in faces)
+        size_hw = photo.rgb.shape[:2]
         return PreparedPhoto(
             result,
-            faces,
-            tuple(judge(face, chip) for face, chip in zip(faces, chips, strict=True)),
+            tuple(_within(face, size_hw) for face in faces),
+            tuple(judge(face, chip, size_hw) for face, chip in zip(faces, chips, strict=True)),
             chips,
             tuple(self.gender_aligner.align(photo.rgb, face).rgb for face in faces)
             if self.gender_aligner
@@ -165,6 +166,12 @@ class PhotoPreparation:
             detector=self.detector.name,
             agelens_version=__version__,
         )
+
+
+def _within(face: Face, size_hw: tuple[int, ...]) -> Face:
+    """`face` with the part of its box that lies inside the photo."""
+    edges = (size_hw[1], size_hw[0], size_hw[1], size_hw[0])
+    return replace(face, box_xyxy=np.clip(face.box_xyxy, 0, edges))
 
 
 def _pixels_of(source: PhotoSource, *, bgr: bool, max_pixels: int) -> RGB:

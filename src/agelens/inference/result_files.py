@@ -81,6 +81,7 @@ COLUMNS: Final[dict[str, type]] = {
     "exposure": float,
     "roll_degrees": float,
     "yaw_proxy": float,
+    "visible_share": float,
     "refer": str,
     "estimate_years": float,
     "median_years": float,

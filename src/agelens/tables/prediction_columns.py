@@ -35,7 +35,7 @@ ESTIMATES: Final = (
 )
 QUALITY: Final = (
     *("detection_score", "inter_eye_px", "sharpness", "exposure", "roll_degrees", "yaw_proxy"),
-    "yaw_degrees",
+    *("visible_share", "yaw_degrees"),
 )
 PREDICTION_COLUMNS: Final = (*LABELS, *ESTIMATES)
 OPTIONAL_COLUMNS: Final = ("median_years", "gender_score", *QUALITY, "milliseconds")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
-from agelens.imaging.quality import QualityLimits, judge, yaw_degrees
+from agelens.imaging.align import TEMPLATES, apply, similarity
+from agelens.imaging.quality import QualityLimits, judge, visible_share, yaw_degrees
 from agelens.records import RGB, Face, Quality
 
 FRONTAL = np.array([[30.0, 50.0], [70.0, 50.0], [50.0, 70.0], [35.0, 100.0], [65.0, 100.0]])
 GOOD = Quality(inter_eye_px=60, sharpness=300, exposure=0.5, roll_degrees=-10, yaw_proxy=-0.1)
-LIMITS = QualityLimits(20, 50, 0.2, 0.8, 30, 0.4)
+LIMITS = QualityLimits(20, 50, 0.2, 0.8, 30, 0.4, 0.9)
 
 
 def face(landmarks: np.ndarray = FRONTAL) -> Face:
@@ -89,6 +92,7 @@ def test_eyes_in_one_point_have_no_yaw(spread: float) -> None:
         ({"roll_degrees": 44.0}, "roll 44 degrees is above 30 degrees"),
         ({"yaw_proxy": -0.55}, "yaw proxy 0.55 is above 0.4"),
         ({"yaw_proxy": 0.55}, "yaw proxy 0.55 is above 0.4"),
+        ({"visible_share": 0.8}, "share of the face in the photo 0.8 is below 0.9"),
     ],
 )
 def test_each_limit_says_what_is_out_of_it(change: dict[str, float], reason: str) -> None:
@@ -97,21 +101,21 @@ def test_each_limit_says_what_is_out_of_it(change: dict[str, float], reason: str
 
 
 def test_all_reasons_come_in_one_line() -> None:
-    bad = Quality(10, 1, 0.9, 90, 1)
+    bad = Quality(10, 1, 0.9, 90, 1, 0.3)
     text = LIMITS.refer(bad)
     assert text is not None
-    assert text.count("; ") == 4
+    assert text.count("; ") == 5
     assert "\n" not in text
 
 
 def test_values_on_the_limits_pass() -> None:
     assert LIMITS.refer(GOOD) is None
-    assert LIMITS.refer(Quality(20, 50, 0.2, 30, 0.4)) is None
+    assert LIMITS.refer(Quality(20, 50, 0.2, 30, 0.4, 0.9)) is None
     assert LIMITS.refer(Quality(20, 50, 0.8, -30, -0.4)) is None
 
 
 def test_without_limits_nothing_is_referred() -> None:
-    assert QualityLimits().refer(Quality(0, 0, 0, 180, 9)) is None
+    assert QualityLimits().refer(Quality(0, 0, 0, 180, 9, 0)) is None
 
 
 @pytest.mark.parametrize("degrees", [-45.0, -10.0, 0.0, 20.0, 60.0])
@@ -127,3 +131,60 @@ def test_yaw_is_that_of_a_turned_head(degrees: float) -> None:
 
 def test_yaw_of_several_with_one_unknown() -> None:
     np.testing.assert_allclose(yaw_degrees([0.6, np.nan, 0.0]), [45, np.nan, 0])
+
+
+SCALE = 6.0
+"""Photo pixels a pixel of the template's frame of 64, in the faces below."""
+
+
+def centred(size_hw: tuple[int, int], degrees: float = 0.0) -> Face:
+    """A face whose frame has its middle in that of a photo, turned by so many degrees."""
+    turn = np.radians(degrees)
+    rotation = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    points = (TEMPLATES["dlib-64"].points + 0.5 - 32) * SCALE @ rotation
+    return face(points + np.array(size_hw)[::-1] / 2 - 0.5)
+
+
+@pytest.mark.parametrize("degrees", [0, 10, -30])
+def test_a_face_well_inside_is_visible_whole(degrees: float) -> None:
+    assert visible_share(centred((600, 500), degrees), (600, 500)) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("size_hw", "share"),
+    [
+        # The face part is 0.8 x 0.85 of the frame's 384 pixels: 307.2 wide from 38.4, 326.4 high
+        # from 19.2; the frame's middle is that of the photo.
+        ((600, 200), 200 / 307.2),
+        ((200, 600), 200 / 326.4),
+        ((200, 200), 200 * 200 / (307.2 * 326.4)),
+    ],
+)
+def test_the_share_is_that_of_the_area(size_hw: tuple[int, int], share: float) -> None:
+    assert visible_share(centred(size_hw), size_hw) == pytest.approx(share, abs=1e-4)
+
+
+@pytest.mark.parametrize("degrees", [0.0, 25.0])
+def test_the_share_is_that_of_points_that_fall_inside(degrees: float) -> None:
+    size_hw = (260, 300)
+    moved = centred(size_hw, degrees)
+    moved = replace(moved, landmarks=moved.landmarks + np.array([60.0, -40.0]))
+    matrix = similarity(moved.landmarks, TEMPLATES["dlib-64"].points)
+    steps = (np.arange(400) + 0.5) / 400
+    x, y = np.meshgrid(0.1 + 0.8 * steps, 0.05 + 0.85 * steps)
+    points = np.stack([x, y], axis=-1).reshape(-1, 2) * 64 - 0.5
+    places = apply(np.asarray(cv2.invertAffineTransform(matrix)), points) + 0.5
+    inside = ((places >= 0) & (places <= np.array(size_hw)[::-1])).all(axis=1).mean()
+    assert 0.4 < inside < 0.95
+    assert visible_share(moved, size_hw) == pytest.approx(inside, abs=0.005)
+
+
+def test_a_face_outside_and_no_face_are_not_visible() -> None:
+    assert visible_share(face(FRONTAL + 1000), (100, 100)) == 0
+    assert visible_share(face(np.full((5, 2), 50.0)), (100, 100)) in (0, pytest.approx(1))
+
+
+def test_without_the_photos_size_nothing_is_said() -> None:
+    assert judge(face(), chip(100)).visible_share is None
+    assert judge(face(), chip(100), (2000, 2000)).visible_share == pytest.approx(1)
+    assert QualityLimits(min_visible_share=0.9).refer(judge(face(), chip(100))) is None

@@ -144,6 +144,9 @@ class TestMalformed:
         [
             ("task", "height", "task must be one of age, gender, got 'height'"),
             ("output", [], "malformed"),
+            ("input.size", 10**400, "input.size must be 8 to 1024 pixels"),
+            ("input.mean", [10**400, 0, 0], "malformed: int too large to convert to float"),
+            ("limits", {"min_sharpness": 10**400}, "malformed: int too large"),
             (
                 "output.kind",
                 "logits",

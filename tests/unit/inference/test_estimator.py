@@ -105,6 +105,31 @@ class TestOnePhoto:
         )
         json.dumps(result.to_json(distribution=True), allow_nan=False)
 
+    @pytest.mark.parametrize("side", ["left", "top", "right", "bottom"])
+    def test_a_face_that_the_photos_edge_cuts_is_referred(
+        self, side: str, estimator: AgeEstimator, astronaut: RGB, expected: AgeEstimate
+    ) -> None:
+        assert expected.face is not None
+        assert expected.quality is not None
+        assert expected.quality.visible_share == pytest.approx(1)
+        left, top, right, bottom = expected.face.box_xyxy.astype(int)
+        third = (right - left) // 3
+        cut = {
+            "left": astronaut[:, left + third :],
+            "top": astronaut[top + third :],
+            "right": astronaut[:, : right - third],
+            "bottom": astronaut[: bottom - third],
+        }[side]
+        face = only(estimator.estimate(cut))
+        assert face.quality is not None
+        assert face.face is not None
+        assert face.quality.visible_share is not None
+        assert 0.4 < face.quality.visible_share < 0.9
+        assert (face.face.box_xyxy >= 0).all()
+        assert (face.face.box_xyxy <= [cut.shape[1], cut.shape[0]] * 2).all()
+        if estimator.card.limits.min_visible_share is not None:
+            assert "share of the face in the photo" in str(face.refer)
+
     def test_a_photo_without_a_face(self, estimator: AgeEstimator) -> None:
         result = estimator.estimate(np.zeros((90, 90, 3), np.uint8))
         assert (result.status, result.message, result.faces) == ("no_face", "no face found", ())

@@ -62,7 +62,10 @@ def with_estimated_ages(
 
 
 _YEARS: Final = ("estimate_years", "median_years", "low_years", "high_years")
-_QUALITY: Final = ("inter_eye_px", "sharpness", "exposure", "roll_degrees", "yaw_proxy")
+_QUALITY: Final = (
+    *("inter_eye_px", "sharpness", "exposure", "roll_degrees", "yaw_proxy"),
+    "visible_share",
+)
 
 
 def table_of(
