@@ -24,9 +24,9 @@ import pandas as pd
 
 from agelens.data.predictions import predict_store
 from agelens.data.store import ChipStore
-from agelens.evaluation.calibrate import calibrate, uncalibrated_outputs
 from agelens.evaluation.conformal import Way
 from agelens.evaluation.groups import age_bands
+from agelens.evaluation.model_calibration import calibrate_model, uncalibrated_outputs
 from agelens.inference.answers import point_and_interval
 from agelens.inference.calibrated_cards import write_calibration
 from agelens.inference.cards import load_card
@@ -68,7 +68,7 @@ def counted(
     with tempfile.TemporaryDirectory() as folder:
         card = load_card(model)
         if way is not None:
-            found = calibrate(calibrating, card, levels=[LEVEL], way=way[0], bias=way[1])
+            found = calibrate_model(calibrating, card, levels=[LEVEL], way=way[0], bias=way[1])
             # Through the card, as use reads it.
             write_calibration(model, found.calibration, Path(folder) / "calibrated")
             card = load_card(Path(folder) / "calibrated")

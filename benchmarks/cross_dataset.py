@@ -25,9 +25,9 @@ import numpy as np
 import yaml
 from scipy.ndimage import gaussian_filter1d
 
-from agelens.evaluation.label_shift import estimated_prior, moved_to_prior
 from agelens.tables import PredictionsTable
 from agelens.training.config_files import config_file
+from label_shift import estimated_prior, moved_to_prior
 from stores_and_runs import errors, predictions, run, store
 
 CONFIG = config_file("utkface-to-fgnet")

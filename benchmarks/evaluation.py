@@ -22,9 +22,8 @@ import numpy as np
 import pandas as pd
 
 from agelens.ages import AgeScale
+from agelens.evaluation.all_rows import choose_metrics, evaluate_all, metric_columns
 from agelens.evaluation.bootstrap import GroupedMetrics, Grouping, bootstrap, person_codes
-from agelens.evaluation.evaluate import choose_metrics, evaluate
-from agelens.evaluation.metric_columns import metric_columns
 from agelens.tables import PredictionsTable, read_predictions, write_predictions
 
 TASKS = {
@@ -86,7 +85,7 @@ def _run(task: str, path: Path, draws: int) -> None:
     if task == "groups":
         _measure_groups(table, draws)
     else:
-        evaluate(table, draws=draws)
+        evaluate_all(table, draws=draws)
     seconds, of_processor = time.perf_counter() - start, time.process_time() - processor
     # Not getrusage: its peak counts what the parent held when it started this process.
     status = Path("/proc/self/status").read_text(encoding="ascii")

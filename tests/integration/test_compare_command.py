@@ -57,7 +57,7 @@ def test_two_tables_to_a_folder(agelens: Run, tables: list[Path], tmp_path: Path
 def test_names_and_seeds_of_the_users_own(agelens: Run, tables: list[Path]) -> None:
     words = [f"mine={tables[0]}", f"mine={tables[1]}", f"yours={tables[1]}"]
     run = agelens("compare", *words, "--json", *FAST)
-    (document,) = run.rows
+    document = json.loads(run.out)
     assert document["models"] == ["mine", "yours"]
     assert [cell["seeds"] for cell in document["cells"]] == [[0, 1], [None]]
 
@@ -131,7 +131,7 @@ def trained(agelens: Run, place: Path) -> Any:
 
 
 def test_a_configuration_is_trained_and_tried_on_all_its_tests(trained: Any) -> None:
-    (document,) = trained.rows  # nothing but JSON, though training prints
+    document = json.loads(trained.out)  # nothing but JSON, though training prints
     assert document["models"] == ["toy"]
     relations = {cell["dataset"]: cell["relation"]["kind"] for cell in document["cells"]}
     assert relations == {"bright": "intra", "more": "cross"}
@@ -144,7 +144,7 @@ def test_runs_that_are_there_are_taken(agelens: Run, place: Path, trained: Any) 
     words = ("--train", place / "toy.yaml", "--runs", place / "runs", "--json")
     ran = agelens("compare", *words, *FAST)
     assert weights.stat().st_mtime_ns == before
-    assert [cell["seeds"] for cell in ran.rows[0]["cells"]] == [[0], [0]]
+    assert [cell["seeds"] for cell in json.loads(ran.out)["cells"]] == [[0], [0]]
     document = yaml.safe_load((place / "toy.yaml").read_text())
     document["trainer"]["max_epochs"] = 2
     (place / "changed").mkdir()
@@ -159,7 +159,7 @@ def test_a_run_is_tried_on_a_store_beside_its_own_table(
 ) -> None:
     run = place / "runs" / "toy-seed0"
     ran = agelens("compare", run, "--on", place / "more", "--json", *FAST)
-    (document,) = ran.rows
+    document = json.loads(ran.out)
     (cell,) = document["cells"]
     own = json.loads((run / "summary.json").read_text())["metrics"]["more"]["mae"]
     assert cell["figures"]["mae"]["value"] == pytest.approx(own, abs=1e-3)

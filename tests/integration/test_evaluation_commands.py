@@ -187,7 +187,6 @@ class TestEvaluate:
             ("a,30,999,real\n", "ages lie from 0 to 150"),
             ("a,30,28,real\nb,31,28,apparent\n", "--allow-mixed-age-kinds"),
             ("a,30,28,guessed\n", "is not one of real, apparent, estimated"),
-            ("a,30,28,\n", "age_kind"),
             ("a,inf,28,real\n", "infinite"),
             ("a,thirty,28,real\n", "is not a number"),
         ],
@@ -200,6 +199,13 @@ class TestEvaluate:
         )
         assert run.status == 2
         assert complaint in run.err
+
+    def test_ages_of_no_stated_kind_are_measured_and_said_so(
+        self, csv: Callable[[str], Path], agelens: Agelens
+    ) -> None:
+        run = agelens("evaluate", csv("sample_id,estimate_years,age_years\na,30,28\n"), *FAST)
+        assert run.status == 0, run.err
+        assert "ages: 1 unstated" in run.out
 
     def test_kinds_are_mixed_where_asked_for(
         self, csv: Callable[[str], Path], agelens: Agelens
@@ -256,7 +262,7 @@ class TestGate:
         self, table: Path, agelens: Agelens, tmp_path: Path
     ) -> None:
         run = agelens(
-            *("gate", "--predictions", table, "--legal", "18", "--max-false-accept", "0.1"),
+            *("gate", table, "--legal", "18", "--max-false-accept", "0.1"),
             *("--by", "gender", "-o", tmp_path / "gate"),
         )
         assert run.status == 0, run.err
@@ -267,7 +273,7 @@ class TestGate:
         assert (tmp_path / "gate" / "gate.json").is_file()
 
     def test_json_says_whether_the_data_promise_it(self, table: Path, agelens: Agelens) -> None:
-        asked = ("gate", "--predictions", table, "--legal", "18", "--json", "--from-age", "13")
+        asked = ("gate", table, "--legal", "18", "--json", "--from-age", "13")
         run = agelens(*asked, "--max-false-accept", "0.2")
         found = json.loads(run.out)
         assert found["promised"] is True
@@ -282,9 +288,7 @@ class TestGate:
     def test_data_that_are_too_few_say_so_and_are_no_failure(
         self, table: Path, agelens: Agelens
     ) -> None:
-        run = agelens(
-            "gate", "--predictions", table, "--legal", "18", "--max-false-accept", "0.001"
-        )
+        run = agelens("gate", table, "--legal", "18", "--max-false-accept", "0.001")
         assert run.status == 0
         assert "No challenge age can be promised" in run.out
         assert "at least 2,995 people under 18" in run.out
@@ -301,15 +305,15 @@ class TestGate:
                 ("--legal", "18", "--max-false-accept", "0.0001", "--by", "gendr"),
                 "unknown group column",  # although there is no gate to show groups of
             ),
-            (("--legal", "nan"), "the legal age is a number of years"),
+            (("--legal", "nan"), "--legal: must be a number, got 'nan'"),
             (("--legal", "-3"), "the legal age is a number of years"),
-            (("--legal", "18", "--from-age", "nan"), "the youngest counted age is a number"),
+            (("--legal", "18", "--from-age", "nan"), "--from-age: must be a number"),
         ],
     )
     def test_a_gate_beyond_the_data(
         self, options: tuple[str, ...], complaint: str, table: Path, agelens: Agelens
     ) -> None:
-        run = agelens("gate", "--predictions", table, "--max-false-accept", "0.1", *options)
+        run = agelens("gate", table, "--max-false-accept", "0.1", *options)
         assert run.status == 2
         assert complaint in run.err
 
@@ -327,13 +331,13 @@ class TestGate:
         self, rows: str, complaint: str, csv: Callable[[str], Path], agelens: Agelens
     ) -> None:
         path = csv(f"sample_id,estimate_years,age_years,age_kind\n{rows}")
-        run = agelens("gate", "--predictions", path, "--legal", "18", "--max-false-accept", "0.1")
+        run = agelens("gate", path, "--legal", "18", "--max-false-accept", "0.1")
         assert run.status == 2
         assert complaint in run.err
 
     def test_predictions_without_ages(self, csv: Callable[[str], Path], agelens: Agelens) -> None:
         path = csv("sample_id,estimate_years\na,30\n")
-        run = agelens("gate", "--predictions", path, "--legal", "18", "--max-false-accept", "0.1")
+        run = agelens("gate", path, "--legal", "18", "--max-false-accept", "0.1")
         assert run.status == 2
         assert "none of the 1 predictions has an age" in run.err
 
@@ -342,7 +346,7 @@ class TestCalibrate:
     def test_the_card_is_calibrated_in_place(
         self, table: Path, model: Path, agelens: Agelens
     ) -> None:
-        run = agelens("calibrate", "--model", model, "--data", table, "--bins", "3")
+        run = agelens("calibrate", table, "--model", model, "--bins", "3")
         assert run.status == 0, run.err
         assert f"wrote {model / 'card.json'}" in run.out
         assert "own coverage" in run.out
@@ -355,7 +359,7 @@ class TestCalibrate:
         self, table: Path, model: Path, agelens: Agelens, tmp_path: Path
     ) -> None:
         run = agelens(
-            *("calibrate", "--model", model, "--data", table, "--levels", "0.8", "--bias"),
+            *("calibrate", table, "--model", model, "--levels", "0.8", "--bias"),
             *("--by", "gender", "--score", "absolute", "--bins-of", "age", "--bins", "4"),
             *("-o", tmp_path / "copy", "--json"),
         )
@@ -391,7 +395,7 @@ class TestCalibrate:
     ) -> None:
         write_predictions(people(**columns), tmp_path / "p.parquet")
         before = (model / "card.json").read_bytes()
-        run = agelens("calibrate", "--model", model, "--data", tmp_path / "p.parquet")
+        run = agelens("calibrate", tmp_path / "p.parquet", "--model", model)
         assert run.status == 2
         assert complaint in run.err
         assert (model / "card.json").read_bytes() == before
@@ -400,7 +404,7 @@ class TestCalibrate:
         self, model: Path, agelens: Agelens, tmp_path: Path
     ) -> None:
         write_predictions(people(1), tmp_path / "p.parquet")
-        run = agelens("calibrate", "--model", model, "--data", tmp_path / "p.parquet")
+        run = agelens("calibrate", tmp_path / "p.parquet", "--model", model)
         assert run.status == 2
         assert "1 samples of one person cannot calibrate" in run.err
 
@@ -408,7 +412,7 @@ class TestCalibrate:
         self, model: Path, csv: Callable[[str], Path], agelens: Agelens
     ) -> None:
         path = csv("sample_id,estimate_years,age_years,age_kind\na,30,28,real\n")
-        run = agelens("calibrate", "--model", model, "--data", path)
+        run = agelens("calibrate", path, "--model", model)
         assert run.status == 2
         assert "without its distributions" in run.err
 
@@ -424,7 +428,7 @@ class TestCalibrate:
         distribution[:5] = np.nan
         failed = PredictionsTable(table.frame, distribution, table.scale)
         write_predictions(failed, tmp_path / "p.parquet")
-        run = agelens("calibrate", "--model", model, "--data", tmp_path / "p.parquet")
+        run = agelens("calibrate", tmp_path / "p.parquet", "--model", model)
         assert run.status == 0, run.err
         assert f"{ROWS - 5} samples" in run.out
         assert "5 rows left out" in run.out
@@ -434,7 +438,7 @@ class TestCalibrate:
     ) -> None:
         write_predictions(people(split="train"), tmp_path / "p.parquet")
         run = agelens(
-            *("calibrate", "--model", model, "--data", tmp_path / "p.parquet"),
+            *("calibrate", tmp_path / "p.parquet", "--model", model),
             "--allow-training-data",
         )
         assert run.status == 0, run.err
@@ -448,7 +452,7 @@ class TestCalibrate:
             (("--bins", "0"), "at least 1 bin"),
             (("--bins-of", "gender"), "unknown what bins are of"),
             (("--levels", "1.5"), "strictly between 0 and 1"),
-            (("--levels", "many"), "numbers, separated by commas"),
+            (("--levels", "many"), "must be a number, got 'many'"),
             (("--part", "valid"), "choose rows of a store"),
         ],
     )
@@ -460,18 +464,18 @@ class TestCalibrate:
         model: Path,
         agelens: Agelens,
     ) -> None:
-        run = agelens("calibrate", "--model", model, "--data", table, *options)
+        run = agelens("calibrate", table, "--model", model, *options)
         assert run.status == 2
         assert complaint in run.err
 
     def test_packaged_models_need_a_folder(
         self, table: Path, agelens: Agelens, tmp_path: Path
     ) -> None:
-        run = agelens("calibrate", "--model", "cc0-resnet10", "--data", table)
+        run = agelens("calibrate", table, "--model", "cc0-resnet10")
         assert run.status == 2
         assert "-o" in run.err
         (tmp_path / "mine").write_text("kept")
-        run = agelens("calibrate", "--model", "cc0-resnet10", "--data", table, "-o", tmp_path)
+        run = agelens("calibrate", table, "--model", "cc0-resnet10", "-o", tmp_path)
         assert run.status == 2
         assert (tmp_path / "mine").read_text() == "kept"
 
@@ -483,10 +487,10 @@ def test_tables_are_measured_without_torch(
     arguments = {
         "evaluate": ["evaluate", table, "--draws", "5", "-o", tmp_path / "out"],
         "gate": [
-            *("gate", "--predictions", table, "--legal", "18", "--max-false-accept", "0.1"),
+            *("gate", table, "--legal", "18", "--max-false-accept", "0.1"),
             *("-o", tmp_path / "out"),
         ],
-        "calibrate": ["calibrate", "--model", model, "--data", table],
+        "calibrate": ["calibrate", table, "--model", model],
     }[command]
     code = (
         "import sys; from agelens.cli import main; status = main(sys.argv[1:]);"

@@ -130,16 +130,16 @@ def test_the_sanity_check_is_printed(photos: Path, model: Path, agelens: Agelens
     ("options", "complaint"),
     [
         ((), "name photos, or --by-age"),
-        (("a.jpg", "--by-age"), "name photos, or --by-age"),
-        (("--by-age",), "--by-age takes --store STORE"),
-        (("--by-age", "--table", "t.csv"), "--by-age takes --store STORE"),
-        (("--by-age", "--store", "s", "--sanity-check"), "without --by-age"),
-        (("--by-age", "--store", "s", "--per-band", "0"), "1 face or more"),
-        (("--by-age", "--store", "nowhere"), "expected a chip store"),
-        (("a.jpg", "--store", "s"), "--store is for --by-age"),
+        (("a", "b", "--by-age"), "--by-age takes one chip store or one table"),
+        (("--by-age",), "name the faces: a chip store, or a table"),
+        (("t.csv", "--by-age"), "no table at t.csv"),
+        (("s", "--by-age", "--sanity-check"), "without --by-age"),
+        (("s", "--by-age", "--per-band", "0"), "1 face or more"),
+        (("nowhere", "--by-age"), "expected a chip store"),
+        (("a.jpg", "--root", "s"), "--root is for --by-age"),
         (("a.jpg", "--face", "-1"), "counted from 0"),
         (("a.jpg", "--method", "grad-cam"), "use --method occlusion"),
-        (("a.jpg", "--method", "magic"), "invalid choice"),
+        (("a.jpg", "--method", "magic"), "unknown method 'magic'"),
         (("a.jpg", "--layer", "block5"), "--layer is of grad-cam"),
         (("a.jpg", "--steps", "8"), "--steps is of integrated-gradients"),
         (("a.jpg", "--method", "grad-cam", "--fill", "mean"), "--fill is of occlusion"),
@@ -159,8 +159,8 @@ def test_wrong_usage(
 def test_mean_maps_by_age(method: str, run: Path, agelens: Agelens, tmp_path: Path) -> None:
     out = tmp_path / "out"
     ran = agelens(
-        *("explain", "--by-age", "--store", run.parent / "store", "--model", run, "-o", out),
-        *("--method", method, "--per-band", "2", "--patch", "16"),
+        *("explain", run.parent / "store", "--by-age", "--model", run, "-o", out),
+        *("--method", method, "--per-band", "2", "--patch", "16", "--part", "all"),
         *(("--steps", "4") if method == "integrated-gradients" else ()),
     )
     assert ran.status == 0, ran.err
@@ -187,7 +187,7 @@ def test_by_age_of_labelled_photos(
     }
     write_table(SampleTable.from_columns(labelled), table)
     ran = agelens(
-        *("explain", "--by-age", "--table", table, "--root", photos, "--model", model, "--json"),
+        *("explain", table, "--by-age", "--root", photos, "--model", model, "--json"),
         *QUICK,
     )
     assert ran.status == 0, ran.err
@@ -198,7 +198,7 @@ def test_by_age_of_labelled_photos(
     assert band["at"]["nose"]["standard_error"] is None
     ageless = labelled | {"age_years": np.nan, "age_kind": None}
     write_table(SampleTable.from_columns(ageless), table)
-    asked = ("explain", "--by-age", "--table", table, "--root", photos, "--model", model)
+    asked = ("explain", table, "--by-age", "--root", photos, "--model", model)
     ran = agelens(*asked)
     assert ran.status == 2
     assert "has both an age and a face" in ran.err
@@ -207,7 +207,7 @@ def test_by_age_of_labelled_photos(
 def test_other_chips_and_runs_that_take_no_photos_are_refused(
     run: Path, photos: Path, model: Path, agelens: Agelens
 ) -> None:
-    ran = agelens("explain", "--by-age", "--store", run.parent / "store", "--model", model)
+    ran = agelens("explain", run.parent / "store", "--by-age", "--model", model)
     assert ran.status == 2
     assert "size 32 instead of 16" in ran.err
     ran = agelens("explain", photos / "one.png", "--model", run)

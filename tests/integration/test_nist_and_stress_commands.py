@@ -62,7 +62,7 @@ def model(write_card: Callable[..., Path], tmp_path_factory: pytest.TempPathFact
 def predictions(photos: Path, model: Path, agelens: Agelens) -> Path:
     path = photos / "predictions.parquet"
     run = agelens(
-        *("predict", "--model", model, "--table", photos / "table.parquet", "--root", photos),
+        *("predict", photos / "table.parquet", "--model", model, "--root", photos),
         *("-o", path),
     )
     assert run.status == 3, run.err
@@ -117,7 +117,7 @@ class TestNist:
         ("options", "complaint"),
         [
             (("--challenge", "17"), "at least the legal age of 18"),
-            (("--challenge", "a,b"), "numbers, separated by commas"),
+            (("--challenge", "a,b"), "must be a number, got 'a'"),
             (("--range", "13"), "whole years such as 13-16"),
             (("--range", "16-13"), "ends no earlier"),
             (("--level", "95"), "level"),
@@ -136,7 +136,7 @@ class TestStress:
     def test_of_a_store_and_beside_a_reference(
         self, store: Path, model: Path, agelens: Agelens, tmp_path: Path
     ) -> None:
-        asked = ("stress", "--model", model, "--store", store, *FAST)
+        asked = ("stress", store, "--model", model, *FAST)
         run = agelens(*asked, "-o", tmp_path / "first")
         assert run.status == 0, run.err
         assert "mean of" in run.out
@@ -155,7 +155,7 @@ class TestStress:
         self, photos: Path, model: Path, agelens: Agelens, tmp_path: Path
     ) -> None:
         run = agelens(
-            *("stress", "--model", model, "--data", photos / "table.parquet", "--root", photos),
+            *("stress", photos / "table.parquet", "--model", model, "--root", photos),
             *("--part", "train", "--limit", "2", "--corruptions", "margin,detector"),
             *("--reference", model, "-o", tmp_path / "out", "--json", *FAST),
         )
@@ -169,13 +169,13 @@ class TestStress:
     @pytest.mark.parametrize(
         ("options", "complaint"),
         [
-            ((), "--data TABLE with --root ROOT, or --store STORE"),
-            (("--data", "t.parquet"), "--data and --root go together"),
-            (("--store", "STORE", "--limit", "0"), "--limit is at least 1"),
-            (("--store", "STORE", "--corruptions", "rotation"), "rotation needs photos"),
-            (("--store", "STORE", "--corruptions", "blurr"), "Did you mean 'blur'?"),
-            (("--store", "STORE", "--part", "holdout"), "parts: train, valid"),
-            (("--store", "nowhere"), "expected a chip store"),
+            ((), "name the faces: a chip store, or a table of labelled photos"),
+            (("t.parquet",), "there is no table at t.parquet"),
+            (("STORE", "--limit", "0"), "--limit is at least 1"),
+            (("STORE", "--corruptions", "rotation"), "rotation needs photos"),
+            (("STORE", "--corruptions", "blurr"), "Did you mean 'blur'?"),
+            (("STORE", "--part", "holdout"), "parts: train, valid"),
+            (("nowhere",), "expected a chip store"),
         ],
     )
     def test_wrong_usage(
@@ -190,7 +190,7 @@ class TestStress:
         self, store: Path, model: Path, agelens: Agelens, tmp_path: Path
     ) -> None:
         (tmp_path / "full.txt").write_text("mine")
-        run = agelens("stress", "--model", model, "--store", store, "-o", tmp_path)
+        run = agelens("stress", store, "--model", model, "-o", tmp_path)
         assert run.status == 2
         assert "not empty" in run.err
         assert (tmp_path / "full.txt").read_text() == "mine"

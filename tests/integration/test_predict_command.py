@@ -58,7 +58,7 @@ def model(write_card: Callable[..., Path], tmp_path: Path) -> Path:
 
 
 def test_a_store_is_predicted(store: Path, model: Path, agelens: Agelens, tmp_path: Path) -> None:
-    run = agelens("predict", "--model", model, "--store", store, "-o", tmp_path / "p.csv")
+    run = agelens("predict", store, "--model", model, "-o", tmp_path / "p.csv")
     assert run.status == 3, run.err
     assert "15 ok, 1 unreadable" in run.out
     frame = read_predictions(tmp_path / "p.csv").frame
@@ -71,7 +71,7 @@ def test_photos_go_through_the_whole_pipeline(
     photos: Path, model: Path, agelens: Agelens, tmp_path: Path
 ) -> None:
     run = agelens(
-        *("predict", "--model", model, "--table", photos / "table.parquet", "--root", photos),
+        *("predict", photos / "table.parquet", "--model", model, "--root", photos),
         *("-o", tmp_path / "p.parquet", "--gender", "--split", "column", "--part", "valid"),
     )
     assert run.status == 3, run.err
@@ -84,12 +84,12 @@ def test_photos_go_through_the_whole_pipeline(
 def test_from_a_store_to_an_estimate_with_coverage(
     store: Path, model: Path, agelens: Agelens, astronaut_png: Path
 ) -> None:
-    run = agelens("calibrate", "--model", model, "--data", store, "--levels", "0.5,0.8")
+    run = agelens("calibrate", store, "--model", model, "--levels", "0.5,0.8")
     assert run.status == 0, run.err
     run = agelens("estimate", astronaut_png, "--model", model)
     (row,) = run.rows
     assert row["faces"][0]["coverage"] is None  # 0.9 was not calibrated: too few photos
-    run = agelens("calibrate", "--model", model, "--data", store, "--levels", "0.9")
+    run = agelens("calibrate", store, "--model", model, "--levels", "0.9")
     assert run.status == 0, run.err
     run = agelens("estimate", astronaut_png, "--model", model)
     (row,) = run.rows
@@ -100,8 +100,8 @@ def test_from_a_store_to_an_estimate_with_coverage(
 def test_predictions_of_a_calibrated_model_have_its_intervals_or_the_networks_own(
     store: Path, model: Path, agelens: Agelens, tmp_path: Path
 ) -> None:
-    agelens("calibrate", "--model", model, "--data", store, "--levels", "0.9", "--seed", "1")
-    asked = ("predict", "--model", model, "--store", store)
+    agelens("calibrate", store, "--model", model, "--levels", "0.9", "--seed", "1")
+    asked = ("predict", store, "--model", model)
     agelens(*asked, "-o", tmp_path / "stated.parquet")
     agelens(*asked, "--own-intervals", "-o", tmp_path / "own.parquet")
     stated, own = (read_predictions(tmp_path / f"{n}.parquet") for n in ("stated", "own"))
@@ -110,7 +110,7 @@ def test_predictions_of_a_calibrated_model_have_its_intervals_or_the_networks_ow
     # Calibrating again, on what was calibrated, finds the same.
     before = json.loads((model / "card.json").read_text())["calibration"]["intervals"]
     run = agelens(
-        *("calibrate", "--model", model, "--data", tmp_path / "stated.parquet"),
+        *("calibrate", tmp_path / "stated.parquet", "--model", model),
         *("--levels", "0.9", "--seed", "1"),
     )
     assert run.status == 0, run.err
@@ -121,7 +121,7 @@ def test_predictions_of_a_calibrated_model_have_its_intervals_or_the_networks_ow
 def test_pictures_of_the_worst_errors(
     store: Path, model: Path, agelens: Agelens, tmp_path: Path
 ) -> None:
-    agelens("predict", "--model", model, "--store", store, "-o", tmp_path / "p.parquet")
+    agelens("predict", store, "--model", model, "-o", tmp_path / "p.parquet")
     run = agelens(
         *("evaluate", tmp_path / "p.parquet", "-o", tmp_path / "out", "--store", store),
         *("--draws", "5"),
@@ -135,13 +135,10 @@ def test_pictures_of_the_worst_errors(
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ((), "--store STORE, or --table TABLE with --root ROOT"),
-        (("--store", "s", "--table", "t"), "--store STORE, or --table"),
-        (("--table", "t"), "--table and --root go together"),
-        (("--store", "s", "--gender"), "--gender needs photos"),
-        (("--store", "nowhere"), "expected a chip store"),
-        (("--store", "nowhere", "-o", "p.json"), "ends in .parquet or .csv"),
-        (("--table", "nowhere.csv", "--root", "."), "no table at nowhere.csv"),
+        ((), "name the faces: a chip store, or a table of labelled photos"),
+        (("nowhere",), "expected a chip store"),
+        (("nowhere", "-o", "p.json"), "ends in .parquet or .csv"),
+        (("nowhere.csv", "--root", "."), "no table at nowhere.csv"),
     ],
 )
 def test_wrong_usage(
@@ -152,18 +149,24 @@ def test_wrong_usage(
     assert complaint in run.err
 
 
+def test_gender_is_of_photos(store: Path, model: Path, agelens: Agelens) -> None:
+    run = agelens("predict", store, "--model", model, "--gender", "-o", store / "p.csv")
+    assert run.status == 2
+    assert "--gender needs photos" in run.err
+
+
 def test_chips_and_parts_that_do_not_fit_are_refused(
     store: Path, model: Path, agelens: Agelens, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    run = agelens("predict", "--model", "cc0-resnet10", "--store", store)
+    run = agelens("predict", store, "--model", "cc0-resnet10")
     assert run.status == 2
     assert "size 16 instead of 64" in run.err
-    run = agelens("predict", "--model", model, "--store", store, "--part", "holdout")
+    run = agelens("predict", store, "--model", model, "--part", "holdout")
     assert run.status == 2
     assert "parts: train, valid" in run.err
     (tmp_path / "predictions.parquet").write_bytes(b"mine")
-    run = agelens("predict", "--model", model, "--store", store)
+    run = agelens("predict", store, "--model", model)
     assert run.status == 2
     assert "name another table with -o" in run.err
     assert (tmp_path / "predictions.parquet").read_bytes() == b"mine"

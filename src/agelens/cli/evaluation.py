@@ -1,244 +1,424 @@
-"""`agelens predict`, `evaluate`, `calibrate` and `gate`: options; the work is loaded on demand."""
+"""`agelens evaluate`, `compare`, `gate`, `nist` and `leaderboard`: predictions are measured."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
-from importlib import import_module
-from importlib.util import find_spec
+import shlex
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Literal
 
-from agelens.cli.evaluation_options import add_bootstrap, add_reading, add_split
-from agelens.errors import MissingDependencyError
+from agelens.cli.columns import column_mapping
+from agelens.cli.options import NonNegativeInt, PositiveInt
+from agelens.cli.output import print_json, print_rows
+from agelens.errors import UsageError
 
-Parser = argparse.ArgumentParser
-_NEEDED: Final = ("pandas", "scipy", "matplotlib", "seaborn", "fairlearn", "mapie", "yaml")
+if TYPE_CHECKING:
+    import pandas as pd
 
+    from agelens.evaluation.reports.evaluation_page import EvaluationReport
+    from agelens.evaluation.reports.result import Result
 
-def add_commands(commands: Any) -> None:
-    """Add the four commands to the parser's subcommands."""
-    for name, help_text, description, add_options in (
-        (
-            "predict",
-            "estimate labelled faces into a predictions table",
-            "Estimate all rows of a chip store, or all photos of a table, into a predictions "
-            "table, which agelens evaluate, calibrate and gate take.",
-            _predict,
-        ),
-        (
-            "evaluate",
-            "measure predictions: metrics with intervals, by group, one page",
-            "Measure predictions of agelens or of any other tool, one table or several side by "
-            "side. Rows without estimate or label are counted. Without --output, only print.",
-            _evaluate,
-        ),
-        (
-            "calibrate",
-            "make a model's intervals hold as often as they say",
-            "Find on labelled faces how wide a model's intervals must be, and write it into its "
-            "card; agelens estimate then states their coverage. The faces must be none that the "
-            "model was trained on.",
-            _calibrate,
-        ),
-        (
-            "gate",
-            "find the challenge age that keeps false accepts below a limit",
-            "Find the lowest age that a face must look, so that at most a share of those under the "
-            "legal age pass; print what it costs those who are old enough. An age estimate is no "
-            "proof of age: who is not let pass must be able to show one.",
-            _gate,
-        ),
-    ):
-        parser = commands.add_parser(name, help=help_text, description=description)
-        add_options(parser)
-        parser.set_defaults(run=on_demand(name))
+AgeKind = Literal["real", "apparent", "estimated"]
 
 
-def on_demand(name: str) -> Callable[[argparse.Namespace], int]:
-    """The `run` of module `agelens.cli.NAME_run`, loaded when it is called."""
+def evaluate(
+    tables: list[Path],
+    *,
+    output: Path | None = None,
+    json: bool = False,
+    metrics: list[str] | None = None,
+    by: list[str] | None = None,
+    part: str = "test",
+    columns: list[str] | None = None,
+    labels: Path | None = None,
+    age_kind: AgeKind | None = None,
+    allow_mixed_age_kinds: bool = False,
+    draws: NonNegativeInt = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+    store: Path | None = None,
+    root: Path | None = None,
+) -> None:
+    """Measure predictions of agelens or of any other tool: metrics with intervals, by group.
 
-    def run(options: argparse.Namespace) -> int:
-        missing = [package for package in _NEEDED if find_spec(package) is None]
-        if missing:
-            raise MissingDependencyError(
-                f"agelens {name} needs {', '.join(missing)}: pip install 'agelens[train]'"
-            )
-        return int(import_module(f"agelens.cli.{name}_run").run(options))
+    Several tables stand side by side. Rows without estimate or label are counted. Without
+    --output, only print.
 
-    return run
+    Args:
+        tables: predictions or results of agelens estimate (.parquet, .csv, .jsonl), or runs.
+        output: a new folder for the page, figures and tables.
+        json: print JSON.
+        metrics: only these; module.function is one of your own, f(y_true, y_pred).
+        by: columns to group by, two at a time as well; those that are there by default.
+        part: of a run, whose predictions are measured.
+        columns: other tools' columns: estimate_years=pred,sample_id=file, or a YAML file of such
+            pairs, where codes are `gender: [sex, {0: male}]`.
+        labels: take labels from this table, by sample_id, or of photos by path.
+        age_kind: what the ages are, where the table does not say.
+        allow_mixed_age_kinds: measure real, apparent and estimated ages together.
+        draws: of the bootstrap, by person; 0 for no intervals.
+        level: of the intervals.
+        seed: of the draws.
+        store: chips of the tables' samples, for pictures of the worst errors, which are put into a
+            folder of their own that is for this machine only.
+        root: photos of the tables' samples, for the same.
+    """
+    if root is not None and store is not None:
+        raise UsageError("pictures come from --root or from --store, not from both")
+    if output is None and (root is not None or store is not None):
+        raise UsageError("pictures of the worst errors need a folder: --output DIR")
+    check_new_folder(output)
+    from agelens.evaluation import evaluate as measure  # noqa: PLC0415
 
-
-def _predict(parser: Parser) -> None:
-    add_model(parser)
-    source = parser.add_argument_group("faces: a store, or a table and its photos")
-    add_store(source)
-    source.add_argument(
-        "--table", type=Path, metavar="TABLE", help="labelled photos, through the whole pipeline"
+    found = measure(
+        *tables,
+        metrics=metrics,
+        by=by,
+        columns=column_mapping(columns),
+        labels=labels,
+        age_kind=age_kind,
+        part=part,
+        mix_age_kinds=allow_mixed_age_kinds,
+        draws=draws,
+        level=level,
+        seed=seed,
     )
-    source.add_argument("--root", type=Path, metavar="ROOT", help="where the table's photos are")
-    add_split(source)
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        metavar="P",
-        help="P.parquet or P.csv (predictions.parquet, unless there is one)",
-    )
-    parser.add_argument("--mirror", action="store_true", help="average with the mirrored face")
-    parser.add_argument(
-        "--own-intervals", action="store_true", help="leave out the calibration in the card"
-    )
-    parser.add_argument(
-        "--gender", action="store_true", help="also estimate gender (with --table only)"
-    )
-    parser.add_argument("--detector", default="retinaface", help="for --table (retinaface)")
-    parser.add_argument("--workers", type=int, metavar="N", help="threads (all available cores)")
+    if output is not None and (root or store):
+        _with_pictures(found, output, store, root)
+        if not json:
+            print(f"pictures of people, for this machine only: {output / 'local-only'}")
+            print(f"wrote {output / 'index.html'}")
+        output = None
+    from agelens.evaluation.reports.evaluation_page import metric_rows  # noqa: PLC0415
+
+    shown = metric_rows(found.tables)
+    names = [one.name for one in found.tables]
+    tell(found, output, json=json, tables=[("", shown[["metric", *names]])])
 
 
-def _evaluate(parser: Parser) -> None:
-    parser.add_argument(
-        "tables", nargs="+", type=Path, metavar="P", help="predictions, .parquet or .csv"
+def _with_pictures(
+    found: EvaluationReport, output: Path, store: Path | None, root: Path | None
+) -> None:
+    from agelens.atomic import atomic_folder  # noqa: PLC0415
+    from agelens.data.predictions.worst_pictures import (  # noqa: PLC0415 - loads OpenCV
+        chips_of,
+        photos_below,
+        write_worst_pictures,
     )
-    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="a new folder")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument(
-        "--metrics", type=words, metavar="A,B", help="only these (all that the columns allow)"
+    from agelens.data.store import ChipStore  # noqa: PLC0415
+    from agelens.evaluation.all_rows import worst_errors  # noqa: PLC0415
+
+    picture_of = (
+        photos_below(root)
+        if root is not None
+        else chips_of(ChipStore.open(str(store), verify=False))
     )
-    parser.add_argument(
-        "--by",
-        type=words,
-        metavar="A,B",
-        help="columns to group by, two at a time as well (age_band, gender, ethnicity, dataset, "
-        "inter_eye_px, yaw_proxy, sharpness; those that are there)",
-    )
-    add_bootstrap(parser)
-    add_reading(parser)
-    pictures = parser.add_argument_group(
-        "pictures of the worst errors, in a folder of their own that is for this machine only"
-    )
-    add_store(pictures)
-    pictures.add_argument("--root", type=Path, metavar="ROOT", help="the photos of the tables")
+    worst = [(one.name, worst_errors(one.predictions)) for one in found.tables]
+    with atomic_folder(output, "evaluation") as folder:
+        found.write(folder)
+        if not write_worst_pictures(worst, picture_of, folder):
+            raise UsageError(f"none of the worst errors' pictures is in {root or store}")
 
 
-def _calibrate(parser: Parser) -> None:
-    add_model(parser)
-    parser.add_argument(
-        "--data",
-        required=True,
-        type=Path,
-        metavar="P|STORE",
-        help="the model's predictions with labels, or a chip store to make them from",
+def compare(
+    models: list[str] = [],  # noqa: B006 - never changed
+    /,
+    *,
+    on: list[str] = [],  # noqa: B006
+    train: list[Path] = [],  # noqa: B006
+    seeds: PositiveInt = 1,
+    runs: Path = Path("runs"),
+    output: Path | None = None,
+    json: bool = False,
+    split: str | None = None,
+    split_seed: int = 0,
+    fold: str | None = None,
+    part: str | None = None,
+    columns: list[str] | None = None,
+    labels: Path | None = None,
+    age_kind: AgeKind | None = None,
+    allow_mixed_age_kinds: bool = False,
+    draws: int = 1000,
+    flips: int = 10_000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> None:
+    """Compare models dataset by dataset, on the samples that all of them answer.
+
+    MAE with intervals by person, paired tests, ranks over people and seeds, what was a leak, and
+    what others have published. Of runs, those of one configuration and several seeds are one model.
+
+    Args:
+        models: [NAME=]MODEL: a table of predictions of any tool, a run with its test predictions,
+            or, with --on, a model's name, card or folder.
+        on: STORE or STORE@PART, a chip store for all models and runs to be tried on, in place of
+            the runs' own test predictions; of a run's own store its test part is taken.
+        train: a configuration of agelens train, or several. Finished runs are taken as they are,
+            interrupted ones resumed.
+        seeds: train each with seeds 0 to N-1.
+        runs: where runs are.
+        output: a new folder for the page, figures and tables.
+        json: print JSON.
+        split: of stores: a protocol, `column`, or a folder of agelens data split.
+        split_seed: of the protocol.
+        fold: which split, where there are several.
+        part: of stores, only this part.
+        columns: other tools' columns, see agelens evaluate.
+        labels: take labels from this table.
+        age_kind: what the ages are, where the table does not say.
+        allow_mixed_age_kinds: measure real, apparent and estimated ages together.
+        draws: of the bootstrap, by person; 0 for no intervals.
+        flips: of the permutation test.
+        level: of the intervals.
+        seed: of draws and flips.
+    """
+    check_new_folder(output)  # that a folder is taken is no news for after hours of training
+    trained: list[Path] = []
+    if train:
+        from agelens.cli.seed_training import trained_runs  # noqa: PLC0415 - loads torch
+
+        trained = trained_runs(train, seeds, runs)
+    from agelens.evaluation import compare as compared  # noqa: PLC0415
+    from agelens.workflows.chosen import Chosen  # noqa: PLC0415
+
+    found = compared(
+        *named_models(models),
+        *trained,
+        on=on,
+        chosen=Chosen(split, split_seed, fold, part),
+        columns=column_mapping(columns),
+        labels=labels,
+        age_kind=age_kind,
+        mix_age_kinds=allow_mixed_age_kinds,
+        draws=draws,
+        flips=flips,
+        level=level,
+        seed=seed,
     )
-    parser.add_argument(
-        "--score",
-        default="quantile",
-        help="quantile moves both ends by the same years, normalised widens by a factor, absolute "
-        "puts the same years on both sides of the estimate (quantile)",
-    )
-    parser.add_argument(
-        "--bins",
-        type=int,
-        metavar="N",
-        help="of age, each corrected by itself (one for every 50 samples, at most 10)",
-    )
-    parser.add_argument(
-        "--bins-of",
-        default="estimate",
-        help="estimate: people who look alike are held as often as promised; age: people who are "
-        "alike, so that the old and the young are not missed; a little wider (estimate)",
-    )
-    parser.add_argument("--by", choices=("gender",), help="each gender by itself")
-    parser.add_argument(
-        "--each-dataset",
-        action="store_true",
-        help="hold every dataset of the table, not only their mix",
-    )
-    parser.add_argument(
-        "--levels",
-        type=numbers,
-        default=(0.5, 0.8, 0.9, 0.95),
-        metavar="A,B",
-        help="shares that intervals are to hold (0.5,0.8,0.9,0.95); agelens estimate uses 0.9",
-    )
-    parser.add_argument(
-        "--bias",
-        action="store_true",
-        help="also remove bias, for people of the same mix of ages as here",
-    )
-    parser.add_argument(
-        "--allow-training-data",
-        action="store_true",
-        help="calibrate on what the model may have been trained on",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the folds that coverage is by")
-    parser.add_argument(
-        "-o", "--output", type=Path, metavar="DIR", help="leave the model, write another there"
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    add_split(parser.add_argument_group("for a store"))
-    add_reading(parser)
+    from agelens.evaluation.reports.comparison_tables import matrix_table  # noqa: PLC0415
+
+    tell(found, output, json=json, tables=[("MAE in years:", matrix_table(found.found))])
 
 
-def _gate(parser: Parser) -> None:
-    parser.add_argument(
-        "--predictions", required=True, type=Path, metavar="P", help="one model's, with ages"
+def named_models(words: Sequence[str]) -> Iterator[Any]:
+    """NAME=MODEL taken apart; a path that is there may have an equals sign in it."""
+    for word in words:
+        name, equals, model = word.partition("=")
+        yield word if not equals or Path(word).exists() else {name: model}
+
+
+def gate(
+    table: Path,
+    *,
+    legal: float,
+    max_false_accept: float,
+    from_age: float = 0.0,
+    confidence: float = 0.95,
+    by: list[str] = ["gender", "ethnicity"],  # noqa: B006 - never changed
+    output: Path | None = None,
+    json: bool = False,
+    part: str = "test",
+    columns: list[str] | None = None,
+    labels: Path | None = None,
+    age_kind: AgeKind | None = None,
+    allow_mixed_age_kinds: bool = False,
+) -> None:
+    """Find the challenge age that keeps false accepts below a limit.
+
+    The lowest age that a face must look, so that at most a share of those under the legal age
+    pass; and what it costs those who are old enough. An age estimate is no proof of age: who is
+    not let pass must be able to show one.
+
+    Args:
+        table: one model's predictions with ages, or a run.
+        legal: the legal age in years.
+        max_false_accept: share of people under the legal age who pass; 0.01 is one in a hundred.
+        from_age: leave out younger ones: small children pass for nobody, and hide those of 17.
+        confidence: of the promise.
+        by: columns to show both rates by.
+        output: a new folder for the page, its figure and tables.
+        json: print JSON.
+        part: of a run, whose predictions are taken.
+        columns: other tools' columns, see agelens evaluate.
+        labels: take labels from this table.
+        age_kind: what the ages are, where the table does not say.
+        allow_mixed_age_kinds: measure real, apparent and estimated ages together.
+    """
+    check_new_folder(output)
+    from agelens.evaluation import gate as find_gate  # noqa: PLC0415
+
+    found = find_gate(
+        table,
+        legal=legal,
+        max_false_accept=max_false_accept,
+        from_age=from_age,
+        confidence=confidence,
+        by=by,
+        columns=column_mapping(columns),
+        labels=labels,
+        age_kind=age_kind,
+        part=part,
+        mix_age_kinds=allow_mixed_age_kinds,
     )
-    parser.add_argument("--legal", required=True, type=float, metavar="YEARS", help="legal age")
-    parser.add_argument(
-        "--max-false-accept",
-        required=True,
-        type=float,
-        metavar="SHARE",
-        help="of people under the legal age who pass: 0.01 is one in a hundred",
+    from agelens.evaluation.reports.gate_page import gate_rows  # noqa: PLC0415
+
+    tell(found, output, json=json, after=[gate_rows(found.found)])
+
+
+def nist(
+    table: Path,
+    *,
+    legal: float = 18.0,
+    challenge: list[float] = [18.0, 21.0, 25.0, 30.0],  # noqa: B006 - never changed
+    range: str = "13-16",
+    output: Path | None = None,
+    json: bool = False,
+    part: str = "test",
+    columns: list[str] | None = None,
+    labels: Path | None = None,
+    age_kind: AgeKind | None = None,
+    allow_mixed_age_kinds: bool = False,
+    draws: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> None:
+    """Measure predictions as NIST's age estimation report does; these are no NIST results.
+
+    The quantities of NIST's FATE AEV report on your own labelled predictions: error by gender and
+    age, false positives and negatives of challenge ages, a room for 13 to 16, failures to process,
+    error by size and pose, time.
+
+    Args:
+        table: one model's predictions with ages, or a run.
+        legal: the legal age in years.
+        challenge: ages that a face must look to pass unasked.
+        range: whole years that a room is for, both included.
+        output: a new folder for the page, figures and tables.
+        json: print JSON.
+        part: of a run, whose predictions are taken.
+        columns: other tools' columns, see agelens evaluate.
+        labels: take labels from this table.
+        age_kind: what the ages are, where the table does not say.
+        allow_mixed_age_kinds: measure real, apparent and estimated ages together.
+        draws: of the bootstrap, by person; 0 for no intervals.
+        level: of the intervals.
+        seed: of the draws.
+    """
+    first, dash, last = range.partition("-")
+    if not dash or not first.strip().isdecimal() or not last.strip().isdecimal():
+        raise UsageError(f"--range: whole years such as 13-16 are needed, got {range!r}")
+    check_new_folder(output)
+    from agelens.evaluation import nist as quantities  # noqa: PLC0415
+
+    found = quantities(
+        table,
+        legal=legal,
+        challenge=challenge,
+        years=(int(first), int(last)),
+        columns=column_mapping(columns),
+        labels=labels,
+        age_kind=age_kind,
+        part=part,
+        mix_age_kinds=allow_mixed_age_kinds,
+        draws=draws,
+        level=level,
+        seed=seed,
     )
-    parser.add_argument(
-        "--from-age",
-        type=float,
-        default=0.0,
-        metavar="YEARS",
-        help="leave out younger ones: small children pass for nobody, and hide those of 17 (0)",
+    tell(found, output, json=json)
+
+
+def leaderboard(
+    runs: list[Path],
+    *,
+    output: Path | None = None,
+    only: list[str] = [],  # noqa: B006 - never changed
+    no_time: bool = False,
+    allow_mixed_age_kinds: bool = False,
+    draws: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> None:
+    """Write a markdown table of finished runs.
+
+    Method, data, split, leaks, seeds, MAE with interval, CS@5, coverage, size, time, and the
+    commands that make them. Runs of one configuration and several seeds are one line a test set.
+
+    Args:
+        runs: of agelens train.
+        output: a file such as docs/leaderboard.md; printed by default.
+        only: lines of these test sets.
+        no_time: do not measure how long a chip takes.
+        allow_mixed_age_kinds: lines of real, apparent and estimated ages in one table.
+        draws: of the bootstrap, by person; 0 for no intervals.
+        level: of the intervals.
+        seed: of the draws.
+    """
+    from agelens.atomic import write_atomically  # noqa: PLC0415
+    from agelens.evaluation.leaderboard import leaderboard_page  # noqa: PLC0415
+
+    words = ["agelens", "leaderboard", *map(str, runs)]
+    words += ["--only", ",".join(only)] if only else []
+    words += ["--no-time"] if no_time else []
+    words += ["--allow-mixed-age-kinds"] if allow_mixed_age_kinds else []
+    words += [] if output is None else ["-o", str(output)]
+    page, lines = leaderboard_page(
+        runs,
+        made_by=shlex.join(words),
+        only=only,
+        timed=not no_time,
+        mix_age_kinds=allow_mixed_age_kinds,
+        draws=draws,
+        level=level,
+        seed=seed,
     )
-    parser.add_argument(
-        "--confidence", type=float, default=0.95, metavar="SHARE", help="of the promise (0.95)"
-    )
-    parser.add_argument(
-        "--by",
-        type=words,
-        default=("gender", "ethnicity"),
-        metavar="A,B",
-        help="columns to show both rates by (gender,ethnicity)",
-    )
-    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="a new folder")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    add_reading(parser)
+    if output is None:
+        print(page, end="")
+        return
+    write_atomically(output, page.encode())
+    print(f"wrote {output}: {lines} lines")
 
 
-def add_model(parser: Parser) -> None:
-    """The option --model."""
-    parser.add_argument(
-        "--model", required=True, help="a name, a card, or a folder with card and weights"
-    )
+def check_new_folder(output: Path | None) -> None:
+    """Before any work: a folder that is written must be new.
+
+    Raises:
+        UsageError: it exists and is not empty.
+    """
+    if output is not None and output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise UsageError(f"{output} exists and is not empty; name a new folder")
 
 
-def add_store(group: Any) -> None:
-    """The option --store."""
-    group.add_argument("--store", type=Path, metavar="STORE", help="of agelens data prepare")
+def tell(
+    found: Result,
+    output: Path | None,
+    *,
+    json: bool,
+    tables: Sequence[tuple[str, pd.DataFrame]] = (),
+    after: Sequence[pd.DataFrame] = (),
+) -> None:
+    """Write what was found, and print it as JSON, or as tables, sentences and more tables."""
+    written = None if output is None else found.save(output)
+    if json:
+        print_json(found.to_dict())
+        return
+    for title, table in tables:
+        if title:
+            print(title)
+        print_table(table)
+    for sentence in found.sentences():
+        print(sentence)
+    for table in after:
+        print_table(table)
+    if written is not None:
+        print(f"wrote {written}")
 
 
-def words(text: str) -> tuple[str, ...]:
-    """Words separated by commas, as an option takes them."""
-    found = tuple(word.strip() for word in text.split(",") if word.strip())
-    if not found:
-        raise argparse.ArgumentTypeError("names, separated by commas, are needed")
-    return found
-
-
-def numbers(text: str) -> tuple[float, ...]:
-    """Numbers separated by commas, as an option takes them."""
-    try:
-        return tuple(float(word) for word in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"numbers, separated by commas, are needed, got {text!r}"
-        ) from None
+def print_table(table: pd.DataFrame) -> None:
+    """A frame as a table in the terminal; nothing of an empty one."""
+    if len(table):
+        if "few" in table:
+            name = "group" if "group" in table else table.columns[0]
+            words = table[name].astype(str) + table["few"].map({True: " (few)", False: ""})
+            table = table.assign(**{name: words}).drop(columns="few")
+        rows = table.astype(str).to_dict("records")
+        print_rows([{str(name): value for name, value in row.items()} for row in rows])

@@ -44,6 +44,7 @@ class GateFinding:
     `gate` is None where the data are too few to promise the limit at any challenge age;
     `needed` is then how many people under the legal age it takes at least, without one error.
     `counted` and `left_out` are numbers of samples: those without estimate, or without age.
+    `estimated_labels` says that some of the ages are themselves estimates.
     """
 
     legal_years: float
@@ -57,6 +58,7 @@ class GateFinding:
     needed: int
     counted: int
     left_out: Mapping[str, int]
+    estimated_labels: bool = False
 
     @property
     def promised(self) -> bool:
@@ -122,14 +124,16 @@ def find_challenge_age(
     needed = samples_needed(max_false_accept, level=confidence)
     gate = None if challenge is None else AgeGate(legal_years, challenge)
     finding = (legal_years, max_false_accept, confidence, gate)
+    estimated = bool((predictions.frame["age_kind"] == "estimated").any())
     counts = (int(minor.sum()), needed, len(frame), left_out)
     if gate is None:
-        return GateFinding(*finding, None, (), {}, *counts)
+        return GateFinding(*finding, None, (), {}, *counts, estimated_labels=estimated)
     years = np.floor(frame["age_years"])
     words = {name: column.loc[frame.index] for name, column in words.items()}
     by_group = {n: _by(frame, w, gate, level) for n, w in words.items() if w.notna().any()}
     overall = _rates("all", frame, gate, level)
-    return GateFinding(*finding, overall, _by(frame, years, gate, level), by_group, *counts)
+    by_year = _by(frame, years, gate, level)
+    return GateFinding(*finding, overall, by_year, by_group, *counts, estimated_labels=estimated)
 
 
 def _usable(frame: pd.DataFrame, youngest: float) -> tuple[pd.DataFrame, dict[str, int]]:

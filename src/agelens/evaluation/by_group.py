@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from fairlearn.metrics import MetricFrame
 from numpy.typing import NDArray
 
 from agelens.errors import TableError, UsageError
+from agelens.evaluation.all_rows import DISTRIBUTIONS, metric_columns
 from agelens.evaluation.bootstrap import GroupedMetrics, Grouping, bootstrap, person_codes
 from agelens.evaluation.groups import (
     BINS,
@@ -34,41 +33,21 @@ from agelens.evaluation.groups import (
     group_rows,
     group_words,
 )
-from agelens.evaluation.metric_columns import DISTRIBUTIONS, metric_columns
-from agelens.evaluation.metrics import Metric, named_metric
+from agelens.evaluation.metrics import Metric, MetricLike, chosen_metrics
 from agelens.evaluation.metrics.base import ratio
 from agelens.evaluation.table_checks import check_unmeasurable
 from agelens.records import Floats
 from agelens.tables import PredictionsTable
 
 
-def gaps_and_ratios(
-    groups: Sequence[str], values: Mapping[str, Floats]
-) -> tuple[pd.Series, pd.Series]:
-    """Highest less lowest of the values [G] of two or more groups, and lowest over highest.
-
-    As fairlearn's `MetricFrame` defines them, of each metric by name. It would also measure the
-    groups, but makes a Python object of every sample, several times: 40 seconds a grouping at
-    a million. So it gets one row a group, and what was measured of it.
-    """
-    places = np.arange(len(groups))
-    frame = MetricFrame(
-        metrics={name: partial(_value_of, one) for name, one in values.items()},
-        y_true=places,
-        y_pred=places,
-        sensitive_features=pd.Series(groups, name="group"),
-    )
-    return frame.difference(), frame.ratio()
+def gap(values: Floats) -> Floats:
+    """Highest less lowest [...] of the groups [G, ...]; groups of which nobody came are out."""
+    return np.asarray(np.fmax.reduce(values, axis=0) - np.fmin.reduce(values, axis=0))
 
 
-def gap_of_draws(draws: Floats) -> Floats:
-    """The gap [D] between the groups [G, D] in each draw; groups of which nobody came are out."""
-    return np.asarray(np.fmax.reduce(draws, axis=0) - np.fmin.reduce(draws, axis=0))
-
-
-def ratio_of_draws(draws: Floats) -> Floats:
-    """Lowest over highest [D] of the groups [G, D] in each draw."""
-    return ratio(np.fmin.reduce(draws, axis=0), np.fmax.reduce(draws, axis=0))
+def group_ratio(values: Floats) -> Floats:
+    """Lowest over highest [...] of the groups [G, ...]."""
+    return ratio(np.fmin.reduce(values, axis=0), np.fmax.reduce(values, axis=0))
 
 
 def gini(values: Floats) -> Floats:
@@ -82,11 +61,6 @@ def gini(values: Floats) -> Floats:
     place = np.arange(1, count + 1).reshape(-1, *[1] * (ascending.ndim - 1))
     spread = ((2 * place - count - 1) * ascending).sum(axis=0)
     return ratio(np.asarray(spread), np.asarray(count * ascending.sum(axis=0)))
-
-
-def _value_of(values: Floats, places: Sequence[int], _: object) -> float:
-    """The value of the one group at `places`; what all have together is of no use here."""
-    return float(values[places[0]]) if len(places) == 1 else float("nan")
 
 
 GAPS_COLUMNS: Final = (
@@ -138,29 +112,30 @@ def _distances(
     """How far apart the groups [G] are in each metric; nothing where there is one at most."""
     if len(words) < 2:
         return {name: {} for name in values}
-    gaps, ratios = gaps_and_ratios(words, values)
     rows = {}
     for name, one in values.items():
         metric, draws = measured.metrics[name], None if drawn is None else drawn[name]
         ends_at = int(one.argmin()), int(one.argmax())
         row: Row = {"lowest_group": words[ends_at[0]], "highest_group": words[ends_at[1]]}
-        row |= _with_ends("gap", float(gaps[name]), draws, gap_of_draws, measured.level)
-        if metric.better != "nearer 0":  # of a bias, two groups' signs may differ
-            row |= _with_ends("ratio", float(ratios[name]), draws, ratio_of_draws, measured.level)
+        row |= _with_ends("gap", one, draws, gap, measured.level)
+        if metric.better not in ("nearer 0", "not stated"):  # two groups' signs may differ
+            row |= _with_ends("ratio", one, draws, group_ratio, measured.level)
         if metric.better == "lower":  # of errors
-            row |= _with_ends("gini", float(gini(one)), draws, gini, measured.level)
+            row |= _with_ends("gini", one, draws, gini, measured.level)
         rows[name] = row
     return rows
 
 
 def _with_ends(
     name: str,
-    value: float,
+    values: Floats,
     draws: Floats | None,
-    of_draws: Callable[[Floats], Floats],
+    distance: Callable[[Floats], Floats],
     level: float,
 ) -> Row:
-    return {name: value} | ends(None if draws is None else of_draws(draws), level, f"{name}_")
+    """How far apart groups of these `values` [G] are, and its interval from `draws` [G, D]."""
+    drawn = None if draws is None else distance(draws)
+    return {name: float(distance(values))} | ends(drawn, level, f"{name}_")
 
 
 GROUP_METRICS: Final = ("mae", "rmse", "bias", "cs@5", "coverage", "mean_width")
@@ -188,7 +163,7 @@ class GroupEvaluation:
 def evaluate_groups(
     predictions: PredictionsTable,
     by: Sequence[str] | None = None,
-    metrics: Sequence[str] | None = None,
+    metrics: Sequence[MetricLike] | None = None,
     *,
     cross: bool = True,
     mix_age_kinds: bool = False,
@@ -202,8 +177,8 @@ def evaluate_groups(
         predictions: with one estimate a sample.
         by: columns of words, or names out of `agelens.evaluation.groups.BINS`; None takes
             those of `DEFAULT_COLUMNS` that say anything, and five-year bins for figures.
-        metrics: names out of `METRICS`; None takes those of `GROUP_METRICS` that the table has
-            the columns for.
+        metrics: names out of `METRICS`, or functions ``f(y_true, y_pred)``; None takes those of
+            `GROUP_METRICS` that the table has the columns for.
         cross: also cross the columns, two at a time.
         mix_age_kinds: whether real, apparent and estimated ages may be measured together.
         draws: of the bootstrap, by person; 0 leaves the intervals out.
@@ -220,9 +195,10 @@ def evaluate_groups(
         raise UsageError(f"draws are 0 or more, a level is between 0 and 1; got {draws}, {level}")
     frame = predictions.frame
     check_unmeasurable(frame, mix_age_kinds=mix_age_kinds)
-    needs = {need for name in metrics or GROUP_METRICS for need in named_metric(name).needs}
+    chosen = chosen_metrics(GROUP_METRICS if metrics is None else metrics)
+    needs = {need for metric in chosen.values() for need in metric.needs}
     values = metric_columns(predictions, distributions=[n for n in DISTRIBUTIONS if n in needs])
-    chosen = _metrics(values, metrics)
+    chosen = _measurable(chosen, values, needed=metrics is not None)
     columns = _columns(frame, by)
     wanted: list[Crossed] = [(name,) for name in columns]
     if cross:
@@ -251,17 +227,16 @@ def _columns(frame: pd.DataFrame, by: Sequence[str] | None) -> dict[str, Groupin
     return {name: one for name, one in columns.items() if len(one)}
 
 
-def _metrics(values: Mapping[str, NDArray[Any]], names: Sequence[str] | None) -> dict[str, Metric]:
+def _measurable(
+    chosen: Mapping[str, Metric], values: Mapping[str, NDArray[Any]], *, needed: bool
+) -> dict[str, Metric]:
+    """The metrics of which some row has the columns; where all are `needed`, the others raise."""
     filled = {name for name, column in values.items() if not pd.isna(column).all()}
-    if names is None:
-        known = {name: named_metric(name) for name in GROUP_METRICS}
-        return {name: one for name, one in known.items() if {*one.needs} <= filled}
-    chosen = {name: named_metric(name) for name in names}
     for name, metric in chosen.items():
         missing = [need for need in metric.needs if need not in filled]
-        if missing:
+        if missing and needed:
             raise TableError(f"{name} by group needs {', '.join(missing)}, which no row has")
-    return chosen
+    return {name: one for name, one in chosen.items() if {*one.needs} <= filled}
 
 
 def _rows(

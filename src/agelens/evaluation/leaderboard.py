@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +12,15 @@ from time import perf_counter
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agelens.errors import UsageError
-from agelens.evaluation.comparison import ComparedTable
 from agelens.evaluation.comparison.common_samples import (
+    ComparedTable,
     Interval,
     check_same_network,
     common_samples,
+    compared_tables,
     model_errors,
 )
 from agelens.evaluation.comparison.comparison import (
@@ -23,9 +28,13 @@ from agelens.evaluation.comparison.comparison import (
     relation_to_training,
     worst_relation,
 )
+from agelens.evaluation.finished_runs import CONFIG, FinishedRun, finished_run, model_names
 from agelens.evaluation.groups import FEW
+from agelens.evaluation.model_calibration import uncalibrated_outputs
 from agelens.evaluation.reports.page import with_interval
 from agelens.evaluation.table_checks import has_age, spelled, tally
+from agelens.inference.answers import point_and_interval
+from agelens.inference.cards import CARD_FILE, Card, load_card
 from agelens.inference.estimator import AgeEstimator
 
 
@@ -308,3 +317,101 @@ def chip_milliseconds(model: str | Path, *, repetitions: int = 30, warm_up: int 
         estimator.estimate_chips([chip])
         times.append(1000 * (perf_counter() - start))
     return min(times[warm_up:])
+
+
+_LEVEL: Final = 0.9
+"""Of the intervals whose coverage is shown."""
+
+
+def leaderboard_page(
+    folders: Sequence[Path],
+    *,
+    made_by: str,
+    only: Sequence[str] = (),
+    timed: bool = True,
+    mix_age_kinds: bool = False,
+    draws: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[str, int]:
+    """The page of some runs, and how many lines it has.
+
+    Args:
+        folders: of finished runs.
+        made_by: the command that makes the page.
+        only: lines of these test sets; of all unless given.
+        timed: measure how long a chip takes.
+        mix_age_kinds: whether real, apparent and estimated ages may stand in one table.
+        draws: of the bootstrap; 0 leaves the intervals out.
+        level: of the intervals.
+        seed: of the draws.
+
+    Raises:
+        UsageError: a folder without a finished run, or no run was tested on `only`; see
+            `leaderboard_entries`.
+    """
+    runs = [finished_run(path) for path in folders]
+    named = list(zip(runs, model_names(runs), strict=True))
+    tables = [_tables(run, name, only) for run, name in named]
+    if not any(tables):
+        raise UsageError(f"no run was tested on {', '.join(only)}")
+    facts = [_facts(run, timed=timed) for run in runs]
+    entries = leaderboard_entries(
+        list(zip(facts, tables, strict=True)),
+        mix_age_kinds=mix_age_kinds,
+        draws=draws,
+        level=level,
+        seed=seed,
+    )
+    page = leaderboard_markdown(entries, made_by=made_by, machine=_machine(), level=level)
+    return page, len(entries)
+
+
+def _tables(run: FinishedRun, name: str, only: Sequence[str]) -> list[ComparedTable]:
+    found = [
+        part
+        for table in run.test_predictions()
+        for part in compared_tables(table, name, rename=True, seed=run.seed)
+    ]
+    return [part for part in found if not only or part.dataset in only]
+
+
+def _facts(run: FinishedRun, *, timed: bool) -> RunFacts:
+    folder = run.folder
+    split = run.data["split"]
+    card = load_card(folder) if (folder / CARD_FILE).is_file() else None
+    weights = folder / "weights.safetensors" if card is None else card.weights
+    seed = "" if split["seed"] is None else f", seed {split['seed']}"
+    return RunFacts(
+        method=run.summary["method"],
+        backbone=run.summary["backbone"],
+        train_data=run.summary["train_data"],
+        split=f"{split['protocol'] or split['name']}{seed}",
+        leaks=tuple(split["leaks"]),
+        coverage={} if card is None else _coverage(run, card),
+        size_mb=weights.stat().st_size / 1e6,
+        chip_ms=chip_milliseconds(folder) if timed and card is not None else None,
+        command=f"agelens train --config {shlex.quote(str(folder / CONFIG))}",
+    )
+
+
+def _coverage(run: FinishedRun, card: Card) -> dict[str, float]:
+    """Measured on each test set, since what held on the calibrating people may not hold there."""
+    if card.calibration is None or card.calibration.at(_LEVEL) is None:
+        return {}
+    inside: dict[str, list[NDArray[np.bool_]]] = {}
+    for table in run.test_predictions():
+        rows, answers = uncalibrated_outputs(table, card)
+        stated = point_and_interval(answers, _LEVEL, card.calibration)
+        frame = table.frame.iloc[rows]
+        ages = frame["age_years"].to_numpy(np.float64)
+        known = ~np.isnan(ages)
+        held = (stated.low_years <= ages) & (ages <= stated.high_years)
+        for dataset in frame["dataset"][known].astype(str).unique():
+            own = known & (frame["dataset"].astype(str) == dataset).to_numpy()
+            inside.setdefault(dataset, []).append(held[own])
+    return {dataset: float(np.concatenate(parts).mean()) for dataset, parts in inside.items()}
+
+
+def _machine() -> str:
+    return f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agelens.errors import CardError, MissingDependencyError
-from agelens.sessions import open_session
 
 Pixels: TypeAlias = NDArray[np.float32]
 """Normalised chips [N, 3, S, S] in the card's colour order."""
@@ -77,6 +76,8 @@ class OnnxRuntime:
         self, content: bytes, *, name: str, size: int, width: int, device: str = "cpu"
     ) -> None:
         self._name = name
+        from agelens.sessions import open_session  # noqa: PLC0415 - a card is read without it
+
         self._session = open_session(content, name=name, device=device)
         self._input, self._output = self._check_signature(size, width)
 

@@ -281,14 +281,14 @@ _SUGGESTED: Final = (*_NEEDED, "age_years", "gender", "ethnicity", "subject")
 
 
 def read_predictions(
-    path: str | Path,
+    path: str | Path | pd.DataFrame,
     columns: ColumnMapping | None = None,
     *,
     constants: Mapping[str, Any] | None = None,
     extra: Sequence[str] = (),
     scale: AgeScale | None = None,
 ) -> PredictionsTable:
-    """The predictions at `path`, a `.parquet` or `.csv` file, checked.
+    """The predictions at `path`, a `.parquet` or `.csv` file, or in a frame, checked.
 
     Another tool's file is read by a mapping from this table's columns to the file's; where
     the file has codes, a column is a pair of its name and the codes' meaning:
@@ -298,7 +298,7 @@ def read_predictions(
     Ages of which the file does not say what they are get the kind `unstated`.
 
     Args:
-        path: of the file.
+        path: of the file, or its content as a frame.
         columns: that mapping; columns that it does not name are left behind. None takes the
             file's names as they are, and every column.
         constants: what a column of this table holds in all rows, such as an `age_kind` that
@@ -313,24 +313,29 @@ def read_predictions(
         UnknownNameError: the mapping or `constants` name a column that the table does not have.
         UsageError: a column is given both ways.
     """
-    path, columns, constants = Path(path), dict(columns or {}), dict(constants or {})
+    what = "the frame" if isinstance(path, pd.DataFrame) else Path(path)
+    columns, constants = dict(columns or {}), dict(constants or {})
     known = [*_KNOWN, *filter(is_probability, [*columns, *constants])]
     wanted = parse_mapping(columns, known)
     parse_mapping(dict.fromkeys(constants, ""), known)
     small = {one.source for name, one in wanted.items() if is_probability(name)}
-    frame = read_frame(path, small_floats=lambda name: is_probability(name) or name in small)
+    frame = (
+        path
+        if isinstance(path, pd.DataFrame)
+        else read_frame(Path(path), small_floats=lambda name: is_probability(name) or name in small)
+    )
     found = [str(name) for name in frame.columns]
-    _check_found(path, found, [*(one.source for one in wanted.values()), *extra])
+    _check_found(what, found, [*(one.source for one in wanted.values()), *extra])
     if wanted:
-        frame = _mapped(path, frame, wanted, extra)
+        frame = _mapped(what, frame, wanted, extra)
     for name, value in constants.items():
         if name in frame and frame[name].notna().any():
-            raise UsageError(f"{name} is given both as a column of {path} and as a constant")
+            raise UsageError(f"{name} is given both as a column of {what} and as a constant")
         frame = frame.assign(**{name: value})
     absent = [name for name in _NEEDED if name not in frame]
     if absent:
         raise TableError(
-            f"no column of {path} is {' or '.join(absent)}; found: {', '.join(found)}. "
+            f"no column of {what} is {' or '.join(absent)}; found: {', '.join(found)}. "
             f"{_suggestion(found)}"
         )
     return PredictionsTable.from_columns(_with_age_kind(frame), scale)
@@ -349,7 +354,7 @@ def write_predictions(table: PredictionsTable, path: str | Path) -> None:
     write_frame(table.to_frame(), Path(path))
 
 
-def _check_found(path: Path, found: Sequence[str], sources: Sequence[str]) -> None:
+def _check_found(path: object, found: Sequence[str], sources: Sequence[str]) -> None:
     missing = [name for name in sources if name not in found]
     if missing:
         raise TableError(
@@ -364,7 +369,7 @@ def _suggestion(found: Sequence[str]) -> str:
 
 
 def _mapped(
-    path: Path, frame: pd.DataFrame, wanted: Mapping[str, MappedColumn], extra: Sequence[str]
+    path: object, frame: pd.DataFrame, wanted: Mapping[str, MappedColumn], extra: Sequence[str]
 ) -> pd.DataFrame:
     columns, problems = {}, []
     for name, column in wanted.items():

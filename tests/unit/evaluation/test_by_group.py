@@ -8,8 +8,8 @@ import pytest
 from fairlearn.metrics import MetricFrame
 
 from agelens.errors import TableError, UnknownNameError, UsageError
+from agelens.evaluation.all_rows import evaluate_all
 from agelens.evaluation.by_group import GroupEvaluation, evaluate_groups
-from agelens.evaluation.evaluate import evaluate
 from agelens.evaluation.metrics import bias, mae
 from agelens.tables import PredictionsTable
 
@@ -107,7 +107,7 @@ def test_few_samples_are_marked_and_not_compared(found: GroupEvaluation) -> None
 
 def test_intervals_hold_their_values_and_everybodys_is_evaluates(table: PredictionsTable) -> None:
     found = evaluate_groups(table, ["gender", "dataset"], ["mae"], draws=200)
-    everybody = evaluate(table, ["mae"], draws=200).metrics["mae"]
+    everybody = evaluate_all(table, ["mae"], draws=200).metrics["mae"]
     one = row(found.groups, grouping="dataset", group="d", metric="mae")
     assert (one["value"], one["low"], one["high"]) == pytest.approx(
         (everybody.value, everybody.low, everybody.high)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from agelens.errors import TableError, UsageError
-from agelens.evaluation.calibrate import calibrate, uncalibrated_outputs
 from agelens.evaluation.conformal import Way
+from agelens.evaluation.model_calibration import calibrate_model, uncalibrated_outputs
 from agelens.inference.answers import OutputSpec, read_answers
 from agelens.inference.calibration import Calibration
 from agelens.inference.cards import Card, read_card
@@ -46,7 +46,7 @@ def test_too_narrow_intervals_are_widened_until_they_hold(
     estimated_people: People, card_of: Callable[..., Card], bins_of: Any
 ) -> None:
     table = estimated_people(3000, claimed=1.5)
-    found = calibrate(table, card_of(), levels=[0.5, 0.9], way=Way(bins=5, bins_of=bins_of))
+    found = calibrate_model(table, card_of(), levels=[0.5, 0.9], way=Way(bins=5, bins_of=bins_of))
     row = everybody(found)
     assert row["own_coverage"] < 0.6
     assert row["coverage"] == pytest.approx(0.9, abs=0.03)
@@ -61,7 +61,7 @@ def test_the_document_is_plain_json_that_a_card_can_hold(
     estimated_people: People, card_of: Callable[..., Card]
 ) -> None:
     table = estimated_people(600, split="valid")
-    found = calibrate(table, card_of(), way=Way(column="gender"), bias=True)
+    found = calibrate_model(table, card_of(), way=Way(column="gender"), bias=True)
     document = json.loads(json.dumps(dict(found.calibration.document), allow_nan=False))
     assert Calibration.from_json(document) is not None
     assert document["samples"] == document["people"] == 600
@@ -77,7 +77,7 @@ def test_groups_are_as_in_use_where_the_table_has_them(
     estimated_people: People, card_of: Callable[..., Card]
 ) -> None:
     table = estimated_people(400, gender_estimate="male")
-    found = calibrate(table, card_of(), levels=[0.9], way=Way(column="gender"))
+    found = calibrate_model(table, card_of(), levels=[0.9], way=Way(column="gender"))
     assert found.calibration.document["groups_from"] == "gender_estimate"
     assert sorted(found.calibration.intervals[0].corrections) == ["", "male"]
 
@@ -93,7 +93,9 @@ def test_rows_without_age_or_answer_are_left_out_and_counted(
     frame["status"] = frame["status"].astype(object)
     frame.loc[frame.index[:10], "status"] = "no_face"
     frame.loc[frame.index[10:15], "age_years"] = np.nan
-    found = calibrate(PredictionsTable(frame, distribution, table.scale), card_of(), levels=[0.9])
+    found = calibrate_model(
+        PredictionsTable(frame, distribution, table.scale), card_of(), levels=[0.9]
+    )
     assert found.calibration.document["samples"] == 385
     assert found.calibration.document["left_out"] == 15
 
@@ -132,22 +134,24 @@ def test_an_age_with_a_spread_is_read_off_its_interval(
 def test_bad_input_is_refused(estimated_people: People, card_of: Callable[..., Card]) -> None:
     card, table = card_of(), estimated_people(100)
     with pytest.raises(UsageError, match="of other, the card is of toy"):
-        calibrate(estimated_people(100, model="other"), card)
+        calibrate_model(estimated_people(100, model="other"), card)
     with pytest.raises(UsageError, match="without its distributions"):
-        calibrate(PredictionsTable(table.frame), card)
+        calibrate_model(PredictionsTable(table.frame), card)
     with pytest.raises(UsageError, match="over the ages 0-100, the answers of toy over 0-80"):
-        calibrate(table, card_of(ages_years=list(range(81))))
+        calibrate_model(table, card_of(ages_years=list(range(81))))
     with pytest.raises(UsageError, match=r"levels are different shares .* got \[0.9, 1.0\]"):
-        calibrate(table, card, levels=[0.9, 1.0])
+        calibrate_model(table, card, levels=[0.9, 1.0])
     with pytest.raises(UsageError, match="levels"):
-        calibrate(table, card, levels=[])
+        calibrate_model(table, card, levels=[])
     with pytest.raises(UsageError, match="12 samples are too few to calibrate 95%"):
-        calibrate(estimated_people(12), card, levels=[0.95])
+        calibrate_model(estimated_people(12), card, levels=[0.95])
     with pytest.raises(UsageError, match="one person"):
-        calibrate(estimated_people(50, subject="anna"), card)
+        calibrate_model(estimated_people(50, subject="anna"), card)
     with pytest.raises(TableError, match="none of the 100 predictions has an age"):
-        calibrate(estimated_people(100, age_years=None, age_kind=None), card)
+        calibrate_model(estimated_people(100, age_years=None, age_kind=None), card)
     with pytest.raises(UsageError, match="75 real, 25 apparent"):
-        calibrate(estimated_people(100, age_kind=["apparent", "real", "real", "real"] * 25), card)
+        calibrate_model(
+            estimated_people(100, age_kind=["apparent", "real", "real", "real"] * 25), card
+        )
     with pytest.raises(UsageError, match="no row has a gender"):
-        calibrate(estimated_people(100, gender=None), card, way=Way(column="gender"))
+        calibrate_model(estimated_people(100, gender=None), card, way=Way(column="gender"))

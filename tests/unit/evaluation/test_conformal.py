@@ -6,15 +6,22 @@ import pytest
 
 from agelens.ages import AgeScale
 from agelens.errors import UnknownNameError, UsageError
-from agelens.evaluation.conformal import (
-    Labelled,
-    Way,
-    calibrate_intervals,
-    calibrate_level,
-    correct_bias,
-    covers,
-)
-from agelens.inference.calibration import INTERVAL_SCORES
+from agelens.evaluation.conformal import Labelled, Way, calibrate_level, correct_bias
+from agelens.inference.calibration import INTERVAL_SCORES, IntervalCalibration
+
+
+def calibrate_intervals(labelled: Labelled, seed: int = 0, **how: Any) -> IntervalCalibration:
+    return calibrate_level(labelled, Way(**how), seed=seed).intervals
+
+
+def covers(labelled: Labelled, calibration: IntervalCalibration) -> np.ndarray:
+    groups = None
+    if calibration.column is not None and labelled.groups is not None:
+        groups = labelled.groups.tolist()
+    low, high = calibration.apply(
+        labelled.estimate_years, labelled.low_years, labelled.high_years, groups
+    )
+    return (low <= labelled.age_years) & (labelled.age_years <= high)
 
 
 def crowd(seed: int, count: int = 2000, photos: int = 1) -> Labelled:

@@ -12,8 +12,9 @@ import pytest
 
 from agelens.ages import AgeScale
 from agelens.errors import TableError, UnknownNameError, UsageError
-from agelens.evaluation.evaluate import evaluate
+from agelens.evaluation.all_rows import evaluate_all
 from agelens.evaluation.metrics import METRICS, AgeClasses, mae
+from agelens.evaluation.reports.result import plain_json
 from agelens.tables import PredictionsTable
 
 COUNT = 300
@@ -38,7 +39,7 @@ def table(**changes: Any) -> PredictionsTable:
 
 
 def test_an_evaluation_has_every_metric_that_the_columns_allow() -> None:
-    found = evaluate(table(), draws=200)
+    found = evaluate_all(table(), draws=200)
     plain = {
         name
         for name, metric in METRICS.items()
@@ -50,8 +51,8 @@ def test_an_evaluation_has_every_metric_that_the_columns_allow() -> None:
     assert result.low < result.value < result.high
     assert (result.samples, result.people, result.left_out) == (COUNT, 60, 0)
     assert (found.datasets, found.models) == (("d",), ("toy",))
-    assert found == evaluate(table(), draws=200)
-    assert found.metrics["mae"].low != evaluate(table(), draws=200, seed=1).metrics["mae"].low
+    assert found == evaluate_all(table(), draws=200)
+    assert found.metrics["mae"].low != evaluate_all(table(), draws=200, seed=1).metrics["mae"].low
 
 
 def test_everything_is_measured_where_everything_is_there() -> None:
@@ -67,10 +68,10 @@ def test_everything_is_measured_where_everything_is_there() -> None:
     )
     full = PredictionsTable(full.frame, posterior / posterior.sum(axis=1, keepdims=True), SCALE)
     classes = AgeClasses(((0, 17), (18, 39), (40, None)))
-    found = evaluate(full, age_classes=classes, draws=50)
+    found = evaluate_all(full, age_classes=classes, draws=50)
     assert set(found.metrics) == set(METRICS)
     assert found.interval_level == 0.9
-    text = json.dumps(found.to_json(), allow_nan=False)
+    text = json.dumps(plain_json(found), allow_nan=False)
     assert json.loads(text)["metrics"]["crps"]["unit"] == "years"
     for name, result in found.metrics.items():
         assert result.samples == COUNT, name
@@ -82,7 +83,7 @@ def test_missing_estimates_and_labels_are_counted_for_each_metric() -> None:
     estimates[:10] = np.nan
     ages = pd.Series(AGES).mask(np.arange(COUNT) >= 280)
     statuses = ["no_face"] * 4 + [None] * (COUNT - 4)
-    found = evaluate(table(estimate_years=estimates, age_years=ages, status=statuses), draws=20)
+    found = evaluate_all(table(estimate_years=estimates, age_years=ages, status=statuses), draws=20)
     counts = found.counts
     assert (counts.rows, counts.estimated, counts.without_estimate) == (COUNT, 290, 10)
     assert (counts.labelled, counts.without_age) == (280, 20)
@@ -94,39 +95,41 @@ def test_missing_estimates_and_labels_are_counted_for_each_metric() -> None:
 
 
 def test_failing_throughout_is_a_finding() -> None:
-    found = evaluate(table(estimate_years=np.nan), draws=5)
+    found = evaluate_all(table(estimate_years=np.nan), draws=5)
     assert math.isnan(found.metrics["mae"].value)
     assert found.metrics["mae"].left_out == found.counts.without_estimate == COUNT
-    assert found.to_json()["metrics"]["mae"]["value"] is None
+    assert plain_json(found)["metrics"]["mae"]["value"] is None
 
 
 def test_one_person_leaves_no_interval() -> None:
     one = table().select(np.arange(COUNT) == 7)
-    result = evaluate(one, ["mae", "median_absolute_error"], draws=20).metrics["mae"]
+    result = evaluate_all(one, ["mae", "median_absolute_error"], draws=20).metrics["mae"]
     assert result.value == pytest.approx(abs(ESTIMATES[7] - AGES[7]))
     assert math.isnan(result.low)
     assert (result.samples, result.people) == (1, 1)
     same = table(subject="s")
-    assert math.isnan(evaluate(same, ["mae"], draws=20).metrics["mae"].low)
+    assert math.isnan(evaluate_all(same, ["mae"], draws=20).metrics["mae"].low)
 
 
 def test_kinds_of_age_mix_only_where_asked() -> None:
     mixed = table(age_kind=["apparent", *["real"] * (COUNT - 1)])
     with pytest.raises(UsageError, match=r"--allow-mixed-age-kinds\): 299 real, 1 apparent"):
-        evaluate(mixed)
-    found = evaluate(mixed, mix_age_kinds=True, draws=5)
+        evaluate_all(mixed)
+    found = evaluate_all(mixed, mix_age_kinds=True, draws=5)
     assert found.counts.age_kinds == {"real": 299, "apparent": 1}
 
 
 def test_age_classes_are_read_from_bounds_and_from_ages() -> None:
     classes = AgeClasses(((0, 17), (18, 39), (40, None)))
     bounds = table(age_years=None, age_low=18.0, age_high=39.0, estimate_years=30.0)
-    assert evaluate(bounds, age_classes=classes, draws=0).metrics["class_accuracy"].value == 1
+    assert evaluate_all(bounds, age_classes=classes, draws=0).metrics["class_accuracy"].value == 1
     ages = table(age_years=50.0, estimate_years=30.0)
-    found = evaluate(ages, ["class_accuracy", "one_off_accuracy"], age_classes=classes, draws=0)
+    found = evaluate_all(ages, ["class_accuracy", "one_off_accuracy"], age_classes=classes, draws=0)
     assert [result.value for result in found.metrics.values()] == [0, 1]
     open_class = table(age_years=None, age_low=40.0, estimate_years=90.0)
-    assert evaluate(open_class, age_classes=classes, draws=0).metrics["class_accuracy"].value == 1
+    assert (
+        evaluate_all(open_class, age_classes=classes, draws=0).metrics["class_accuracy"].value == 1
+    )
 
 
 @pytest.mark.parametrize(
@@ -150,15 +153,15 @@ def test_what_cannot_be_measured_is_refused(
     changes: dict[str, Any], options: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        evaluate(table(**changes), **options)
+        evaluate_all(table(**changes), **options)
 
 
 def test_several_estimates_of_a_sample_are_refused() -> None:
     both = PredictionsTable.concat([table(), table(model="other")])
     with pytest.raises(UsageError, match=r"300 samples have several.*'d/0'.*models: other, toy"):
-        evaluate(both)
+        evaluate_all(both)
     one = both.select((both.frame["model"] == "toy").to_numpy())
-    assert evaluate(one, ["mae"], draws=0).metrics["mae"].value == pytest.approx(
+    assert evaluate_all(one, ["mae"], draws=0).metrics["mae"].value == pytest.approx(
         mae(ESTIMATES, AGES)
     )
 
@@ -167,10 +170,10 @@ def test_intervals_of_several_levels_are_refused_where_they_are_measured() -> No
     levels = [0.8, *[0.9] * (COUNT - 1)]
     mixed = table(low_years=1.0, high_years=2.0, interval_level=levels)
     with pytest.raises(UsageError, match=r"several levels .*: 0\.8, 0\.9"):
-        evaluate(mixed)
-    assert evaluate(mixed, ["mae"], draws=0).interval_level is None
+        evaluate_all(mixed)
+    assert evaluate_all(mixed, ["mae"], draws=0).interval_level is None
 
 
 def test_an_empty_table_has_no_labels() -> None:
     with pytest.raises(TableError, match="no labels"):
-        evaluate(table().select([]))
+        evaluate_all(table().select([]))

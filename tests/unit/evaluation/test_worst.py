@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from agelens.evaluation.evaluate import worst_errors
+from agelens.evaluation.all_rows import worst_errors
 from agelens.tables import PredictionsTable
 
 

@@ -69,6 +69,45 @@ def _ratio(weights: Weights, people: Codes, terms: Floats) -> Floats:
     return ratio(sums[:, 0], sums[:, 1])
 
 
+class RepeatedRows:
+    """Metrics that are any function of columns, of all groups; see `SummedMetrics`.
+
+    Each is computed anew on the rows of every draw, repeated as often as their people came: exact
+    for whatever function it is, and as slow as that function times the draws.
+    """
+
+    bytes_a_draw = 0  # one draw is there at a time
+
+    def __init__(
+        self,
+        metrics: Mapping[str, Metric],
+        columns: Columns,
+        people: Codes,
+        groupings: Sequence[Grouping],
+    ) -> None:
+        self._metrics, self._people, self._groupings = metrics, people, groupings
+        self._columns = {
+            name: (complete_rows(columns, one.needs), [columns[need] for need in one.needs])
+            for name, one in metrics.items()
+        }
+
+    def under(self, weights: Weights) -> dict[tuple[str, str], Floats]:
+        """Each metric [G, D] by grouping and name, under `weights` [D, people]."""
+        return {
+            (grouping.name, name): np.array(
+                [self._under(weights, name, grouping.codes == g) for g in range(len(grouping))]
+            ).reshape(len(grouping), len(weights))
+            for name in self._metrics
+            for grouping in self._groupings
+        }
+
+    def _under(self, weights: Weights, name: str, inside: np.ndarray) -> list[float]:
+        complete, columns = self._columns[name]
+        rows = np.flatnonzero(inside & complete)
+        drawn = (np.repeat(rows, times) for times in np.take(weights, self._people[rows], axis=1))
+        return [self._metrics[name](*(column[some] for column in columns)) for some in drawn]
+
+
 class GroupedMetrics:
     """Metrics of all groups of some groupings, as a function of people's weights.
 
@@ -102,6 +141,9 @@ class GroupedMetrics:
         given = (columns, people, groupings)
         self._medians = MedianMetrics(_of_kind(metrics, Median), *given)
         self._ratios = DependentRatioMetrics(_of_kind(metrics, DependentRatio), *given)
+        fast = (Sums, Median, DependentRatio)
+        others = {n: one for n, one in metrics.items() if not isinstance(one.statistic, fast)}
+        self._others = RepeatedRows(others, *given)
         sums = _of_kind(metrics, Sums) | self._medians.sums
         with_medians = {**columns, **self._medians.columns}
         self._summed = SummedMetrics(sums, with_medians, people, groupings)
@@ -109,7 +151,7 @@ class GroupedMetrics:
     @property
     def bytes_a_draw(self) -> int:
         """How much memory one draw takes, about."""
-        parts = (self._summed, self._medians, self._ratios)
+        parts = (self._summed, self._medians, self._ratios, self._others)
         return 2 * self.people_count + sum(part.bytes_a_draw for part in parts)
 
     def values(self) -> dict[str, dict[str, Floats]]:
@@ -131,6 +173,7 @@ class GroupedMetrics:
         """
         found = self._summed.under(weights)
         found |= self._medians.under(weights, found) | self._ratios.under(weights)
+        found |= self._others.under(weights)
         return {
             grouping.name: {name: found[grouping.name, name] for name in self.metrics}
             for grouping in self.groupings

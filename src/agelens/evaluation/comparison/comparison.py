@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
@@ -235,19 +234,6 @@ class Comparison:
         """The cell of a model on a dataset, None where it was not tried."""
         found = (one for one in self.cells if (one.model, one.dataset) == (model, dataset))
         return next(found, None)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON types; null for NaN."""
-        document: dict[str, Any] = _plain(asdict(self))
-        return document
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(name): _plain(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def comparison_notes(

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import cv2
 import numpy as np
+import pandas as pd
 
 from agelens.evaluation.groups import FEW
+from agelens.evaluation.heat_maps.explained_faces import NOT_TOLD
 from agelens.evaluation.heat_maps.heat_map import POINTS, Explainer, HeatMap, Unit
+from agelens.evaluation.reports.result import Result
 from agelens.records import RGB, Floats
+
+if TYPE_CHECKING:
+    from agelens.evaluation.reports.page import Page
 
 CELLS: Final = 8
 _DIGITS: Final = 3
@@ -141,3 +147,56 @@ class _Sums:
 
 def _plain(value: float) -> float | None:
     return None if np.isnan(value) else round(float(value), _DIGITS)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ByAgeReport(Result):
+    """What `agelens.evaluation.explain` hands back of labelled faces, by age.
+
+    `points` [5, 2] are where the landmarks lie in every chip; None where they lie elsewhere in
+    each.
+    """
+
+    kind: ClassVar[str] = "explain"
+    indent: ClassVar[int] = 2
+    settings: Mapping[str, Any]
+    bands: Sequence[BandMap]
+    points: Floats | None
+
+    def document(self) -> dict[str, Any]:
+        """Settings, and the numbers of each band."""
+        bands = [band.to_json(self.points) for band in self.bands]
+        return {**self.settings, "not_told": NOT_TOLD, "bands": bands}
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row for each age band, with the mean map at the landmarks."""
+        rows = []
+        for band in self.bands:
+            stated = band.to_json(self.points)
+            row: dict[str, Any] = {
+                "age band": band.band,
+                "faces": band.samples,
+                "people": band.people,
+                "few": band.few,
+                "mean age": stated["mean_age_years"],
+                "mean estimate": stated["mean_estimate_years"],
+            }
+            rows.append(row | {n: _with_error(at) for n, at in stated.get("at", {}).items()})
+        return pd.DataFrame(rows)
+
+    def sentences(self) -> list[str]:
+        """What the maps do not tell."""
+        return [f"mean maps of {len(self.bands)} age bands", NOT_TOLD[0]]
+
+    def page(self) -> Page:
+        """The mean maps, and their numbers."""
+        from agelens.evaluation.reports.heat_map_page import by_age_page  # noqa: PLC0415
+
+        return by_age_page(self)
+
+
+def _with_error(found: Mapping[str, float | None]) -> str:
+    value, error = found["value"], found["standard_error"]
+    if value is None:
+        return ""
+    return f"{value:+.2f}" if error is None else f"{value:+.2f} ± {error:.2f}"

@@ -7,105 +7,16 @@ map for a network of no meaning, and so show the picture rather than the network
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.stats import spearmanr
 
+from agelens.evaluation.heat_maps.explained_faces import RandomizationResult
 from agelens.evaluation.heat_maps.heat_map import Explainer
 from agelens.records import RGB, Floats
-from agelens.version import __version__
-
-ALIKE: Final = 0.5
-"""Maps of a network of no meaning that correlate by more than this explain no network."""
-
-ENOUGH: Final = 4
-"""Faces; a coarse map has so few places that a single pair of them says little."""
-
-
-@dataclass(frozen=True, slots=True)
-class RandomizationResult:
-    """How alike the maps of a network are before and after some of its layers are shuffled.
-
-    `share` of the layers, from the answer back. Means over `maps` faces: `rank_correlation` of
-    the values, `rank_correlation_absolute` without their signs, and
-    `structural_similarity`. NaN where no pair of maps has one.
-    """
-
-    share: float
-    maps: int
-    rank_correlation: float
-    rank_correlation_absolute: float
-    structural_similarity: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON types; null for what is not defined."""
-        return {
-            name: None if math.isnan(value) else round(value, 4)
-            for name in self.__slots__
-            for value in [getattr(self, name)]
-        }
-
-
-def verdict(found: Sequence[RandomizationResult]) -> str:
-    """What the last step, with the most layers shuffled, says of the method."""
-    last = found[-1]
-    if math.isnan(last.rank_correlation):
-        return "no verdict: the maps of the shuffled network are the same everywhere"
-    alike = max(last.rank_correlation, last.rank_correlation_absolute)
-    shuffled = f"{100 * last.share:g} % of the layers shuffled"
-    if alike > ALIKE:
-        said = (
-            f"FAILED: with {shuffled} the network still has much the same maps (rank correlation "
-            f"{alike:.2f}): they show the picture, not what the network learnt"
-        )
-    else:
-        said = (
-            f"passed: the maps change with the weights (rank correlation {alike:.2f} with "
-            f"{shuffled})"
-        )
-    if last.maps < ENOUGH:
-        said += f". Coarse maps can be alike by chance: {ENOUGH} photos or more prove more"
-    return said
-
-
-NOT_TOLD: Final = (
-    "A heat map says where this network's number comes from. It does not say whether the number is "
-    "right, nor what makes a person old: a network that errs has maps as handsome.",
-    "It depends on what hides a place and on how large the place is; another method draws another "
-    "map. Places do not add up to the estimate where they act together, as two eyes do.",
-    "It is no test of fairness: whether people of a group are estimated worse is measured by "
-    "agelens evaluate, by group.",
-)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ExplainedFaces:
-    """What was explained: `faces` are JSON rows in order, `pictures` file names beside the page."""
-
-    settings: Mapping[str, Any]
-    faces: Sequence[Mapping[str, Any]]
-    pictures: Sequence[str] = ()
-    checked: Sequence[RandomizationResult] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        document: dict[str, Any] = {**head(self.settings), "photos": list(self.faces)}
-        if self.checked:
-            document["sanity_check"] = {
-                "steps": [step.to_json() for step in self.checked],
-                "verdict": verdict(self.checked),
-            }
-        return document
-
-
-def head(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What every document begins with: version, settings, and what is not told."""
-    return {"agelens_version": __version__, **settings, "not_told": list(NOT_TOLD)}
-
 
 # Wang et al., Image Quality Assessment: From Error Visibility to Structural Similarity, TIP 2004.
 _SIGMA_PX: Final = 1.5

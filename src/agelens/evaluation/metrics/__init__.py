@@ -6,14 +6,22 @@ itself. Shares are between 0 and 1.
 
     mae(estimate_years, age_years)
     METRICS["cs@5"](estimate_years, age_years)
+
+Any plain function ``f(y_true, y_pred)`` is a metric as well, under its own name.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from inspect import getdoc
+from typing import Any, Final, TypeAlias
 
-from agelens.errors import UnknownNameError
-from agelens.evaluation.metrics.base import Metric
+import numpy as np
+from numpy.typing import ArrayLike
+
+from agelens.errors import UnknownNameError, UsageError
+from agelens.evaluation.metrics.base import Better, Metric, Statistic, Unit
 from agelens.evaluation.metrics.classification import (
     CLASS_ACCURACY,
     GENDER_ACCURACY,
@@ -24,12 +32,18 @@ from agelens.evaluation.metrics.classification import (
     one_off_accuracy,
 )
 from agelens.evaluation.metrics.errors import (
+    AAR,
+    AMAE,
     BIAS,
     EPSILON_ERROR,
     MAE,
     MEDIAN_ABSOLUTE_ERROR,
+    MMAE,
     RMSE,
+    SUBJECT_MAE,
     Convention,
+    aar,
+    amae,
     bias,
     ca_at,
     catastrophic_error,
@@ -40,16 +54,8 @@ from agelens.evaluation.metrics.errors import (
     epsilon_error,
     mae,
     median_absolute_error,
-    rmse,
-)
-from agelens.evaluation.metrics.per_age import (
-    AAR,
-    AMAE,
-    MMAE,
-    SUBJECT_MAE,
-    aar,
-    amae,
     mmae,
+    rmse,
     subject_mae,
 )
 from agelens.evaluation.metrics.probabilistic import (
@@ -70,12 +76,14 @@ __all__ = [
     "AgeClasses",
     "Convention",
     "Metric",
+    "MetricLike",
     "aar",
     "amae",
     "bias",
     "ca_at",
     "calibration_error",
     "ce_at",
+    "chosen_metrics",
     "class_accuracy",
     "coverage",
     "crps",
@@ -97,50 +105,37 @@ __all__ = [
 _AGE: Final = ("estimate_years", "age_years")
 _CLASS: Final = ("estimate_class", "age_class")
 
+
+def _of_ages(statistic: Statistic, unit: Unit, better: Better, summary: str) -> Metric:
+    return Metric(statistic, _AGE, unit, better, summary)
+
+
+def _share(statistic: Statistic, bound: str, better: Better = "higher", of: str = "") -> Metric:
+    return _of_ages(statistic, "share", better, f"{of}share with |error| {bound} years")
+
+
+def _accuracy(k: int, convention: Convention) -> Metric:
+    where, sign = {"below": ("paper", "<"), "at_most": ("code", "<=")}[convention]
+    of = f"CA@{k} of SSR-Net's {where}: "
+    return _share(cumulative_accuracy(k, convention), f"{sign} {k}", of=of)
+
+
 METRICS: Final[dict[str, Metric]] = {
-    "mae": Metric(MAE, _AGE, "years", "lower", "mean absolute error"),
-    "rmse": Metric(RMSE, _AGE, "years", "lower", "root mean square error"),
-    "median_absolute_error": Metric(
-        MEDIAN_ABSOLUTE_ERROR, _AGE, "years", "lower", "median absolute error"
+    "mae": _of_ages(MAE, "years", "lower", "mean absolute error"),
+    "rmse": _of_ages(RMSE, "years", "lower", "root mean square error"),
+    "median_absolute_error": _of_ages(
+        MEDIAN_ABSOLUTE_ERROR, "years", "lower", "median absolute error"
     ),
-    "bias": Metric(BIAS, _AGE, "years", "nearer 0", "mean of estimate - age: positive is too old"),
-    "amae": Metric(AMAE, _AGE, "years", "lower", "balanced MAE: mean over ages of the age's MAE"),
-    "mmae": Metric(MMAE, _AGE, "years", "lower", "worst MAE of any age"),
+    "bias": _of_ages(BIAS, "years", "nearer 0", "mean of estimate - age: positive is too old"),
+    "amae": _of_ages(AMAE, "years", "lower", "balanced MAE: mean over ages of the age's MAE"),
+    "mmae": _of_ages(MMAE, "years", "lower", "worst MAE of any age"),
     "subject_mae": Metric(
         SUBJECT_MAE, (*_AGE, "subject"), "years", "lower", "mean over people of the person's MAE"
     ),
-    **{
-        f"cs@{k}": Metric(
-            cumulative_score(k), _AGE, "share", "higher", f"share with |error| <= {k} years"
-        )
-        for k in (3, 5, 7)
-    },
-    **{
-        f"ca_below@{k}": Metric(
-            cumulative_accuracy(k, "below"),
-            _AGE,
-            "share",
-            "higher",
-            f"CA@{k} of SSR-Net's paper: share with |error| < {k} years",
-        )
-        for k in (3, 5, 7)
-    },
-    **{
-        f"ca_at_most@{k}": Metric(
-            cumulative_accuracy(k, "at_most"),
-            _AGE,
-            "share",
-            "higher",
-            f"CA@{k} of SSR-Net's code: share with |error| <= {k} years",
-        )
-        for k in (3, 5, 7)
-    },
-    **{
-        f"ce@{k}": Metric(
-            catastrophic_error(k), _AGE, "share", "lower", f"share with |error| >= {k} years"
-        )
-        for k in (10, 20)
-    },
+    **{f"cs@{k}": _share(cumulative_score(k), f"<= {k}") for k in (3, 5, 7)},
+    **{f"ca_below@{k}": _accuracy(k, "below") for k in (3, 5, 7)},
+    **{f"ca_at_most@{k}": _accuracy(k, "at_most") for k in (3, 5, 7)},
+    **{f"ce@{k}": _share(catastrophic_error(k), f">= {k}", "lower") for k in (10, 20)},
     "epsilon_error": Metric(
         EPSILON_ERROR,
         (*_AGE, "age_std"),
@@ -148,7 +143,7 @@ METRICS: Final[dict[str, Metric]] = {
         "lower",
         "ChaLearn's error, less where people's votes differ more",
     ),
-    "aar": Metric(AAR, _AGE, "points", "higher", "age accuracy and regularity, at most 10"),
+    "aar": _of_ages(AAR, "points", "higher", "age accuracy and regularity, at most 10"),
     "class_accuracy": Metric(
         CLASS_ACCURACY, _CLASS, "share", "higher", "share in exactly the right age class"
     ),
@@ -182,6 +177,9 @@ METRICS: Final[dict[str, Metric]] = {
     ),
 }
 
+MetricLike: TypeAlias = str | Callable[..., Any]
+"""A name of `METRICS`, ``module.function``, or a function ``f(y_true, y_pred)`` itself."""
+
 
 def named_metric(name: str) -> Metric:
     """The metric of that name.
@@ -192,3 +190,40 @@ def named_metric(name: str) -> Metric:
     if name not in METRICS:
         raise UnknownNameError("metric", name, METRICS)
     return METRICS[name]
+
+
+def chosen_metrics(given: Iterable[MetricLike]) -> dict[str, Metric]:
+    """Metrics by name; a function's name is its own.
+
+    Raises:
+        UnknownNameError: a name is none of `METRICS`, nor of a function that can be imported.
+        UsageError: a function without a name, or two of one name.
+    """
+    found: dict[str, Metric] = {}
+    for one in given:
+        function = _imported(one) if isinstance(one, str) else one
+        name = one if function is None else getattr(function, "__name__", None)
+        if not isinstance(name, str) or name in found:
+            raise UsageError(f"metrics are functions with names of their own, got {one!r}")
+        found[name] = named_metric(name) if function is None else _plain_metric(function)
+    return found
+
+
+def _imported(name: str) -> Callable[..., Any] | None:
+    """The function ``module.function``; None for any other name."""
+    module, _, function = name.rpartition(".")
+    if not module or name in METRICS:
+        return None
+    try:
+        found: Callable[..., Any] = getattr(import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise UnknownNameError("metric", name, METRICS, f" {error}") from error
+    return found
+
+
+def _plain_metric(function: Callable[..., Any]) -> Metric:
+    def statistic(*columns: ArrayLike) -> float:
+        return float(function(*columns)) if np.size(columns[0]) else float("nan")
+
+    summary = (getdoc(function) or "").partition("\n")[0]
+    return Metric(statistic, ("age_years", "estimate_years"), "not stated", "not stated", summary)

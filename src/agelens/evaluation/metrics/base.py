@@ -135,14 +135,15 @@ def same_length(**columns: NDArray[np.generic]) -> None:
         raise ValueError(f"the columns of a metric are [N] with one N, got {spelled}")
 
 
-Unit: TypeAlias = Literal["years", "share", "points"]
-Better: TypeAlias = Literal["lower", "higher", "nearer 0", "nearer its level"]
+Unit: TypeAlias = Literal["years", "share", "points", "not stated"]
+Better: TypeAlias = Literal["lower", "higher", "nearer 0", "nearer its level", "not stated"]
 
 
 class Statistic(Protocol):
     """A metric's definition: a number for columns [N].
 
-    One of `Sums`, `Median` and `DependentRatio`: each of them can be resampled fast.
+    `Sums`, `Median` and `DependentRatio` can be resampled fast. Any other function is computed
+    anew on the rows of every draw.
     """
 
     def __call__(self, *columns: ArrayLike) -> float:

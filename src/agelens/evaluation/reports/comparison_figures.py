@@ -10,11 +10,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from agelens.evaluation.comparison import Cell, Comparison
+from agelens.evaluation.comparison.comparison import Cell, Comparison
 from agelens.evaluation.comparison.ranks import BlockRanks
 from agelens.evaluation.reports.comparison_tables import SHORT
-from agelens.evaluation.reports.evaluation_figures import GREY, colours
-from agelens.evaluation.reports.plotting import WIDTH_INCHES, drawable, label_rows, panels, title
+from agelens.evaluation.reports.plotting import (
+    GREY,
+    WIDTH_INCHES,
+    colours,
+    drawable,
+    label_rows,
+    panels,
+    title,
+)
 
 _DARK_FROM: Final = 0.6
 _LEAST_SHOWN: Final = 0.5

@@ -7,8 +7,14 @@ from typing import Any, Final
 
 import pandas as pd
 
-from agelens.evaluation.comparison import Cell, Comparison, PairedDifference
-from agelens.evaluation.comparison.comparison import KNOWN_BY, PublishedFigure, RelationKind
+from agelens.evaluation.comparison.comparison import (
+    KNOWN_BY,
+    Cell,
+    Comparison,
+    PairedDifference,
+    PublishedFigure,
+    RelationKind,
+)
 from agelens.evaluation.comparison.ranks import BlockRanks
 from agelens.evaluation.metrics import METRICS
 from agelens.evaluation.reports.page import with_interval

@@ -1,64 +1,28 @@
-"""A predictions table with all that was measured on it, as reports take it."""
+"""Figures of one evaluated table or of several side by side: errors by age and by group."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
-from agelens.evaluation.by_group import FIGURE_COLUMN, GroupEvaluation
-from agelens.evaluation.evaluate import Evaluation
+from agelens.evaluation.by_group import FIGURE_COLUMN
+from agelens.evaluation.evaluated_table import EvaluatedTable
 from agelens.evaluation.groups import FEW, group_words
-from agelens.evaluation.reports.plotting import drawable, label_rows, panels, title
+from agelens.evaluation.reports.plotting import (
+    GREY,
+    colours,
+    label_rows,
+    panels,
+    percent,
+    points,
+    title,
+)
 from agelens.records import Floats
-from agelens.tables import PredictionsTable
-
-GREY: Final = "#b0b0b0"
-"""Of groups with few samples."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class EvaluatedTable:
-    """A table under its name in the report."""
-
-    name: str
-    predictions: PredictionsTable
-    evaluation: Evaluation
-    groups: GroupEvaluation
-
-    def of_grouping(self, grouping: str, metric: str) -> pd.DataFrame:
-        """The rows of one grouping and metric, in the groups' order."""
-        rows = self.groups.groups
-        chosen = (rows["grouping"] == grouping) & (rows["metric"] == metric)
-        return rows[chosen].reset_index(drop=True)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON types; null for what is not defined."""
-        return {
-            "name": self.name,
-            **self.evaluation.to_json(),
-            "groups": _records(self.groups.groups),
-            "gaps": _records(self.groups.gaps),
-            "rows_in_no_group": dict(self.groups.ungrouped),
-        }
-
-
-def colours(count: int) -> list[Any]:
-    """A colour for each of several tables, told apart by colour-blind readers."""
-    return list(sns.color_palette("colorblind", count))
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    plain = frame.astype(object).where(frame.notna(), None)
-    return [{str(name): value for name, value in row.items()} for row in plain.to_dict("records")]
-
 
 _GROUPS: Final = 14
 _DRAWN_PER_GROUP: Final = 20_000  # more change no line of a violin, only the time it takes
@@ -94,22 +58,20 @@ def _groups(shown: Sequence[EvaluatedTable], column: str) -> list[str]:
 
 
 def _violins(
-    panel: Axes, one: EvaluatedTable, column: str, groups: Sequence[str], colour: Any
+    panel: Axes, one: EvaluatedTable, column: str, groups: Sequence[str], colour: str
 ) -> None:
     frame = one.predictions.frame
     residuals = (frame["estimate_years"] - frame["age_years"]).to_numpy()
     words = group_words(frame, column).astype(object).to_numpy()
     random = np.random.default_rng(0)
-    drawn: list[pd.DataFrame] = []
     for place, group in enumerate(groups):
         values = residuals[(words == group) & ~np.isnan(residuals)]
         right = panel.get_yaxis_transform()
         panel.text(1, place, f" {len(values):,}", transform=right, fontsize=8, va="center")
         if len(values) < FEW:
             panel.plot(values, np.full(len(values), place), "o", color=GREY, markersize=3)
-            continue
-        drawn.append(pd.DataFrame({"group": group, "residual": _some(values, random)}))
-    _draw(panel, drawn, groups, colour)
+        else:
+            _violin(panel, place, _some(values, random), colour)
     _biases(panel, one.of_grouping(column, "bias"), groups)
     panel.axvline(0, color="black", linewidth=0.8, linestyle=":")
     panel.set_xlabel("estimate less age, in years")
@@ -118,23 +80,12 @@ def _violins(
     title(panel, f"{one.name}: {column.replace('_', ' ')}")
 
 
-def _draw(panel: Axes, drawn: Sequence[pd.DataFrame], groups: Sequence[str], colour: Any) -> None:
-    if not drawn:
-        return
-    sns.violinplot(
-        pd.concat(drawn, ignore_index=True),
-        x="residual",
-        y="group",
-        order=list(groups),
-        orient="h",
-        inner=None,
-        cut=0,
-        density_norm="width",
-        color=colour,
-        alpha=0.5,
-        linewidth=0.6,
-        ax=panel,
+def _violin(panel: Axes, place: int, values: Floats, colour: str) -> None:
+    parts: dict[str, Any] = panel.violinplot(
+        [values], [place], orientation="horizontal", widths=0.8, showextrema=False
     )
+    for body in parts["bodies"]:
+        body.set(facecolor=colour, edgecolor="black", alpha=0.5, linewidth=0.6)
 
 
 def _biases(panel: Axes, rows: pd.DataFrame, groups: Sequence[str]) -> None:
@@ -196,44 +147,25 @@ def _by_age(
     for place, (one, part, colour) in enumerate(zip(shown, rows, colours(len(shown)), strict=True)):
         shift = (place - (len(shown) - 1) / 2) * _APART_YEARS
         _curve(panel, part, shift, colour, one.name)
-    _finish(panel, label, floor, share=share)
-    level = f"{100 * shown[0].evaluation.level:g} %"
-    greyed = "; grey: under 30 samples" if any(part["few"].any() for part in rows) else ""
-    title(panel, f"five-year bins, {level} bootstrap intervals by person{greyed}")
-    return figure
-
-
-def _curve(panel: Axes, rows: pd.DataFrame, shift: float, colour: Any, name: str) -> None:
-    # Bins are named by their first year: 20-24, 90+.
-    first = rows["group"].str.extract(r"^(\d+)", expand=False).astype(float).to_numpy()
-    middle = first + _WIDTH_YEARS / 2 + shift
-    value = rows["value"].to_numpy()
-    many = ~rows["few"].to_numpy(dtype=bool)
-    panel.plot(middle, np.where(many, value, np.nan), color=colour, linewidth=1, alpha=0.5)
-    for chosen, look, words in ((many, colour, drawable(name)), (~many, GREY, None)):
-        ends = rows.loc[chosen, ["low", "high"]].to_numpy()
-        # A percentile interval may end short of its value; no bar points the wrong way.
-        reach = np.abs(np.maximum([value[chosen] - ends[:, 0], ends[:, 1] - value[chosen]], 0))
-        panel.errorbar(
-            middle[chosen],
-            value[chosen],
-            yerr=reach,
-            fmt="o",
-            markersize=4,
-            capsize=2,
-            linewidth=1,
-            color=look,
-            label=words,
-        )
-
-
-def _finish(panel: Axes, label: str, floor: float | None, *, share: bool) -> None:
     panel.set_xlabel("true age in years")
     panel.set_ylabel(label)
     if floor is not None:
         panel.set_ylim(bottom=floor)
     if share:
         panel.set_ylim(0, 1.02)
-        panel.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        percent(panel.yaxis)
     panel.grid(axis="y", alpha=0.3)
     panel.legend(fontsize=8, frameon=False)
+    level = f"{100 * shown[0].evaluation.level:g} %"
+    greyed = "; grey: under 30 samples" if any(part["few"].any() for part in rows) else ""
+    title(panel, f"five-year bins, {level} bootstrap intervals by person{greyed}")
+    return figure
+
+
+def _curve(panel: Axes, rows: pd.DataFrame, shift: float, colour: str, name: str) -> None:
+    # Bins are named by their first year: 20-24, 90+.
+    first = rows["group"].str.extract(r"^(\d+)", expand=False).astype(float).to_numpy()
+    middle = first + _WIDTH_YEARS / 2 + shift
+    value, few = rows["value"].to_numpy(), rows["few"].to_numpy(dtype=bool)
+    panel.plot(middle, np.where(few, np.nan, value), color=colour, linewidth=1, alpha=0.5)
+    points(panel, middle, value, (rows["low"], rows["high"]), few, colour=colour, label=name)

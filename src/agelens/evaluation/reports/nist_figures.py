@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
-from agelens.evaluation.nist.quantities import (
+from agelens.evaluation.nist_quantities import (
     FALSE_NEGATIVE,
     FALSE_POSITIVE,
     RANGE_FALSE_POSITIVE,
     TRUE_POSITIVE,
     NistQuantities,
 )
-from agelens.evaluation.reports.evaluation_figures import GREY, colours
-from agelens.evaluation.reports.plotting import drawable, panels, title
-from agelens.records import Floats
+from agelens.evaluation.reports.plotting import colours, drawable, panels, percent, points, title
 
 _APART: Final = 0.16
 
@@ -117,21 +113,16 @@ def _rows_of_points(
         zip(parts, parts.values(), colours(len(parts)), strict=True)
     ):
         shift = 0.0 if together else (number - (len(parts) - 1) / 2) * _APART
-        for few in (False, True):
-            some = rows[rows["few"].to_numpy(dtype=bool) == few]
-            places = np.array([names.index(str(group)) + shift for group in some["group"]])
-            _points(panel, places, some, GREY if few else colour, "" if few else label)
-
-
-def _points(panel: Axes, places: Floats, rows: pd.DataFrame, colour: Any, label: str) -> None:
-    if not len(rows):
-        return
-    value = "share" if "share" in rows else "value"
-    low, middle, high = (rows[name].to_numpy(np.float64) for name in ("low", value, "high"))
-    # A percentile interval may end short of its value; no bar points the wrong way.
-    reach = np.abs(np.maximum([middle - low, high - middle], 0))
-    look: dict[str, Any] = {"fmt": "o", "markersize": 4, "capsize": 2, "linewidth": 1}
-    panel.errorbar(places, middle, yerr=reach, color=colour, label=drawable(label) or None, **look)
+        value = "share" if "share" in rows else "value"
+        points(
+            panel,
+            [names.index(str(group)) + shift for group in rows["group"]],
+            rows[value],
+            (rows["low"], rows["high"]),
+            rows["few"],
+            colour=colour,
+            label=label,
+        )
 
 
 def _finish(
@@ -144,7 +135,7 @@ def _finish(
     panel.grid(axis="y", alpha=0.3)
     if share:
         panel.set_ylim(-0.02, 1.02)
-        panel.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        percent(panel.yaxis)
     else:
         panel.set_ylim(bottom=0, auto=True)  # with another panel's axis, its points may be higher
     handles, _ = panel.get_legend_handles_labels()

@@ -1,4 +1,4 @@
-"""A plain HTML page: headings, sentences, tables and the pictures beside it. No scripts.
+"""A plain HTML page: headings, sentences, tables and pictures. No scripts.
 
 Whatever comes from a table is somebody else's text: all of it is escaped here, and the page
 forbids scripts on top of that.
@@ -6,34 +6,18 @@ forbids scripts on top of that.
 
 from __future__ import annotations
 
+import base64
+import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 
 from agelens.evaluation.metrics import METRICS
-
-
-def json_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """A record for each row."""
-    plain = frame.astype(object).where(frame.notna(), None)
-    return [plain_json(row) for row in plain.to_dict("records")]
-
-
-def plain_json(values: Mapping[Any, Any]) -> dict[str, Any]:
-    """Values by name, each a plain one, null for NaN."""
-    return {str(name): _plain(value) for name, value in values.items()}
-
-
-def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, str | bool):
-        return value
-    if pd.api.types.is_scalar(value) and pd.isna(value):
-        return None
-    return value.item() if hasattr(value, "item") else value
 
 
 def with_interval(value: float, low: float, high: float, *, share: bool = False) -> str:
@@ -49,8 +33,19 @@ def with_interval(value: float, low: float, high: float, *, share: bool = False)
 
 def row_figure(row: pd.Series, name: str = "value", prefix: str = "") -> str:
     """The figure `name` of a row by group or by gap, whose column `metric` says its unit."""
-    share = METRICS[str(row["metric"])].unit == "share" and name in ("value", "gap")
+    metric = METRICS.get(str(row["metric"]))
+    share = metric is not None and metric.unit == "share" and name in ("value", "gap")
     return with_interval(row[name], row[f"{prefix}low"], row[f"{prefix}high"], share=share)
+
+
+def bootstrap_words(level: float, draws: int, seed: int) -> str:
+    """How the intervals of a page came about."""
+    if not draws:
+        return "No intervals were asked for."
+    return (
+        f"In brackets the {100 * level:g} % bootstrap interval of {draws:,} draws of "
+        f"people with all their pictures (seed {seed})."
+    )
 
 
 _HEAD: Final = """<!DOCTYPE html>
@@ -81,13 +76,16 @@ tr.few td {{ color: #999; }}
 
 
 _GREYED: Final = "few"
+PAGE_NAME: Final = "index.html"
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
     """A part of a page; tables, under their captions, stand side by side where they fit.
 
-    A column `few` of a table is not shown: it says which rows are greyed.
+    A column `few` of a table is not shown: it says which rows are greyed. `images` are names of
+    files beside the page, `figures` matplotlib's figures, or what draws one, by the names that
+    their files get.
     """
 
     title: str
@@ -95,6 +93,14 @@ class Section:
     tables: Sequence[tuple[str, pd.DataFrame]] = ()
     images: Sequence[str] = ()
     warning: str = ""
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def drawn(cls, title: str, name: str, figure: Any) -> Section:
+        """A section of one figure, or of the sentence that says why there is none."""
+        if isinstance(figure, str):
+            return cls(title, [figure])
+        return cls(title, figures={name: figure})
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +111,24 @@ class Page:
     sections: list[Section] = field(default_factory=list)
 
     def to_html(self) -> str:
-        """The whole page; every text in it is escaped."""
-        parts = [part for section in self.sections for part in _section(section)]
+        """The whole page in one file, its figures inside; every text in it is escaped."""
+        return self._html(lambda _, figure: _embedded(figure))
+
+    def write(self, folder: Path) -> None:
+        """Write the page and its figures, each as a file, into `folder`."""
+
+        def saved(name: str, figure: Any) -> str:
+            (folder / f"{name}.png").write_bytes(_png(figure))
+            return f"{name}.png"
+
+        (folder / PAGE_NAME).write_text(self._html(saved), encoding="utf-8")
+
+    def _html(self, source_of: Callable[[str, Any], str]) -> str:
+        parts = [part for section in self.sections for part in _section(section, source_of)]
         return _HEAD.format(title=escape(self.title)) + "\n".join(parts) + "\n</body>\n</html>\n"
 
 
-def _section(section: Section) -> Iterator[str]:
+def _section(section: Section, source_of: Callable[[str, Any], str]) -> Iterator[str]:
     title = escape(section.title)
     yield f"<h2>{title}</h2>"
     if section.warning:
@@ -118,12 +136,27 @@ def _section(section: Section) -> Iterator[str]:
     yield from (f"<p>{escape(line)}</p>" for line in section.lines)
     if section.tables:
         yield '<div class="tables">'
-        yield from (_table(caption, frame) for caption, frame in section.tables)
+        yield from (html_table(caption, frame) for caption, frame in section.tables)
         yield "</div>"
-    yield from (f'<img src="{escape(name)}" alt="{title}">' for name in section.images)
+    drawn = [source_of(name, figure) for name, figure in section.figures.items()]
+    for source in (*section.images, *drawn):
+        yield f'<img src="{escape(source)}" alt="{title}">'
 
 
-def _table(caption: str, frame: pd.DataFrame) -> str:
+def _png(figure: Any) -> bytes:
+    from agelens.evaluation.reports.plotting import save  # noqa: PLC0415 - loads matplotlib
+
+    content = io.BytesIO()
+    save(figure() if callable(figure) else figure, content)
+    return content.getvalue()
+
+
+def _embedded(figure: Any) -> str:
+    return f"data:image/png;base64,{base64.b64encode(_png(figure)).decode()}"
+
+
+def html_table(caption: str, frame: pd.DataFrame) -> str:
+    """`frame` as a table; rows that its column `few` marks are greyed."""
     if not len(frame):
         return f"<p>{escape(caption)}: none</p>"
     few = frame[_GREYED] if _GREYED in frame else [False] * len(frame)

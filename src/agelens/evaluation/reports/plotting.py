@@ -5,20 +5,30 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from functools import cache
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
-from numpy.typing import NDArray
+from matplotlib.ticker import PercentFormatter
+from numpy.typing import ArrayLike, NDArray
 
 WIDTH_INCHES: Final = 8.0
 COLOURS: Final = ("#3b6ea5", "#c8643c")
 """One a table: told apart by colour-blind readers and in print."""
 
+GREY: Final = "#b0b0b0"
+"""Of groups with few samples."""
+
+_SERIES: Final = (
+    *("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc"),
+    *("#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9"),
+)
 _DPI: Final = 110
 _LONGEST: Final = 28
 
@@ -43,6 +53,37 @@ def panels(
 def save(figure: Figure, target: Path | BinaryIO) -> None:
     """Write the figure as a PNG, to a path or an open file."""
     figure.savefig(target, dpi=_DPI, format="png", metadata={"Software": None})
+
+
+def colours(count: int) -> list[str]:
+    """A colour for each of several series, told apart by colour-blind readers."""
+    return list(islice(cycle(_SERIES), count))
+
+
+def points(
+    panel: Axes,
+    places: ArrayLike,
+    values: ArrayLike,
+    ends: tuple[ArrayLike, ArrayLike],
+    few: ArrayLike,
+    *,
+    colour: str,
+    label: str = "",
+) -> None:
+    """Values [N] with their intervals at `places` [N]; those of few samples are grey."""
+    x, middle = np.asarray(places, np.float64), np.asarray(values, np.float64)
+    low, high = (np.asarray(end, np.float64) for end in ends)
+    # A percentile interval may end short of its value; no bar points the wrong way.
+    reach = np.nan_to_num(np.maximum([middle - low, high - middle], 0))
+    rare = np.asarray(few, dtype=bool)
+    look: dict[str, Any] = {"fmt": "o", "markersize": 4, "capsize": 2, "linewidth": 1}
+    for some, ink, words in ((~rare, colour, drawable(label) or None), (rare, GREY, None)):
+        panel.errorbar(x[some], middle[some], yerr=reach[:, some], color=ink, label=words, **look)
+
+
+def percent(axis: Axis) -> None:
+    """Shares on `axis` as whole percents."""
+    axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
 
 
 def title(panel: Axes, text: str) -> None:

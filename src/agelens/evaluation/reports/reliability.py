@@ -10,7 +10,6 @@ from typing import Any, Final
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 from numpy.typing import ArrayLike
 
 from agelens.evaluation.bootstrap import (
@@ -20,11 +19,11 @@ from agelens.evaluation.bootstrap import (
     percentile_interval,
     person_codes,
 )
+from agelens.evaluation.evaluated_table import EvaluatedTable
 from agelens.evaluation.metrics import Metric, pit_of_each
 from agelens.evaluation.metrics.base import Sums
 from agelens.evaluation.metrics.probabilistic import LEVELS
-from agelens.evaluation.reports.evaluation_figures import EvaluatedTable, colours
-from agelens.evaluation.reports.plotting import panels, title
+from agelens.evaluation.reports.plotting import colours, panels, percent, title
 from agelens.records import Floats
 
 MOST_ROWS: Final = 200_000
@@ -131,7 +130,7 @@ def _histogram(panel: Axes, found: Reliability, colour: Any) -> None:
     panel.axhline(0.1, color="black", linewidth=0.8, linestyle=":")
     panel.set_xlabel("where the true age lies in its distribution (PIT)")
     panel.set_ylabel("share of ages; even if calibrated")
-    panel.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    percent(panel.yaxis)
 
 
 def _reliability(panel: Axes, found: Reliability, colour: Any) -> None:
@@ -142,4 +141,4 @@ def _reliability(panel: Axes, found: Reliability, colour: Any) -> None:
     panel.set_xlabel("claimed: quantile of the distribution")
     panel.set_ylabel("observed: ages at most that")
     for axis in (panel.xaxis, panel.yaxis):
-        axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        percent(axis)

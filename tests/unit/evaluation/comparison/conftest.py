@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agelens.evaluation.comparison import ComparedTable, compared_tables
+from agelens.evaluation.comparison.common_samples import ComparedTable, compared_tables
 from agelens.tables import PredictionsTable
 
 

@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 
 from agelens.errors import TableError, UsageError
-from agelens.evaluation.comparison import ComparedTable, compare, compared_tables
 from agelens.evaluation.comparison.common_samples import (
+    ComparedTable,
     common_samples,
+    compared_tables,
     interval_of_difference,
     model_errors,
 )
+from agelens.evaluation.comparison.compare_tables import compare_tables
+from agelens.evaluation.reports.result import plain_json
 from agelens.tables import PredictionsTable
 
 Network = Callable[..., ComparedTable]
@@ -27,7 +30,7 @@ def errors_of(table: ComparedTable) -> np.ndarray:
 
 def test_figures_are_means_over_samples_and_seeds(network: Network) -> None:
     tables = [network("a", seed=0), network("a", seed=1), network("b", spread=8)]
-    found = compare(tables, **FAST)
+    found = compare_tables(tables, **FAST)
     both = np.stack([errors_of(table) for table in tables[:2]])
     cell = found.cell("a", "people")
     assert cell is not None
@@ -44,7 +47,7 @@ def test_figures_are_means_over_samples_and_seeds(network: Network) -> None:
     assert pair.better == "a"
     assert pair.p_value == pair.p_adjusted == pytest.approx(1 / 501)
     assert found.cell("a", "nowhere") is None
-    json.dumps(found.to_json(), allow_nan=False)
+    json.dumps(plain_json(found), allow_nan=False)
 
 
 def test_the_difference_is_drawn_on_the_same_people(network: Network) -> None:
@@ -68,7 +71,7 @@ def test_only_samples_that_all_answered_are_compared(network: Network) -> None:
     whole = network("a")
     estimates = whole.frame["estimate_years"].to_numpy().copy()
     estimates[:20] = np.nan
-    found = compare([whole, network("b", estimate_years=estimates)], **FAST)
+    found = compare_tables([whole, network("b", estimate_years=estimates)], **FAST)
     a, b = found.cell("a", "people"), found.cell("b", "people")
     assert a is not None
     assert b is not None
@@ -89,7 +92,7 @@ def test_rows_are_matched_by_name_whatever_their_order(network: Network) -> None
 
 
 def test_people_are_those_of_the_table_that_knows_them(network: Network) -> None:
-    found = compare([network("a", subject=None), network("b")], **FAST)
+    found = compare_tables([network("a", subject=None), network("b")], **FAST)
     assert {cell.people for cell in found.cells} == {50}
 
 
@@ -105,7 +108,7 @@ def test_people_are_those_of_the_table_that_knows_them(network: Network) -> None
     ],
 )
 def test_leaks_are_told(network: Network, train_data: str, split: str, kind: str) -> None:
-    found = compare([network(train_data=train_data, split=split)], **FAST)
+    found = compare_tables([network(train_data=train_data, split=split)], **FAST)
     assert found.cells[0].relation.kind == kind
     told = any("eak" in line for line in found.notes)
     assert told == (kind in ("leak", "unclear", "not stated"))
@@ -116,7 +119,7 @@ def test_a_leak_of_one_seed_is_told_of_the_model(network: Network) -> None:
         network(seed=0, train_data="people", split="test"),
         network(seed=1, train_data="people", split=["train"] * 3 + ["test"] * 197),
     ]
-    relation = compare(tables, **FAST).cells[0].relation
+    relation = compare_tables(tables, **FAST).cells[0].relation
     assert relation.kind == "leak"
     assert relation.text.startswith("3 of the 200")
 
@@ -128,7 +131,7 @@ def test_ranks_over_seeds_and_datasets(network: Network) -> None:
         for seed in range(3)
         for dataset in ("x", "y")
     ]
-    found = compare(tables, **FAST)
+    found = compare_tables(tables, **FAST)
     assert found.seed_ranks["x"].mean == {"a": 1, "b": 2, "c": 3}
     assert found.seed_ranks["x"].blocks == ("seed 0", "seed 1", "seed 2")
     assert found.dataset_ranks is not None
@@ -143,37 +146,40 @@ def test_ranks_over_seeds_and_datasets(network: Network) -> None:
 def test_kinds_of_age_are_not_mixed_unless_asked(network: Network) -> None:
     kinds = ["real"] * 100 + ["apparent"] * 100
     with pytest.raises(UsageError, match="100 real, 100 apparent"):
-        compare([network(age_kind=kinds)], **FAST)
-    assert compare([network(age_kind=kinds)], mix_age_kinds=True, **FAST).cells[0].samples == 200
+        compare_tables([network(age_kind=kinds)], **FAST)
+    assert (
+        compare_tables([network(age_kind=kinds)], mix_age_kinds=True, **FAST).cells[0].samples
+        == 200
+    )
     with pytest.raises(UsageError, match="several kinds"):
-        compare([network("a"), network("b", age_kind="apparent")], **FAST)
+        compare_tables([network("a"), network("b", age_kind="apparent")], **FAST)
     apart = [
         network(model, dataset=name, age_kind=kind)
         for model in "ab"
         for name, kind in (("x", "real"), ("y", "estimated"))
     ]
-    found = compare(apart, **FAST)
+    found = compare_tables(apart, **FAST)
     assert found.dataset_ranks is None
     assert any("no ranking over all" in line for line in found.notes)
     assert any("not an error against the truth" in line for line in found.notes)
-    assert compare(apart, mix_age_kinds=True, **FAST).dataset_ranks is not None
+    assert compare_tables(apart, mix_age_kinds=True, **FAST).dataset_ranks is not None
 
 
 def test_what_cannot_be_compared_is_refused(network: Network) -> None:
     with pytest.raises(UsageError, match="no table was given"):
-        compare([])
+        compare_tables([])
     with pytest.raises(UsageError, match="two tables are of a on people"):
-        compare([network(), network()], **FAST)
+        compare_tables([network(), network()], **FAST)
     other = network("b", sample_id=[f"other{n}" for n in range(200)])
     with pytest.raises(UsageError, match=r"no sample in common.*'people/0'.*'other0'"):
-        compare([network("a"), other], **FAST)
+        compare_tables([network("a"), other], **FAST)
     with pytest.raises(TableError, match=r"none of the .* age in years"):
-        compare([network(age_years=None, age_kind=None)], **FAST)
+        compare_tables([network(age_years=None, age_kind=None)], **FAST)
     ages = network().frame["age_years"].to_numpy() + np.r_[np.zeros(199), 1]
     with pytest.raises(TableError, match="1 samples different ages, such as 'people/199'"):
-        compare([network("a"), network("b", age_years=ages)], **FAST)
+        compare_tables([network("a"), network("b", age_years=ages)], **FAST)
     with pytest.raises(UsageError, match="level"):
-        compare([network()], level=1.0)
+        compare_tables([network()], level=1.0)
 
 
 def test_no_sample_answered_by_all_is_refused(network: Network) -> None:
@@ -183,11 +189,11 @@ def test_no_sample_answered_by_all_is_refused(network: Network) -> None:
         return network(model, estimate_years=estimates)
 
     with pytest.raises(UsageError, match="no sample has an age and an estimate of all"):
-        compare([answering("a", slice(0, 50)), answering("b", slice(50, 99))], **FAST)
+        compare_tables([answering("a", slice(0, 50)), answering("b", slice(50, 99))], **FAST)
 
 
 def test_one_sample_has_a_figure_and_no_interval(network: Network) -> None:
-    found = compare([network("a", count=1), network("b", count=1)], **FAST)
+    found = compare_tables([network("a", count=1), network("b", count=1)], **FAST)
     cell = found.cells[0]
     assert cell.few
     assert np.isnan(cell.figures["mae"].low)
@@ -203,14 +209,14 @@ def test_few_samples_leave_nobody_better(network: Network) -> None:
         network(model, spread=spread, count=20, subject=subject)
         for model, spread in (("a", 0.1), ("b", 9))
     ]
-    (pair,) = compare(tables, **FAST).pairs
+    (pair,) = compare_tables(tables, **FAST).pairs
     assert pair.p_adjusted < 0.05
     assert pair.few
     assert pair.better is None
 
 
 def test_without_draws_there_are_figures_and_tests(network: Network) -> None:
-    found = compare([network("a"), network("b")], draws=0, flips=100)
+    found = compare_tables([network("a"), network("b")], draws=0, flips=100)
     assert np.isnan(found.cells[0].figures["mae"].low)
     assert found.cells[0].rank is None
     assert 0 < found.pairs[0].p_value <= 1

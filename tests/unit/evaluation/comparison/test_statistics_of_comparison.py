@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from agelens.evaluation.comparison.compare import holm, sign_flip_test
+from agelens.evaluation.comparison.compare_tables import holm, sign_flip_test
 from agelens.evaluation.comparison.ranks import block_ranks, drawn_ranks
 
 RNG = np.random.default_rng(3)

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from agelens.evaluation.heat_maps import HeatMap
-from agelens.evaluation.heat_maps.by_age import LabelledChip, cells, mean_maps
-from agelens.evaluation.heat_maps.sanity_check import NOT_TOLD, ExplainedFaces, RandomizationResult
-from agelens.evaluation.reports.heat_maps import (
-    bands_figure,
-    face_figure,
-    write_by_age,
-    write_faces,
+from agelens.evaluation.heat_maps.by_age import ByAgeReport, LabelledChip, cells, mean_maps
+from agelens.evaluation.heat_maps.explained_faces import (
+    NOT_TOLD,
+    FacesReport,
+    MappedFace,
+    RandomizationResult,
 )
-from agelens.records import RGB
+from agelens.evaluation.reports.heat_map_page import bands_figure, face_figure
+from agelens.records import RGB, Chip
 
 SIDE = 16
 
@@ -73,7 +73,7 @@ def test_no_face_of_few_people_is_drawn(count: int, people: int, shown: int) -> 
 def test_the_page_by_age(tmp_path: Path) -> None:
     bands = mean_maps(Brightness(), labelled("20-29", 31, 0) + labelled("70+", 2, 1))
     points = np.full((5, 2), 4.0)
-    write_by_age(bands, {"model": "<toy>", "part": None}, points, tmp_path)
+    ByAgeReport({"model": "<toy>", "part": None}, bands, points).write(tmp_path)
     document = json.loads((tmp_path / "explain.json").read_text())
     assert [(b["band"], b["samples"], b["few"]) for b in document["bands"]] == [
         ("20-29", 31, False),
@@ -93,8 +93,13 @@ def test_the_page_by_age(tmp_path: Path) -> None:
 def test_the_page_of_faces(tmp_path: Path) -> None:
     row = {"photo": "a.jpg", "status": "ok", "face": 0, "estimate_years": 31.2, "message": ""}
     checked = [RandomizationResult(1.0, 1, 0.9, 0.9, 0.8)]
-    found = ExplainedFaces({"model": "toy"}, [row], ["face_0001.png"], checked)
-    write_faces(found, HeatMap(np.zeros((4, 4)), "relative", "toy", 2, 31.2), tmp_path)
+    chip = np.zeros((4, 4, 3), np.uint8)
+    found = HeatMap(np.zeros((4, 4)), "relative", "toy", 2, 31.2)
+    face = MappedFace(chip, np.eye(2, 3), chip, found)
+    faces = {"face_0001.png": face}
+    row["picture"] = "face_0001.png"
+    FacesReport({"model": "toy"}, [row], faces, checked).write(tmp_path)
+    assert (tmp_path / "face_0001.png").read_bytes().startswith(b"\x89PNG")
     page = (tmp_path / "index.html").read_text()
     assert "own eyes" in page
     assert "FAILED" in page
@@ -111,7 +116,9 @@ def test_a_large_photo_is_shrunk_with_its_map_in_place() -> None:
     values = np.ones((8, 8))
     values[:, 4:] = -1
     chip = np.zeros((8, 8, 3), np.uint8)
-    figure = face_figure(photo, chip, matrix, HeatMap(values, "years", "toy", 1, 3.0), "a $x$.jpg")
+    found = HeatMap(values, "years", "toy", 1, 3.0)
+    face = MappedFace.of(photo, Chip(chip, "toy", matrix), found)
+    figure = face_figure(face, "a $x$.jpg")
     drawn = np.asarray(figure.axes[2].images[1].get_array())
     alpha = np.asarray(figure.axes[2].images[1].get_alpha())
     assert drawn.shape == (675, 900)

@@ -14,8 +14,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from agelens.errors import UsageError
 from agelens.evaluation.heat_maps import HeatMap, OcclusionExplainer, Windows
+from agelens.evaluation.heat_maps.explained_faces import RandomizationResult, verdict
 from agelens.evaluation.heat_maps.occlusion import shuffled_estimator, shuffled_onnx
-from agelens.evaluation.heat_maps.sanity_check import RandomizationResult, sanity_check, verdict
+from agelens.evaluation.heat_maps.sanity_check import sanity_check
+from agelens.evaluation.reports.result import plain_json
 from agelens.inference.estimator import AgeEstimator
 from agelens.records import RGB
 
@@ -98,7 +100,7 @@ def test_a_method_that_ignores_the_network_fails() -> None:
 def test_maps_without_a_shape_give_no_verdict() -> None:
     nothing = RandomizationResult(1.0, 1, math.nan, math.nan, math.nan)
     assert verdict([nothing]).startswith("no verdict")
-    assert nothing.to_json()["rank_correlation"] is None
+    assert plain_json(nothing)["rank_correlation"] is None
 
 
 @pytest.mark.parametrize(("share", "touched"), [(0.5, {"last"}), (1.0, {"first", "last"})])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from agelens.errors import UsageError
-from agelens.evaluation.comparison import ComparedTable, compared_tables
+from agelens.evaluation.comparison.common_samples import ComparedTable, compared_tables
 from agelens.evaluation.leaderboard import (
     RunFacts,
     chip_milliseconds,

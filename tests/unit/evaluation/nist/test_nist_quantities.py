@@ -11,8 +11,8 @@ import pytest
 from scipy.stats import binomtest
 
 from agelens.errors import TableError, UsageError
-from agelens.evaluation.nist.errors import Resampling
-from agelens.evaluation.nist.quantities import (
+from agelens.evaluation.nist_errors import Resampling
+from agelens.evaluation.nist_quantities import (
     NistQuantities,
     YearRange,
     nist_quantities,

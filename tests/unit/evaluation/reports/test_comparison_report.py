@@ -11,9 +11,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from agelens.evaluation.comparison import ComparedTable, Comparison, compare, compared_tables
+from agelens.evaluation.comparison.common_samples import ComparedTable, compared_tables
+from agelens.evaluation.comparison.compare_tables import compare_tables
+from agelens.evaluation.comparison.comparison import Comparison
 from agelens.evaluation.reports.comparison_figures import ranks_figure
-from agelens.evaluation.reports.comparison_report import write_comparison
+from agelens.evaluation.reports.comparison_page import ComparisonReport
 from agelens.evaluation.reports.comparison_tables import matrix_table, pair_table
 from agelens.tables import PredictionsTable
 
@@ -42,11 +44,11 @@ def found() -> Comparison:
         for dataset in ("utkface", "fgnet")
         for seed in (0, 1)
     ]
-    return compare([*tables, network("two", "small", count=8)], draws=100, flips=200)
+    return compare_tables([*tables, network("two", "small", count=8)], draws=100, flips=200)
 
 
 def test_the_folder_holds_all_in_every_form(found: Comparison, tmp_path: Path) -> None:
-    write_comparison(found, tmp_path)
+    ComparisonReport(found).write(tmp_path)
     document = json.loads((tmp_path / "comparison.json").read_text())
     assert document["models"] == ["<b>$x", "two", "three"]
     matrix = pd.read_csv(tmp_path / "matrix.csv")
@@ -65,7 +67,7 @@ def test_the_folder_holds_all_in_every_form(found: Comparison, tmp_path: Path) -
 
 
 def test_the_page_says_what_must_be_known(found: Comparison, tmp_path: Path) -> None:
-    write_comparison(found, tmp_path)
+    ComparisonReport(found).write(tmp_path)
     html = (tmp_path / "index.html").read_text()
     assert "no proof of age" in html
     assert "Leak: &lt;b&gt;$x on utkface: 120 of" not in html  # of one seed, not of both
@@ -90,15 +92,15 @@ def test_the_matrix_in_words(found: Comparison) -> None:
 def test_a_win_by_a_leak_is_told() -> None:
     tables = [network("<b>$x", "utkface", None), network("two", "utkface", None)]
     tables[1].frame["estimate_years"] += 20
-    (row,) = pair_table(compare(tables, draws=20, flips=300)).to_dict("records")
+    (row,) = pair_table(compare_tables(tables, draws=20, flips=300)).to_dict("records")
     assert row["verdict"] == "<b>$x is better, on people that it was trained on"
     assert row["MAE difference"].startswith("-")
 
 
 def test_one_model_has_no_rank_and_a_page(tmp_path: Path) -> None:
-    alone = compare([network("two", "nobody's")], draws=50)
+    alone = compare_tables([network("two", "nobody's")], draws=50)
     assert isinstance(ranks_figure(alone), str)
-    write_comparison(alone, tmp_path)
+    ComparisonReport(alone).write(tmp_path)
     assert not (tmp_path / "ranks.png").exists()
     html = (tmp_path / "index.html").read_text()
     assert "Published figures" not in html

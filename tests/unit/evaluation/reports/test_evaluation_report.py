@@ -12,17 +12,17 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from agelens.evaluation.all_rows import evaluate_all
 from agelens.evaluation.by_group import FIGURE_COLUMN, evaluate_groups
-from agelens.evaluation.evaluate import evaluate
+from agelens.evaluation.evaluated_table import EvaluatedTable
 from agelens.evaluation.metrics import calibration_error
 from agelens.evaluation.metrics.probabilistic import LEVELS
 from agelens.evaluation.reports.evaluation_figures import (
-    EvaluatedTable,
     coverage_by_age,
     error_by_age,
     residuals_by,
 )
-from agelens.evaluation.reports.evaluation_report import write_evaluation
+from agelens.evaluation.reports.evaluation_page import EvaluationReport
 from agelens.evaluation.reports.reliability import (
     distribution_calibration,
     quantile_reliability,
@@ -38,7 +38,7 @@ def evaluated(
 ) -> EvaluatedTable:
     columns = None if by is None else (*by, FIGURE_COLUMN)
     return EvaluatedTable(
-        name, table, evaluate(table, draws=draws), evaluate_groups(table, columns, draws=draws)
+        name, table, evaluate_all(table, draws=draws), evaluate_groups(table, columns, draws=draws)
     )
 
 
@@ -52,7 +52,7 @@ def folder(
         evaluated("one", estimated_people(400, ethnicity=ethnicity)),
         evaluated("two & <b>", estimated_people(300, seed=1, claimed=2.0), ["gender"]),
     ]
-    write_evaluation(shown, path)
+    EvaluationReport(shown).write(path)
     return path, shown
 
 
@@ -110,7 +110,7 @@ def test_names_of_samples_are_in_the_csv_only(folder: tuple[Path, list[Evaluated
 
 def test_estimated_labels_are_pointed_out(estimated_people: People, tmp_path: Path) -> None:
     shown = [evaluated("t", estimated_people(60, age_kind="estimated", split="train"), draws=0)]
-    write_evaluation(shown, tmp_path)
+    EvaluationReport(shown).write(tmp_path)
     html = (tmp_path / "index.html").read_text()
     assert "themselves estimates" in html
     assert "Part train of people may be what the model was trained on" in html
@@ -168,7 +168,7 @@ def test_without_distributions_their_calibration_is_a_sentence(estimated_people:
 
 
 def test_one_sample_has_a_page(estimated_people: People, tmp_path: Path) -> None:
-    write_evaluation([evaluated("t", estimated_people(1))], tmp_path)
+    EvaluationReport([evaluated("t", estimated_people(1))]).write(tmp_path)
     document = json.loads((tmp_path / "evaluation.json").read_text())
     mae = document["tables"][0]["metrics"]["mae"]
     assert mae["samples"] == 1

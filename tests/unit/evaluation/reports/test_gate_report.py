@@ -10,12 +10,7 @@ import pytest
 from PIL import Image
 
 from agelens.evaluation.age_gates import GateFinding, find_challenge_age
-from agelens.evaluation.reports.gate_report import (
-    gate_document,
-    gate_rows,
-    gate_sentences,
-    write_gate,
-)
+from agelens.evaluation.reports.gate_page import GateReport, gate_rows, gate_sentences
 from agelens.tables import PredictionsTable
 
 People = Callable[..., PredictionsTable]
@@ -32,9 +27,9 @@ def table(estimated_people: People) -> PredictionsTable:
 
 def test_both_rates_are_in_every_form(table: PredictionsTable, tmp_path: Path) -> None:
     found = found_in(table)
-    write_gate(found, table, tmp_path)
+    GateReport(found).write(tmp_path)
     document = json.loads((tmp_path / "gate.json").read_text())
-    assert document == json.loads(json.dumps(gate_document(found)))
+    assert document == json.loads(json.dumps(GateReport(found).to_dict()))
     assert document["promised"] is True
     assert document["overall"]["false_accept"]["high"] <= 0.05
     rates = pd.read_csv(tmp_path / "rates.csv")
@@ -53,7 +48,7 @@ def test_sentences_give_both_rates_and_what_was_left_out(estimated_people: Peopl
         low_years=None, high_years=None,
     )  # fmt: skip
     table = PredictionsTable(table.frame)
-    lines = gate_sentences(found_in(table), table)
+    lines = gate_sentences(found_in(table))
     assert lines[0].startswith("Challenge age 18: with 95 % confidence at most 5 %")
     assert "False accepts 0.0 % [0.0, 0.2]; false rejects 0.0 % [0.0, 0.2]." in lines
     assert "2,900 samples counted; left out: 100 no age." in lines
@@ -64,7 +59,7 @@ def test_groups_of_which_the_data_promise_nothing_are_named(estimated_people: Pe
     gender = np.where(np.arange(3000) < 40, "female", "male")
     table = estimated_people(3000, gender=gender, ethnicity=None)
     found = found_in(table)
-    (line,) = (line for line in gate_sentences(found, table) if "by themselves" in line)
+    (line,) = (line for line in gate_sentences(found) if "by themselves" in line)
     assert "gender female" in line
     rows = gate_rows(found)
     assert rows.loc[rows["group"] == "female", "few"].item()
@@ -74,9 +69,9 @@ def test_too_few_minors_promise_nothing(estimated_people: People, tmp_path: Path
     table = estimated_people(200)
     found = found_in(table, 0.001)
     assert not found.promised
-    (first, *_) = gate_sentences(found, table)
+    (first, *_) = gate_sentences(found)
     assert "No challenge age can be promised" in first
     assert "at least 2,995 people" in first
-    write_gate(found, table, tmp_path)
-    assert gate_document(found)["challenge_years"] is None
+    GateReport(found).write(tmp_path)
+    assert GateReport(found).to_dict()["challenge_years"] is None
     assert not (tmp_path / "rates_by_year.png").exists()

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from agelens.evaluation.nist.errors import Resampling
-from agelens.evaluation.nist.quantities import nist_quantities
-from agelens.evaluation.reports.nist_report import nist_document, nist_sentences, write_nist
+from agelens.evaluation.nist_errors import Resampling
+from agelens.evaluation.nist_quantities import nist_quantities
+from agelens.evaluation.reports.nist_page import NistReport, nist_sentences
 from agelens.tables import PredictionsTable
 
 People = Callable[..., PredictionsTable]
@@ -29,9 +29,9 @@ def test_folder(estimated_people: People, tmp_path: Path) -> None:
         age_kind="estimated",
     )
     found = nist_quantities(table, resampling=FAST)
-    write_nist(found, tmp_path)
+    NistReport(found).write(tmp_path)
     document = json.loads((tmp_path / "nist.json").read_text())
-    assert document == json.loads(json.dumps(nist_document(found)))
+    assert document == json.loads(json.dumps(NistReport(found).to_dict()))
     assert document["headline_mae"]["value"] == pytest.approx(found.headline.value)
     assert document["milliseconds"]["median"] == pytest.approx(20, abs=0.1)
     assert len(pd.read_csv(tmp_path / "rates.csv")) == len(document["rates"])
@@ -62,7 +62,7 @@ def test_sentences_say_both_rates_and_what_is_missing(estimated_people: People) 
 
 def test_people_of_one_age_have_a_page(estimated_people: People, tmp_path: Path) -> None:
     frame = estimated_people(3, age_years=[70.0, 71.0, 72.0]).frame.drop(columns="yaw_proxy")
-    write_nist(nist_quantities(PredictionsTable(frame), resampling=FAST), tmp_path)
+    NistReport(nist_quantities(PredictionsTable(frame), resampling=FAST)).write(tmp_path)
     document = json.loads((tmp_path / "nist.json").read_text())
     (row,) = (
         row

@@ -10,12 +10,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from agelens.evaluation.reports.stress_report import (
+from agelens.evaluation.reports.stress_page import (
+    StressReport,
     corruption_table,
     detector_table,
-    stress_document,
     stress_sentences,
-    write_stress,
 )
 from agelens.evaluation.sensitivity.conditions import Condition, conditions
 from agelens.evaluation.sensitivity.estimates import StressEstimates
@@ -51,9 +50,9 @@ ALL = conditions(["blur", "noise", "jpeg", "margin", "detector"], ["dlib"])
 def test_folder(tmp_path: Path) -> None:
     table = made(ALL)
     found = stress(table, made(ALL), skipped={"rotation": "of <b>"}, draws=20)
-    write_stress(found, table, tmp_path)
+    StressReport(found, table).write(tmp_path)
     document = json.loads((tmp_path / "stress.json").read_text())
-    assert document == json.loads(json.dumps(stress_document(found)))
+    assert document == json.loads(json.dumps(StressReport(found, table).to_dict()))
     severities = pd.read_csv(tmp_path / "severities.csv")
     assert severities["mae"].tolist() == pytest.approx([r["mae"] for r in document["severities"]])
     corruptions = pd.read_csv(tmp_path / "corruptions.csv")
@@ -92,7 +91,7 @@ def test_nothing_lost_and_nothing_damaged_are_sentences(tmp_path: Path) -> None:
     only = conditions(["detector"], ["dlib"])
     table = made(only)
     found = stress(table, draws=0)
-    write_stress(found, table, tmp_path)
+    StressReport(found, table).write(tmp_path)
     html = (tmp_path / "index.html").read_text()
     assert "Nothing was damaged" in html
     assert "Every face that has an estimate undamaged has one under all conditions" in html

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from agelens.cli.explain import CAM_METHODS, METHODS
 from captum.attr import LayerGradCam
 
-from agelens.cli.explain import CAM_METHODS, METHODS
 from agelens.errors import UnknownNameError, UsageError
 from agelens.models.attribution import (
     CAMS,

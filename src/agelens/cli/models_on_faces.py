@@ -1,0 +1,351 @@
+"""`agelens predict`, `calibrate`, `stress` and `explain`: a model on labelled faces or photos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from agelens.cli.columns import column_mapping
+from agelens.cli.evaluation import AgeKind, check_new_folder, print_table, tell
+from agelens.cli.options import OneOf, PositiveInt
+from agelens.cli.output import print_json
+from agelens.errors import UsageError
+from agelens.progress import progress_bars
+
+Detector = Annotated[str, OneOf("agelens.imaging.detectors:DETECTORS")]
+_DEFAULT_TABLE = Path("predictions.parquet")
+_SOME_FAILED = 3
+_READ = frozenset({"ok", "no_face"})
+
+
+def predict(
+    data: Path | None = None,
+    /,
+    *,
+    model: str,
+    root: Path | None = None,
+    output: Path | None = None,
+    split: str | None = None,
+    split_seed: int = 0,
+    fold: str | None = None,
+    part: str | None = None,
+    limit: int | None = None,
+    own_intervals: bool = False,
+    gender: bool = False,
+    mirror: bool = False,
+    detector: Detector = "retinaface",
+    workers: PositiveInt | None = None,
+) -> int:
+    """Estimate labelled faces into a predictions table, for evaluate, calibrate and gate.
+
+    Args:
+        data: a chip store, or a table of labelled photos; of a run by default its own test part.
+        model: a name, a card, a folder with card and weights, or a run.
+        root: where the table's photos are.
+        output: P.parquet or P.csv; predictions.parquet unless there is one.
+        split: a protocol, `column`, or a folder of agelens data split; of a run's own store by
+            default the run's.
+        split_seed: of the protocol.
+        fold: which split, where there are several.
+        part: only this part, such as valid, or all; of a run's own store test by default.
+        limit: this many of the faces, drawn at random.
+        own_intervals: leave out the calibration in the card.
+        gender: also estimate gender, of photos.
+        mirror: average with the mirrored face.
+        detector: of faces in photos.
+        workers: threads; all available cores by default.
+    """
+    target = output or _DEFAULT_TABLE
+    if output is None and target.exists():
+        raise UsageError(f"{target} exists; name another table with -o")
+    if target.suffix.lower() not in (".parquet", ".csv"):
+        raise UsageError(f"{target}: a table's name ends in .parquet or .csv")
+    from agelens.evaluation.table_checks import tally  # noqa: PLC0415
+    from agelens.tables import write_predictions  # noqa: PLC0415
+    from agelens.workflows.chosen import Chosen  # noqa: PLC0415
+    from agelens.workflows.predict import predict as predicted  # noqa: PLC0415
+
+    with progress_bars("faces") as progress:
+        table = predicted(
+            data,
+            model=model,
+            root=root,
+            chosen=Chosen(split, split_seed, fold, part, limit),
+            own_intervals=own_intervals,
+            gender=gender,
+            mirror=mirror,
+            detector=detector,
+            workers=workers,
+            progress=progress,
+        )
+    write_predictions(table, target)
+    statuses = tally(table.frame["status"])
+    print(", ".join(f"{count:,} {status}" for status, count in statuses.items()))
+    print(f"wrote {target}")
+    return _SOME_FAILED if set(statuses) - _READ else 0
+
+
+def calibrate(
+    data: Path,
+    *,
+    model: str,
+    output: Path | None = None,
+    score: str = "quantile",
+    bins: int | None = None,
+    bins_of: str = "estimate",
+    by: Literal["gender"] | None = None,
+    each_dataset: bool = False,
+    levels: list[float] = [0.5, 0.8, 0.9, 0.95],  # noqa: B006 - never changed
+    bias: bool = False,
+    allow_training_data: bool = False,
+    json: bool = False,
+    split: str | None = None,
+    split_seed: int = 0,
+    fold: str | None = None,
+    part: str | None = None,
+    columns: list[str] | None = None,
+    labels: Path | None = None,
+    age_kind: AgeKind | None = None,
+    allow_mixed_age_kinds: bool = False,
+    seed: int = 0,
+) -> None:
+    """Make a model's intervals hold as often as they say.
+
+    Find on labelled faces how wide they must be, and write it into the model's card; agelens
+    estimate then states their coverage. The faces must be none that the model was trained on.
+
+    Args:
+        data: the model's predictions with labels, or a chip store to make them from.
+        model: a name, a card, a folder with card and weights, or a run.
+        output: leave the model as it is, and write a calibrated copy into this new folder.
+        score: quantile moves both ends by the same years, normalised widens by a factor, absolute
+            puts the same years on both sides of the estimate.
+        bins: of age, each corrected by itself; one for every 50 samples, at most 10, by default.
+        bins_of: estimate holds people who look alike as often as promised; age people who are
+            alike, so that the old and the young are not missed; a little wider.
+        by: each gender by itself.
+        each_dataset: hold every dataset of the table, not only their mix.
+        levels: shares that intervals are to hold; agelens estimate uses 0.9.
+        bias: also remove bias, for people of the same mix of ages as here.
+        allow_training_data: calibrate on what the model may have been trained on.
+        json: print JSON.
+        split: of a store: a protocol, `column`, or a folder of agelens data split.
+        split_seed: of the protocol.
+        fold: which split, where there are several.
+        part: of a store, only this part.
+        columns: other tools' columns, see agelens evaluate.
+        labels: take labels from this table.
+        age_kind: what the ages are, where the table does not say.
+        allow_mixed_age_kinds: take real, apparent and estimated ages together.
+        seed: of the folds that coverage is measured by.
+    """
+    from agelens.evaluation import calibrate as calibrated  # noqa: PLC0415
+    from agelens.inference.cards import MODELS, card_path  # noqa: PLC0415
+    from agelens.workflows.chosen import Chosen, card_of  # noqa: PLC0415
+
+    card = card_of(model)  # before any work
+    if output is None and card_path(model) in MODELS.values():
+        raise UsageError(
+            f"{card.name} is a packaged model, whose card is not written to: name a new folder for "
+            "a calibrated copy with -o"
+        )
+    check_new_folder(output)
+    with progress_bars("faces") as progress:
+        found = calibrated(
+            data,
+            model=model,
+            score=score,  # type: ignore[arg-type] # it checks the word itself
+            bins=bins,
+            bins_of=bins_of,  # type: ignore[arg-type]
+            by=by,
+            each_dataset=each_dataset,
+            levels=levels,
+            bias=bias,
+            allow_training_data=allow_training_data,
+            chosen=Chosen(split, split_seed, fold, part),
+            columns=column_mapping(columns),
+            labels=labels,
+            age_kind=age_kind,
+            mix_age_kinds=allow_mixed_age_kinds,
+            seed=seed,
+            progress=progress,
+        )
+    path = found.apply() if output is None else found.save(output)
+    if json:
+        print_json({"card": str(path), **found.to_dict()})
+        return
+    print_table(found.levels())
+    print_table(found.groups())
+    print(*found.sentences(), sep="\n")
+    print(f"wrote {path}")
+
+
+def stress(
+    data: Path | None = None,
+    /,
+    *,
+    model: str,
+    output: Path,
+    root: Path | None = None,
+    split: str | None = None,
+    split_seed: int = 0,
+    fold: str | None = None,
+    part: str | None = None,
+    limit: int | None = None,
+    corruptions: Annotated[
+        list[str] | None, OneOf("agelens.evaluation.sensitivity.conditions:STRESSES")
+    ] = None,
+    reference: str | None = None,
+    detector: Detector = "retinaface",
+    workers: PositiveInt | None = None,
+    json: bool = False,
+    allow_mixed_age_kinds: bool = False,
+    draws: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> None:
+    """Damage photos or chips, and measure how far estimates move.
+
+    Five severities of each corruption, and other detectors: how errors grow, and whose face is not
+    found any more.
+
+    Args:
+        data: a chip store, or a table of labelled photos; of a run by default its own test part.
+        model: a name, a card, a folder with card and weights, or a run.
+        output: a new folder for the page, figures and tables.
+        root: where the table's photos are.
+        split: a protocol, `column`, or a folder of agelens data split; of a run's own store by
+            default the run's.
+        split_seed: of the protocol.
+        fold: which split, where there are several.
+        part: only this part, such as valid, or all; of a run's own store test by default.
+        limit: this many of the faces, drawn at random.
+        corruptions: all by default; for a store those that can be done to chips.
+        reference: a model to measure beside it, or the folder of its stress test on the same faces.
+        detector: of faces in photos.
+        workers: threads; all available cores by default.
+        json: print JSON.
+        allow_mixed_age_kinds: measure real, apparent and estimated ages together.
+        draws: of the bootstrap, by person; 0 for no intervals.
+        level: of the intervals.
+        seed: of damages and draws.
+    """
+    check_new_folder(output)
+    from agelens.evaluation import stress as stressed  # noqa: PLC0415
+    from agelens.workflows.chosen import Chosen  # noqa: PLC0415
+
+    with progress_bars("faces") as progress:
+        found = stressed(
+            data,
+            model=model,
+            root=root,
+            chosen=Chosen(split, split_seed, fold, part, limit, seed),
+            corruptions=corruptions,
+            reference=reference,
+            detector=detector,
+            workers=workers,
+            mix_age_kinds=allow_mixed_age_kinds,
+            draws=draws,
+            level=level,
+            seed=seed,
+            progress=progress,
+        )
+    from agelens.evaluation.reports.stress_page import (  # noqa: PLC0415
+        corruption_table,
+        detector_table,
+    )
+
+    detectors = detector_table(found.found).filter(["condition", "MAE", "increase", "failed"])
+    tell(found, output, json=json, tables=[("", corruption_table(found.found)), ("", detectors)])
+
+
+def explain(
+    photos: list[str] = [],  # noqa: B006 - never changed
+    /,
+    *,
+    model: str = "cc0-resnet10",
+    output: Path | None = None,
+    by_age: bool = False,
+    method: Annotated[str, OneOf("agelens.workflows.explain:METHODS")] = "occlusion",
+    patch: int | None = None,
+    stride: int | None = None,
+    fill: str | None = None,
+    steps: int | None = None,
+    layer: str | None = None,
+    sanity_check: bool = False,
+    face: int = 0,
+    recursive: bool = False,
+    root: Path | None = None,
+    split: str | None = None,
+    split_seed: int = 0,
+    fold: str | None = None,
+    part: str | None = None,
+    per_band: int = 40,
+    detector: Detector = "retinaface",
+    workers: PositiveInt | None = None,
+    json: bool = False,
+    seed: int = 0,
+) -> int:
+    """Draw which places of a face make it look older or younger to a model.
+
+    Any model by occlusion; a run of agelens train by its gradients as well. Without -o nothing is
+    kept: the numbers are printed. A heat map says where a number comes from, not whether it is
+    right, and it is no test of fairness.
+
+    Args:
+        photos: photos, folders or patterns; with --by-age a chip store, or a table of labelled
+            photos, of a run by default its own test part.
+        model: a name, a card, a folder with card and weights, or a run.
+        output: a new folder for the pictures and the page.
+        by_age: mean maps of labelled faces by age, instead of single photos.
+        method: all but occlusion need a run.
+        patch: pixels of the chip; an eighth of its side by default.
+        stride: pixels, of occlusion; half the patch, or by age all of it, by default.
+        fill: what hides a place: mean (colour, for occlusion) or blur (integrated-gradients).
+        steps: of integrated gradients; 32 by default.
+        layer: of the Grad-CAM family; the last by default.
+        sanity_check: compare with maps of the same network with shuffled weights.
+        face: which face of a photo, 0 is the largest.
+        recursive: walk into sub-folders.
+        root: where a table's photos are.
+        split: a protocol, `column`, or a folder of agelens data split; of a run's own store by
+            default the run's.
+        split_seed: of the protocol.
+        fold: which split, where there are several.
+        part: only this part, or all; of a run's own store test by default.
+        per_band: faces of each ten years, with --by-age.
+        detector: of faces.
+        workers: threads; all available cores by default.
+        json: print JSON.
+        seed: of what is drawn at random.
+    """
+    if by_age and len(photos) > 1:
+        raise UsageError("--by-age takes one chip store or one table of labelled photos")
+    if not by_age and root is not None:
+        raise UsageError("--root is for --by-age")
+    check_new_folder(output)
+    from agelens.evaluation import explain as explained  # noqa: PLC0415
+    from agelens.workflows.chosen import Chosen  # noqa: PLC0415
+    from agelens.workflows.explain import Method  # noqa: PLC0415
+
+    with progress_bars("faces") as progress:
+        found = explained(
+            (photos[0] if photos else None) if by_age else photos,
+            model=model,
+            by_age=by_age,
+            method=Method(method, patch, stride, fill, steps, layer),
+            root=root,
+            chosen=Chosen(split, split_seed, fold, part),
+            per_band=per_band,
+            face=face,
+            recursive=recursive,
+            sanity_check=sanity_check,
+            detector=detector,
+            workers=workers,
+            seed=seed,
+            progress=progress,
+        )
+    tell(found, output, json=json, tables=[("", found.to_frame())] if by_age and not json else [])
+    if output is not None and not json and not by_age:
+        print("pictures of people, for this machine only")
+    return _SOME_FAILED if getattr(found, "failed", 0) else 0

@@ -1,0 +1,208 @@
+"""What was found about an age gate, in words, rows, a figure and a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Final
+
+import pandas as pd
+
+from agelens.evaluation.age_gates import GateFinding, GateRates
+from agelens.evaluation.groups import FEW
+from agelens.evaluation.rates import Rate
+from agelens.evaluation.reports.evaluation_page import ESTIMATED_LABELS
+from agelens.evaluation.reports.page import Page, Section
+from agelens.evaluation.reports.result import Result
+
+LIMITS: Final = (
+    "An age estimate is no proof of age. A gate says whom not to ask, never whom to refuse: "
+    "whoever does not pass must be able to show their age another way.",
+    "The promise holds for people like those measured, in their mix of ages: the more of those "
+    "under the legal age are just below it, the more pass.",
+    "It holds for nobody who tries to look older: make-up, masks and photos of others were not "
+    "measured.",
+)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class GateReport(Result):
+    """What `agelens.evaluation.gate` hands back."""
+
+    kind: ClassVar[str] = "gate"
+    indent: ClassVar[int] = 2
+    found: GateFinding
+
+    def sentences(self) -> list[str]:
+        """What was found; the first says whether the data can promise it."""
+        return gate_sentences(self.found)
+
+    def document(self) -> dict[str, Any]:
+        """Both rates of everybody, of each true year, and of each group."""
+        found = self.found
+        return {
+            "legal_years": found.legal_years,
+            "max_false_accept": found.limit,
+            "confidence": found.confidence,
+            "promised": found.promised,
+            "challenge_years": found.gate.challenge_years if found.gate else None,
+            "overall": _rates(found.overall) if found.overall else None,
+            "by_year": [_rates(one) for one in found.by_year],
+            "by_group": {n: [_rates(one) for one in rates] for n, rates in found.by_group.items()},
+            "samples_under_legal_age": found.minors,
+            "needed_under_legal_age": found.needed,
+            "counted": found.counted,
+            "left_out": found.left_out,
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """Both rates in numbers, a row for everybody, each true year and each group."""
+        rows = []
+        for name, one in _everyone(self.found):
+            row: dict[str, Any] = {"of": name, "group": one.group, "few": one.few}
+            for side in ("false_accept", "false_reject"):
+                rate: Rate = getattr(one, side)
+                row |= {side: rate.share, f"{side}_low": rate.low, f"{side}_high": rate.high}
+                row |= {f"{side}_errors": rate.errors, f"{side}_samples": rate.samples}
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    def frames(self) -> dict[str, pd.DataFrame]:
+        """Both rates."""
+        return {"rates": self.to_frame()}
+
+    def page(self) -> Page:
+        """Limits, sentences, and where there is a gate, both rates."""
+        found = self.found
+        sections = [
+            Section("What this may not be used for", LIMITS),
+            Section("What was found", self.sentences()),
+        ]
+        if found.gate is not None:
+            figures = {"rates_by_year": rates_by_year(found)}
+            sections += [
+                Section("Rates by true year", figures=figures),
+                Section("Both rates", ["Grey: under 30 samples."], [("", gate_rows(found))]),
+            ]
+        return Page(f"Age gate at {found.legal_years:g}", sections)
+
+
+def gate_sentences(found: GateFinding) -> list[str]:
+    """What was found, as sentences; the first says whether the data can promise it."""
+    limit, sure = f"{100 * found.limit:g} %", f"{100 * found.confidence:g} %"
+    lines = []
+    if found.gate is None or found.overall is None:
+        lines.append(
+            f"No challenge age can be promised: with {found.minors:,} samples under "
+            f"{found.legal_years:g} the data cannot say with {sure} confidence that at most "
+            f"{limit} of such people would pass, not even where none of them does. It takes at "
+            f"least {found.needed:,} people under {found.legal_years:g}, each with one photo, "
+            "and more where some pass."
+        )
+    else:
+        accept, reject = found.overall.false_accept, found.overall.false_reject
+        lines.append(
+            f"Challenge age {found.gate.challenge_years:g}: with {sure} confidence at most {limit} "
+            f"of people under {found.legal_years:g} pass, where {_rate(reject)} of those who are "
+            "old enough are not let pass unasked."
+        )
+        lines.append(f"False accepts {_rate(accept)}; false rejects {_rate(reject)}.")
+        unpromised = [
+            f"{name} {one.group}"
+            for name, rates in found.by_group.items()
+            for one in rates
+            if one.false_accept.samples and one.false_accept.high > found.limit
+        ]
+        if unpromised:
+            lines.append(
+                f"For these groups by themselves the data do not promise {limit}: "
+                f"{', '.join(unpromised)}."
+            )
+    if found.left_out:
+        left = ", ".join(f"{count:,} {why}" for why, count in found.left_out.items())
+        lines.append(f"{found.counted:,} samples counted; left out: {left}.")
+    if found.estimated_labels:
+        lines.append(ESTIMATED_LABELS)
+    return lines
+
+
+def gate_rows(found: GateFinding) -> pd.DataFrame:
+    """Both rates of everybody, of each true year, and of each group; `few` marks small ones.
+
+    Accepts are of those younger than the legal age, rejects of those as old or older.
+    """
+    return pd.DataFrame(
+        [
+            {
+                "of": name,
+                "group": one.group,
+                "accepts %": _rate(one.false_accept, ""),
+                "younger": one.false_accept.samples,
+                "rejects %": _rate(one.false_reject, ""),
+                "older": one.false_reject.samples,
+                "few": one.few,
+            }
+            for name, one in _everyone(found)
+        ]
+    )
+
+
+def _everyone(found: GateFinding) -> list[tuple[str, GateRates]]:
+    parts: list[tuple[str, Sequence[GateRates]]] = [
+        ("all", () if found.overall is None else (found.overall,)),
+        ("true year", found.by_year),
+        *found.by_group.items(),
+    ]
+    return [(name, one) for name, rates in parts for one in rates]
+
+
+def rates_by_year(found: GateFinding) -> Any:
+    """False accepts of each year under the legal age, false rejects of each from it on."""
+    from agelens.evaluation.reports.plotting import (  # noqa: PLC0415 - loads matplotlib
+        COLOURS,
+        panels,
+        percent,
+        points,
+        title,
+    )
+
+    figure, axes = panels(1, row_inches=3.6)
+    panel = axes[0, 0]
+    sides = (
+        ("false accepts", [(one.group, one.false_accept) for one in found.by_year]),
+        ("false rejects", [(one.group, one.false_reject) for one in found.by_year]),
+    )
+    for (words, rates), colour in zip(sides, COLOURS, strict=True):
+        known = [(float(year) + 0.5, one) for year, one in rates if one.samples]
+        points(
+            panel,
+            [year for year, _ in known],
+            [one.share for _, one in known],
+            ([one.low for _, one in known], [one.high for _, one in known]),
+            [one.samples < FEW for _, one in known],
+            colour=colour,
+            label=words,
+        )
+    panel.axvline(found.legal_years, color="black", linewidth=0.8, linestyle=":")
+    panel.axhline(found.limit, color="black", linewidth=0.8, linestyle=":")
+    panel.set_xlabel("true age in years")
+    panel.set_ylabel("share of the people of that age")
+    panel.set_ylim(-0.02, 1.02)
+    percent(panel.yaxis)
+    panel.legend(fontsize=8, frameon=False)
+    challenge = found.gate.challenge_years if found.gate else float("nan")
+    level = 100 * (2 * found.confidence - 1)
+    title(panel, f"challenge age {challenge:g}; {level:g} % intervals; grey: under 30 samples")
+    return figure
+
+
+def _rate(one: Rate, unit: str = " %") -> str:
+    if not one.samples:
+        return ""
+    return f"{100 * one.share:.1f}{unit} [{100 * one.low:.1f}, {100 * one.high:.1f}]"
+
+
+def _rates(one: GateRates) -> dict[str, Any]:
+    sides = {"false_accept": one.false_accept, "false_reject": one.false_reject}
+    each = {name: {**asdict(side), "share": side.share} for name, side in sides.items()}
+    return {"group": one.group, "few": one.few} | each

@@ -1,0 +1,57 @@
+"""What a model says of labelled faces: a predictions table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agelens.errors import UsageError
+from agelens.progress import Progress
+from agelens.tables import PredictionsTable
+from agelens.workflows.chosen import Chosen
+from agelens.workflows.labelled_faces import estimator_of, labelled_faces
+
+
+def predict(
+    data: Any = None,
+    *,
+    model: Any,
+    root: Any = None,
+    chosen: Chosen | None = None,
+    own_intervals: bool = False,
+    gender: bool = False,
+    mirror: bool = False,
+    detector: str = "retinaface",
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> PredictionsTable:
+    """Estimate labelled faces.
+
+    >>> predict(model="runs/first")  # doctest: +SKIP
+
+    Args:
+        data: a chip store, or a table of labelled photos; of a run by default its own test part.
+        model: a name, a card, a folder with card and weights, or a run.
+        root: where the table's photos are.
+        chosen: which of the faces.
+        own_intervals: leave out the calibration in the card.
+        gender: also estimate gender, of photos.
+        mirror: average with the mirrored face.
+        detector: that finds the faces in photos.
+        workers: threads; all available cores by default.
+        progress: called with faces done and faces in all.
+
+    Raises:
+        UsageError: see `labelled_faces`; or gender of chips, which are for the age network only.
+    """
+    faces = labelled_faces(data, chosen or Chosen(), model=model, root=root)
+    if faces.store is not None and gender:
+        raise UsageError("--gender needs photos: a store has chips for the age network only")
+    estimator = estimator_of(
+        model,
+        detector=detector,
+        gender=gender,
+        mirror=mirror,
+        calibrated=not own_intervals,
+        workers=workers,
+    )
+    return faces.predict(estimator, progress)
