@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
 import pandas as pd
 
 from agelens.tables import SampleTable
@@ -67,10 +66,3 @@ def common_words(shown: Sequence[ComparedTable], column: str, limit: int) -> lis
     total = pd.concat([share.rename(index=str) for share in shares]).groupby(level=0).sum()
     found = total[total > 0].sort_index().sort_values(ascending=False, kind="stable")
     return [str(word) for word in found.index[:limit]]
-
-
-def counts_of(side: ComparedTable, column: str, words: Sequence[str]) -> tuple[pd.Series, int]:
-    """Rows with each of `words`, in that order, and the rows with any other known word."""
-    counts = side.frame[column].value_counts().rename(index=str)
-    shown = counts.reindex(list(words), fill_value=0).astype(np.int64)
-    return shown, int(counts.sum() - shown.sum())

@@ -106,6 +106,18 @@ def _limits(dataset: str) -> list[str]:
 PAGE_NAME: Final = "index.html"
 
 _Draw: TypeAlias = Callable[[Sequence[ComparedTable]], Figure | str]
+_FIGURES: Final[dict[str, tuple[str, _Draw]]] = {
+    "ages": ("Ages", age_histogram),
+    "ages_by_split": ("Ages by split", age_histogram_by_split),
+    "age_kinds": ("Label kinds", partial(word_counts, column="age_kind")),
+    "gender": ("Gender", partial(word_counts, column="gender")),
+    "ethnicity": ("Ethnicity", partial(word_counts, column="ethnicity")),
+    "gender_by_ethnicity": ("Gender by ethnicity", gender_by_ethnicity),
+    "ages_by_gender": ("Ages by gender", partial(ages_by, column="gender")),
+    "ages_by_ethnicity": ("Ages by ethnicity", partial(ages_by, column="ethnicity")),
+    "faces_per_subject": ("Faces per subject", faces_per_subject),
+    "missing_values": ("Missing values", missing_values),
+}
 _HOLDS_FACES: Final = (
     "This folder holds pictures of people: keep it outside any repository, and do not pass it on."
 )
@@ -132,7 +144,7 @@ def explore(
             shown. Those that are absent or cannot be read are counted.
         against: another table, drawn beside the first on the same scales.
         against_root: its root.
-        seed: for the choice of the pictures, and of the ages where a violin has too many.
+        seed: for the choice of the pictures.
 
     Returns:
         The path of the page.
@@ -150,7 +162,7 @@ def explore(
     page = Page(" and ".join(side.name for side in shown), _facts(shown))
     with atomic_folder(Path(output), "report") as folder:
         page.sections.extend(_pictures(shown, roots, folder, seed))
-        for name, (title, draw) in _figures(seed).items():
+        for name, (title, draw) in _FIGURES.items():
             page.sections.append(_drawn(folder, f"{name}.png", title, draw(shown)))
         (folder / PAGE_NAME).write_text(page.to_html(), encoding="utf-8")
     return Path(output) / PAGE_NAME
@@ -164,25 +176,6 @@ def _facts(shown: Sequence[ComparedTable]) -> list[Section]:
         Section("Kinds of ages", tables=[(side.name, label_kinds(side)) for side in shown]),
         Section("Issues", tables=[(side.name, issues(side)) for side in shown]),
     ]
-
-
-def _figures(seed: int) -> dict[str, tuple[str, _Draw]]:
-    random = np.random.default_rng(seed)
-    return {
-        "ages": ("Ages", age_histogram),
-        "ages_by_split": ("Ages by split", age_histogram_by_split),
-        "age_kinds": ("Label kinds", partial(word_counts, column="age_kind")),
-        "gender": ("Gender", partial(word_counts, column="gender")),
-        "ethnicity": ("Ethnicity", partial(word_counts, column="ethnicity")),
-        "gender_by_ethnicity": ("Gender by ethnicity", gender_by_ethnicity),
-        "ages_by_gender": ("Ages by gender", partial(ages_by, column="gender", random=random)),
-        "ages_by_ethnicity": (
-            "Ages by ethnicity",
-            partial(ages_by, column="ethnicity", random=random),
-        ),
-        "faces_per_subject": ("Faces per subject", faces_per_subject),
-        "missing_values": ("Missing values", missing_values),
-    }
 
 
 def _pictures(

@@ -11,16 +11,15 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
-from numpy.random import Generator
 
-from agelens.data.exploration.compared_table import UNKNOWN, ComparedTable, common_words, counts_of
+from agelens.data.exploration.compared_table import UNKNOWN, ComparedTable, common_words
 from agelens.evaluation.reports.plotting import COLOURS, drawable, label_rows, panels, title
-from agelens.records import Floats
 from agelens.tables import COLUMNS, GENDERS
 
 _WORDS: Final = 18
 _ROW_INCHES: Final = 0.28
 _LONG_TAIL: Final = 60
+_OTHERS, _MISSING = "(other words)", "(missing)"
 
 
 def word_counts(shown: Sequence[ComparedTable], column: str) -> Figure | str:
@@ -28,13 +27,13 @@ def word_counts(shown: Sequence[ComparedTable], column: str) -> Figure | str:
     words = common_words(shown, column, _WORDS)
     if not words:
         return f"No row has a {column.replace('_', ' ')}."
-    bars = [_bars(side, column, words) for side in shown]
-    rows = [row for row in bars[0].index if any(counts[row] for counts in bars)]
+    bars = pd.concat([_counted_words(side, column, words) for side in shown], axis=1)
+    bars = bars[bars.any(axis=1)]
     figure, axes = panels(
-        len(shown), row_inches=0.6 + _ROW_INCHES * len(rows), sharex=True, sharey=True
+        len(shown), row_inches=0.6 + _ROW_INCHES * len(bars), sharex=True, sharey=True
     )
-    for panel, side, counts, colour in zip(axes[0], shown, bars, COLOURS, strict=False):
-        _bar_panel(panel, counts[rows], len(side.frame), colour)
+    for place, (panel, side) in enumerate(zip(axes[0], shown, strict=True)):
+        _bar_panel(panel, bars.iloc[:, place], len(side.frame), COLOURS[place])
         title(panel, f"{side.name}: {len(side.frame):,} rows")
         panel.set_xlabel("share of the table")
     return figure
@@ -47,18 +46,23 @@ def gender_by_ethnicity(shown: Sequence[ComparedTable]) -> Figure | str:
         return "No row has an ethnicity, so it cannot be crossed with gender."
     if not common_words(shown, "gender", 2):
         return "No row has a gender, so it cannot be crossed with ethnicity."
-    tables = _without_empty([_crossed(side, ethnicities) for side in shown])
-    top = max(float((table / max(table.to_numpy().sum(), 1)).to_numpy().max()) for table in tables)
+    columns = [*GENDERS, UNKNOWN]
+    crossed = [pd.crosstab(side.words("ethnicity"), side.words("gender")) for side in shown]
+    tables = [
+        table.reindex(index=ethnicities, columns=columns).fillna(0).astype(np.int64)
+        for table in crossed
+    ]
+    used = sum(tables[1:], tables[0])
+    tables = [table.loc[used.any(axis=1), used.any()] for table in tables]
+    shares = [table / max(table.to_numpy().sum(), 1) for table in tables]
+    top = max(float(share.to_numpy().max()) for share in shares)
     figure, axes = panels(len(shown), row_inches=0.9 + 0.38 * len(tables[0]), sharey=True)
-    for panel, side, table in zip(axes[0], shown, tables, strict=True):
-        share = table / max(table.to_numpy().sum(), 1)
-        text = table.map("{:,}".format)
+    for panel, side, table, share in zip(axes[0], shown, tables, shares, strict=True):
         look = {"cmap": "Blues", "vmin": 0, "vmax": top, "cbar": False, "yticklabels": False}
-        sns.heatmap(share, annot=text, fmt="", ax=panel, **look)
+        sns.heatmap(share, annot=table.map("{:,}".format), fmt="", ax=panel, **look)
         panel.set(xlabel="", ylabel="")
-        panel.set_yticks(
-            np.arange(len(table)) + 0.5, [drawable(word) for word in table.index], rotation=0
-        )
+        words = [drawable(word) for word in table.index]
+        panel.set_yticks(np.arange(len(table)) + 0.5, words, rotation=0)
         title(panel, f"{side.name}: rows, of {len(side.frame):,}; without ethnicity not shown")
     return figure
 
@@ -69,16 +73,12 @@ def faces_per_subject(shown: Sequence[ComparedTable]) -> Figure | str:
     if not any(len(sizes) for sizes in counts):
         return "No row names a subject, so no split can be by subject."
     top = max(int(sizes.max()) for sizes in counts if len(sizes))
-    edges: Sequence[float] = list(np.arange(0.5, top + 1))
-    if top > _LONG_TAIL:
-        edges = list(np.unique(np.geomspace(1, top + 1, 40).astype(int)) - 0.5)
     figure, axes = panels(len(shown), sharex=True)
+    how = {"log_scale": True} if top > _LONG_TAIL else {"discrete": True}
     for panel, side, sizes, colour in zip(axes[0], shown, counts, COLOURS, strict=False):
-        panel.hist(sizes, bins=edges, color=colour)
-        if top > _LONG_TAIL:
-            panel.set_xscale("log")
-            panel.xaxis.set_major_formatter("{x:,.0f}")
-        panel.set_xlabel("rows of one subject")
+        if len(sizes):
+            sns.histplot(sizes.to_numpy(), color=colour, ax=panel, **how)
+        panel.set(xlabel="rows of one subject", ylabel="")
         title(panel, f"{side.name}: {_spread(sizes)}")
     axes[0, 0].set_ylabel("subjects")
     return figure
@@ -101,12 +101,10 @@ def missing_values(shown: Sequence[ComparedTable]) -> Figure | str:
     return figure
 
 
-def _bars(side: ComparedTable, column: str, words: Sequence[str]) -> pd.Series:
-    counts, others = counts_of(side, column, words)
-    unknown = int(side.frame[column].isna().sum())
-    rest = pd.Series({"(other words)": others, "(missing)": unknown})
-    every: pd.Series = pd.concat([counts, rest])
-    return every
+def _counted_words(side: ComparedTable, column: str, words: Sequence[str]) -> pd.Series:
+    found = side.frame[column].astype(object)
+    named = found.where(found.isin(words) | found.isna(), _OTHERS).fillna(_MISSING)
+    return named.value_counts().reindex([*words, _OTHERS, _MISSING], fill_value=0)
 
 
 def _bar_panel(panel: Axes, counts: pd.Series, total: int, colour: str) -> None:
@@ -117,19 +115,6 @@ def _bar_panel(panel: Axes, counts: pd.Series, total: int, colour: str) -> None:
     panel.margins(x=0.14)
     panel.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     panel.spines[["top", "right"]].set_visible(False)
-
-
-def _crossed(side: ComparedTable, ethnicities: Sequence[str]) -> pd.DataFrame:
-    counts = pd.crosstab(side.words("ethnicity"), side.words("gender"))
-    table = counts.reindex(index=list(ethnicities), columns=[*GENDERS, UNKNOWN])
-    return table.fillna(0).astype(np.int64)
-
-
-def _without_empty(tables: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
-    """The tables without the rows and columns that are empty in all of them."""
-    used = np.any([table.to_numpy() for table in tables], axis=0)
-    rows, columns = np.flatnonzero(used.any(axis=1)), np.flatnonzero(used.any(axis=0))
-    return [table.iloc[rows, columns] for table in tables]
 
 
 def _subject_sizes(side: ComparedTable) -> pd.Series:
@@ -146,7 +131,6 @@ def _spread(sizes: pd.Series) -> str:
 
 _GROUPS: Final = 12
 _FEWEST_FOR_VIOLIN: Final = 10  # a density of fewer is the kernel's shape, not theirs
-_DRAWN_PER_GROUP: Final = 20_000  # more change no line of a violin, only the time it takes
 _SPLITS: Final = ("train", "valid", "test")
 
 
@@ -182,8 +166,8 @@ def age_histogram_by_split(shown: Sequence[ComparedTable]) -> Figure | str:
     return figure
 
 
-def ages_by(shown: Sequence[ComparedTable], column: str, random: Generator) -> Figure | str:
-    """Violins and boxes of age for each word of a column; small groups as points only.
+def ages_by(shown: Sequence[ComparedTable], column: str) -> Figure | str:
+    """Violins with boxes of age for each word of a column; small groups as points only.
 
     Whiskers reach the furthest age within 1.5 times the box (Tukey); the line in it is the median.
     """
@@ -192,61 +176,38 @@ def ages_by(shown: Sequence[ComparedTable], column: str, random: Generator) -> F
         return f"No row has a {column}."
     if column == "gender":
         words = [word for word in GENDERS if word in words]
+    aged = [side.years.notna() & side.words(column).isin(words) for side in shown]
+    if not any(rows.any() for rows in aged):
+        return f"No row has both an age and a {column}."
     figure, axes = panels(
         len(shown), row_inches=max(2.0, 0.5 + 0.55 * len(words)), sharex=True, sharey=True
     )
-    drawn = [
-        _grouped_violins(panel, side, column, words, colour=colour, random=random)
-        for panel, side, colour in zip(axes[0], shown, COLOURS, strict=False)
-    ]
-    return figure if any(drawn) else f"No row has both an age and a {column}."
+    for panel, side, rows, colour in zip(axes[0], shown, aged, COLOURS, strict=False):
+        _violins(panel, side.years[rows], side.words(column)[rows], words, colour=colour)
+        others = len({*side.words(column)} - {UNKNOWN, *words})
+        more = f", {others} rarer not drawn" if others else ""
+        title(panel, f"{side.name}: {rows.sum():,} with both{more}")
+    return figure
 
 
-def _grouped_violins(
-    panel: Axes,
-    side: ComparedTable,
-    column: str,
-    words: Sequence[str],
-    *,
-    colour: str,
-    random: Generator,
-) -> bool:
-    years, groups = side.years, side.words(column)
-    total = 0
-    for place, word in enumerate(words):
-        ages = years[(groups == word) & years.notna()].to_numpy()
-        total += len(ages)
+def _violins(
+    panel: Axes, years: pd.Series, groups: pd.Series, words: Sequence[str], *, colour: str
+) -> None:
+    # By number: seaborn would lay the words out before they are made drawable.
+    places = groups.map({word: str(place) for place, word in enumerate(words)})
+    sizes = places.map(places.value_counts())
+    look = {"order": [str(place) for place in range(len(words))], "color": colour, "ax": panel}
+    for rows, draw, how in (
+        (sizes >= _FEWEST_FOR_VIOLIN, sns.violinplot, {"cut": 0, "density_norm": "width"}),
+        (sizes < _FEWEST_FOR_VIOLIN, sns.stripplot, {"jitter": False}),
+    ):
+        if rows.any():
+            draw(x=years[rows], y=places[rows], **look, **how)
+    for place, count in places.value_counts().items():
         right = panel.get_yaxis_transform()
-        panel.text(1, place, f" {len(ages):,}", transform=right, fontsize=8, va="center")
-        if len(ages) > _DRAWN_PER_GROUP:
-            ages = random.choice(ages, _DRAWN_PER_GROUP, replace=False)
-        _violin(panel, ages, place, colour)
+        panel.text(1, float(str(place)), f" {count:,}", transform=right, fontsize=8, va="center")
     label_rows(panel, words)
-    panel.set_xlabel("age in years")
-    others = len({*groups.unique()} - {UNKNOWN, *words})
-    more = f", {others} rarer not drawn" if others else ""
-    title(panel, f"{side.name}: {total:,} with both{more}")
-    return total > 0
-
-
-def _violin(panel: Axes, ages: Floats, place: int, colour: str) -> None:
-    if len(ages) < _FEWEST_FOR_VIOLIN:
-        panel.plot(ages, np.full(len(ages), place), "o", color=colour, markersize=4, alpha=0.7)
-        return
-    if np.ptp(ages) > 0:
-        panel.violinplot(ages, [place], orientation="horizontal", widths=0.9, showextrema=False)
-        panel.collections[-1].set(facecolor=colour, alpha=0.45)
-    panel.boxplot(
-        ages,
-        positions=[place],
-        orientation="horizontal",
-        widths=0.16,
-        showfliers=False,
-        patch_artist=True,
-        manage_ticks=False,
-        boxprops={"facecolor": "white"},
-        medianprops={"color": "black"},
-    )
+    panel.set(xlabel="age in years", ylabel="")
 
 
 def _histogram(panel: Axes, years: pd.Series, top: int, colour: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any, Final, Literal
 
@@ -82,16 +82,7 @@ class LeakReport:
             "subjects_unknown": self.subjects_unknown,
             "near_duplicates_checked": self.duplicates_checked,
             "leaks": [
-                {
-                    "text": str(leak),
-                    "kind": leak.kind,
-                    "part": leak.part,
-                    "other": leak.other,
-                    "shared": leak.shared,
-                    "total": leak.total,
-                    "samples": leak.samples,
-                    "examples": list(leak.examples),
-                }
+                {"text": str(leak), **asdict(leak), "examples": list(leak.examples)}
                 for leak in self.leaks
             ],
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,25 +34,21 @@ def save_age_histograms(
         path: of the PNG.
         title: above the panels.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - 0.3 s
-    from matplotlib.figure import Figure  # noqa: PLC0415
+    from agelens.evaluation.reports.plotting import panels, save  # noqa: PLC0415 - 0.3 s
 
-    # A figure of its own: pyplot would keep it, and ask for a display.
-    figure = Figure(figsize=(8, 1 + 1.6 * len(ages)), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(len(ages), sharex=True, sharey=True, squeeze=False)[:, 0]
+    figure, axes = panels(1, rows=len(ages), row_inches=1.6, sharex=True, sharey=True)
     known = {part: years[np.isfinite(years)] for part, years in ages.items()}
     top = max((float(years.max(initial=0)) for years in known.values()), default=0.0)
     edges = np.arange(0, np.floor(top) + 2)
-    for panel, (part, years) in zip(panels, known.items(), strict=True):
+    for panel, (part, years) in zip(axes[:, 0], known.items(), strict=True):
         counts, _ = np.histogram(years, bins=edges)
         panel.stairs(counts / max(len(years), 1), edges, fill=True)
         unknown = len(ages[part]) - len(years)
         panel.set_title(f"{part}: {len(years):,} with an age, {unknown:,} without", fontsize=9)
         panel.set_ylabel("share")
-    panels[-1].set_xlabel("age in years")
+    axes[-1, 0].set_xlabel("age in years")
     figure.suptitle(title)
-    figure.savefig(path, dpi=120)
+    save(figure, path)
 
 
 REPORT_NAME: Final = "split.json"
@@ -127,10 +124,7 @@ def read_split(folder: str | Path) -> Split:
     if counts != report["samples"]:
         raise TableError(f"{folder}: the parts have {counts} rows, not {report['samples']}")
     split = Split.from_parts(report["split"], parts, protocol=report["protocol"])
-    notes, seed = tuple(report["notes"]), report["seed"]
-    return Split(
-        split.name, split.sample_id, split.part_names, split.codes, split.protocol, seed, notes
-    )
+    return replace(split, seed=report["seed"], notes=tuple(report["notes"]))
 
 
 def _write(split: Split, table: SampleTable, folder: Path, report: LeakReport) -> None:
