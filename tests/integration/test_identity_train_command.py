@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,14 @@ import yaml
 from safetensors.torch import load_file
 
 from agelens.data.store import ChipStore
+from agelens.errors import UsageError
+from agelens.recognition import IdentityData, IdentityRun, train_identity
 from agelens.recognition.extractors import open_extractor
 from agelens.recognition.training.branch_choice import BranchChoice
+from agelens.recognition.training.configuration import ClassOptions
 from agelens.recognition.training.stages import IdentityStageModule
+from agelens.training.lr_scheduler import MultiStep
+from agelens.training.run_options import CheckpointTimes
 
 Command = Callable[..., Any]
 TINY: dict[str, Any] = {
@@ -205,6 +211,37 @@ def test_what_cannot_be_trained_is_refused(
     assert ran.status == 2, ran.err
     assert said in ran.err
     assert not (folder / "summary.json").exists()
+
+
+def test_a_run_made_in_python_is_the_one_that_the_command_makes(
+    age_run: Path, config: Path, tmp_path: Path
+) -> None:
+    run = IdentityRun(
+        stage="age",
+        data=IdentityData(
+            str(config.with_name("people")), batch_size=8, workers=0, aligned_by="dlib-64"
+        ),
+        branch=BranchChoice(**TINY),
+        age_branch=BranchChoice(**TINY, weights=str(age_run / "weights.safetensors")),
+        classes=ClassOptions(sample_rate=0.75),
+        schedule=MultiStep([1], 0.1),
+        checkpoints=CheckpointTimes(every_steps=4),
+        trainer={"max_epochs": EPOCHS, "accelerator": "cpu"},
+    )
+    summary = train_identity(run, tmp_path / "run", quiet=True)
+    assert summary["stage"] == "age"
+    mine, theirs = (
+        yaml.safe_load((folder / "config.yaml").read_text())
+        for folder in (tmp_path / "run", age_run)
+    )
+    assert mine == theirs
+    weights = (tmp_path / "run" / "weights.safetensors").read_bytes()
+    assert weights == (age_run / "weights.safetensors").read_bytes()
+    assert train_identity(run, age_run, quiet=True) == json.loads(
+        (age_run / "summary.json").read_text()
+    )
+    with pytest.raises(UsageError, match="seed"):
+        train_identity(replace(run, seed=1), tmp_path / "run", quiet=True)
 
 
 def test_runs_of_identities_are_listed_beside_others(identity_run: Path, agelens: Command) -> None:

@@ -381,31 +381,21 @@ def identity_train(
     )
     from agelens.recognition.training.train import train_identity  # noqa: PLC0415
     from agelens.training.configuration import config_text, parse_run  # noqa: PLC0415
-    from agelens.training.engine import claimed  # noqa: PLC0415
 
     parser = identity_parser()
     config = parse_run(parser, words)
-    text = config_text(config, GROUPS)
     if print_config:
-        print(text, end="")
+        print(config_text(config, GROUPS), end="")
         return
     run = make_identity_run(parser, config)
     folder = run_folder(words, output or resume, _TRAIN)
     if resume and folder.summary.is_file():
         print(f"{folder.path} is finished already; nothing to do", file=sys.stderr)
         return
-    with claimed(folder, text):
-        summary = train_identity(run, folder, quiet=quiet)
-    if summary:
-        _tell(summary, folder)
-        if export and run.stage == "identity":
-            _export(folder)
-
-
-def _export(folder: RunFolder) -> None:
-    from agelens.recognition.training.identity_bundle import export_identity_run  # noqa: PLC0415
-
-    print(f"agelens identity embed --extractor {export_identity_run(folder)} uses it")
+    summary = train_identity(run, folder.path, quiet=quiet, export=export)
+    _tell(summary, folder)
+    if export and run.stage == "identity":
+        print(f"agelens identity embed --extractor {folder.path} uses it")
 
 
 def _tell(summary: dict[str, Any], folder: RunFolder) -> None:

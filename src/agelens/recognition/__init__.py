@@ -19,20 +19,32 @@ if TYPE_CHECKING:
     from agelens.recognition.embedding_table import read_embeddings as read_embeddings
     from agelens.recognition.extractors import open_extractor as open_extractor
     from agelens.recognition.folder_search import search as search
+    from agelens.recognition.margins import ArcFace as ArcFace
+    from agelens.recognition.margins import CosFace as CosFace
     from agelens.recognition.photo_pair import verify as verify
     from agelens.recognition.protocols.published import run_protocol as run_protocol
     from agelens.recognition.purifier import Purifier as Purifier
+    from agelens.recognition.training.branch_choice import BranchChoice as BranchChoice
+    from agelens.recognition.training.configuration import IdentityRun as IdentityRun
+    from agelens.recognition.training.identity_data import IdentityData as IdentityData
+    from agelens.recognition.training.train import train_identity as train_identity
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "ArcFace": "agelens.recognition.margins",
+        "BranchChoice": "agelens.recognition.training.branch_choice",
+        "CosFace": "agelens.recognition.margins",
         "EmbeddingTable": "agelens.recognition.embedding_table",
+        "IdentityData": "agelens.recognition.training.identity_data",
+        "IdentityRun": "agelens.recognition.training.configuration",
         "Purifier": "agelens.recognition.purifier",
         "embed": "agelens.recognition.embed_tables",
         "open_extractor": "agelens.recognition.extractors",
         "read_embeddings": "agelens.recognition.embedding_table",
         "run_protocol": "agelens.recognition.protocols.published",
         "search": "agelens.recognition.folder_search",
+        "train_identity": "agelens.recognition.training.train",
         "train_purifier": "agelens.recognition.embedding_purifier.train",
         "verify": "agelens.recognition.photo_pair",
     },

@@ -336,6 +336,7 @@ class ArcFace(Margin):
         super().__init__(scale, angle)
         if angle >= math.pi:
             raise UsageError(f"ArcFace's margin is an angle below pi, got {angle}")
+        self.angle = angle
         self.easy = easy
 
     def moved(self, cosines: Tensor) -> Tensor:

@@ -36,17 +36,17 @@ class TrainedRun:
     summary: dict[str, Any]
 
 
-def finished_folder(folder: str | Path) -> RunFolder:
+def finished_folder(folder: str | Path, command: str = "agelens train") -> RunFolder:
     """The folder of a run that is finished.
 
     Raises:
         TrainingError: it is not.
     """
-    place = RunFolder(Path(folder))
+    place = RunFolder(Path(folder), command)
     if place.state != "finished":
         raise TrainingError(
-            f"{place.path} holds no finished run of agelens train (it is {place.state}); finish "
-            "it with agelens train --resume"
+            f"{place.path} holds no finished run of {command} (it is {place.state}); finish it "
+            f"with {command} --resume"
         )
     return place
 
@@ -80,7 +80,7 @@ def open_run(folder: str | Path) -> TrainedRun:
     return TrainedRun(
         folder=place,
         model=model,
-        transform=_transform(data["input"]),
+        transform=stated_transform(data["input"]),
         store_settings=data["stores"][0]["settings"],
         config=config,
         data=data,
@@ -89,7 +89,8 @@ def open_run(folder: str | Path) -> TrainedRun:
     )
 
 
-def _transform(stated: Mapping[str, Any]) -> ChipTransform:
+def stated_transform(stated: Mapping[str, Any]) -> ChipTransform:
+    """What makes a network's input of chips, as `data.json` of a run states it."""
     return ChipTransform(
         stated["size"],
         enlarge=stated["resized"] / stated["size"],

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
 from jsonargparse import (  # type: ignore[attr-defined] # it has no __all__
     ActionConfigFile,
+    ArgumentError,
     ArgumentParser,
     Namespace,
 )
@@ -16,8 +17,9 @@ from agelens.errors import UsageError
 from agelens.recognition.margins import CosFace, Margin
 from agelens.recognition.training.branch_choice import BranchChoice
 from agelens.recognition.training.identity_data import IdentityData, Stage
+from agelens.recorded import arguments_of, described
 from agelens.training.config_schema import LIGHTNING_OURS
-from agelens.training.configuration import made_groups, plain_config
+from agelens.training.configuration import made_groups, plain_config, to_usage_error
 from agelens.training.lr_scheduler import MultiStep, Schedule
 from agelens.training.run_options import CheckpointTimes
 
@@ -91,7 +93,7 @@ def published_schedule() -> Schedule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdentityRun:
-    """What `train_identity` needs; `recognition.training.configuration` makes one of a file.
+    """What `agelens.recognition.train_identity` needs; `make_identity_run` makes one of a file.
 
     The age stage takes `branch`, `optimizer`, `schedule` and what is below them.
 
@@ -188,3 +190,24 @@ def make_identity_run(parser: ArgumentParser, config: Namespace) -> IdentityRun:
     """
     groups = made_groups(parser, config, GROUPS)
     return IdentityRun(**groups, config=plain_config(config, GROUPS))
+
+
+def configured(run: IdentityRun) -> IdentityRun:
+    """`run` with the configuration that its objects were made of, and defaults for the trainer.
+
+    Raises:
+        UsageError: an object that no configuration can name, or an argument that none knows.
+    """
+    classes = ("margin", "schedule")
+    plain = ("stage", "seed", "gradient_clip", "trainer")
+    values = {name: getattr(run, name) for name in GROUPS}
+    document = {
+        name: described(value) if name in (*classes, *plain) else arguments_of(value)
+        for name, value in values.items()
+    }
+    parser = identity_parser()
+    try:
+        config = plain_config(parser.parse_object(document), GROUPS)
+    except ArgumentError as error:
+        raise to_usage_error(error, parser) from error
+    return replace(run, config=config, trainer=config["trainer"])

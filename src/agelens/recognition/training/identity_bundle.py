@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 
-from agelens.data.training_input.geometry import ChipTransform
 from agelens.errors import ExportError, TrainingError
 from agelens.export.bundle import put_in_place, trial_folder
 from agelens.export.export_network import ExportNetwork, TrainedInput
@@ -22,10 +22,9 @@ from agelens.inference.runtimes import open_runtime
 from agelens.recognition.extractors.network import TASK
 from agelens.recognition.purification import PurifiedBranch
 from agelens.recognition.training.branch_choice import BranchChoice
-from agelens.recognition.training.configuration import identity_parser
-from agelens.training.configuration import parse_run
 from agelens.training.run_export import UNKNOWN_TERMS, require_same_crop
 from agelens.training.run_folder import RunFolder
+from agelens.training.trained_run import finished_folder, stated_transform
 
 PAPER: Final = (
     "Xie, Pun and Lam, Implicit and Explicit Feature Purification for Age-Invariant Facial "
@@ -46,21 +45,11 @@ def export_identity_run(folder: RunFolder) -> Path:
         ExportError: the exported network does not answer as the trained one; nothing is left.
         OutputError: it cannot be written.
     """
-    if folder.state != "finished":
-        raise TrainingError(
-            f"{folder.path} holds no finished run of {folder.command} (it is {folder.state})"
-        )
+    finished_folder(folder.path, folder.command)
     summary, data = folder.read(folder.summary), folder.read(folder.data)
     if summary.get("stage") != "identity":
         raise TrainingError(f"{folder.path} is of the age stage: its branch embeds no identity")
-    branch = _branch(folder)
-    stated = data["input"]
-    transform = ChipTransform(
-        stated["size"],
-        enlarge=stated["resized"] / stated["size"],
-        mean=stated["mean"],
-        std=stated["std"],
-    )
+    branch, transform = _branch(folder), stated_transform(data["input"])
     settings = require_same_crop([store["settings"] for store in data["folders"]], folder)
     network = ExportNetwork(branch, TrainedInput(settings, transform))
     content: bytes = to_onnx(network).SerializeToString()
@@ -80,8 +69,8 @@ def export_identity_run(folder: RunFolder) -> Path:
 
 
 def _branch(folder: RunFolder) -> PurifiedBranch:
-    config = parse_run(identity_parser(), ["--config", str(folder.config)])
-    branch = BranchChoice(**config.branch.as_dict()).build_empty()
+    config = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
+    branch = BranchChoice(**config["branch"]).build_empty()
     try:
         branch.load_state_dict(load_safetensors(folder.weights.read_bytes()))
     except (OSError, SafetensorError, RuntimeError) as error:

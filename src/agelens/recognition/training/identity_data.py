@@ -16,6 +16,7 @@ from agelens.data.training_input.batches import SplitDataset, TrainingLoader, Tr
 from agelens.data.training_input.network_input import Numbers3
 from agelens.errors import UnknownNameError, UsageError
 from agelens.imaging.align import template_named
+from agelens.recorded import Recorded
 from agelens.tables import SampleTable
 from agelens.training.resume_identity import card_hash, frame_hash, label_counts
 
@@ -69,7 +70,7 @@ class BranchInput:
     std: Numbers3
 
 
-class IdentityData(pl.LightningDataModule):
+class IdentityData(Recorded, pl.LightningDataModule):
     """All chips of the stores, with their people or their ages.
 
     The identity stage needs `subject`, the age stage `age_years`, whether real or model-made.

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import pytorch_lightning as pl
+import yaml
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from agelens.errors import UsageError
+from agelens.inference.cards import CARD_FILE
 from agelens.models.backbones import Backbone
 from agelens.recognition.margins import ClassWeights, MarginLoss
 from agelens.recognition.purification import PurifiedBranch
 from agelens.recognition.training.branch_choice import TwoBranches
-from agelens.recognition.training.configuration import IdentityRun
+from agelens.recognition.training.configuration import IdentityRun, configured
 from agelens.recognition.training.epoch_losses import ClosedEpochs, EpochLosses, EpochLossLines
 from agelens.recognition.training.identity_data import BranchInput, Stage, data_facts, data_hashes
 from agelens.recognition.training.stages import AgeGroupModel, AgeStageModule, IdentityStageModule
 from agelens.training.callbacks import NaNGuard
 from agelens.training.checkpoints import read_checkpoint
+from agelens.training.engine import claimed
 from agelens.training.lr_scheduler import Plateau
-from agelens.training.resume_identity import resume_identity
-from agelens.training.run_folder import RunFolder
+from agelens.training.resume_identity import can_resume, check_same_config, resume_identity
+from agelens.training.run_folder import RunFolder, is_helper
 from agelens.training.run_trainer import SeededSteps
 from agelens.training.training_loop import RunLoop, progress_of
 
@@ -126,21 +130,6 @@ _TWO_LOSSES: Final = "ddp_find_unused_parameters_true"
 """Each of a batch's two losses reaches part of the weights, which plain ``ddp`` stumbles over."""
 
 
-def train_identity(run: IdentityRun, folder: RunFolder, *, quiet: bool = False) -> dict[str, Any]:
-    """Train in `folder`, from its last checkpoint where there is one; returns the summary.
-
-    Other processes than the first return an empty one.
-
-    Raises:
-        UsageError: options or data that do not go together; or the last checkpoint is of
-            another configuration or other data, and the message says what differs.
-        CardError: starting weights that are absent, unsafe to read, or do not fit.
-        TrainingError: the checkpoint is damaged or unsafe; or training broke down.
-        OutputError: the folder cannot be written; the last good checkpoint is kept.
-    """
-    return IdentityTraining(run, folder, quiet=quiet).run_to_end()
-
-
 class IdentityTraining(RunLoop):
     """A run of either stage; the last epoch is what it leaves."""
 
@@ -190,3 +179,50 @@ class IdentityTraining(RunLoop):
             "parameters": sum(value.numel() for value in self.parts.weights().values()),
             "last_epoch": self.history.rows[-1],
         }
+
+
+def train_identity(
+    run: IdentityRun,
+    folder: str | Path,
+    *,
+    quiet: bool = False,
+    export: bool = True,
+) -> dict[str, Any]:
+    """Train in `folder`, as ``agelens identity train`` does, and export; returns the summary.
+
+    Called again alike, it goes on where it was broken off, or returns what is finished: either
+    goes on with the other's run. Nothing is written before data and networks have been made.
+
+    Args:
+        run: what to train, and how.
+        folder: new, or that of the same run.
+        quiet: print nothing on the way.
+        export: in the identity stage, write the network and card that `open_extractor` takes.
+
+    Raises:
+        UsageError: options or data that do not go together; or the folder holds a run with another
+            configuration or other data, and the message says what differs.
+        CardError: starting weights that are absent, unsafe to read, or do not fit.
+        TrainingError: a checkpoint is damaged or unsafe; or training broke down.
+        ExportError: the exported network does not answer as the trained one.
+        OutputError: the folder cannot be written; the last good checkpoint is kept.
+    """
+    run = run if run.config else configured(run)
+    place = RunFolder(Path(folder), "agelens identity train")
+    if place.config.is_file():
+        check_same_config(place, run.config)
+    training = IdentityTraining(run, place, quiet=quiet)
+    with claimed(place, yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True)):
+        if place.summary.is_file():
+            can_resume(place, training.identity)  # only if the data are the same
+        else:
+            training.run_to_end()
+    if is_helper():  # Lightning started it beside the first process; its work is done
+        raise SystemExit(0)
+    if export and run.stage == "identity" and not (place.path / CARD_FILE).is_file():
+        from agelens.recognition.training.identity_bundle import (  # noqa: PLC0415 - loads ONNX
+            export_identity_run,
+        )
+
+        export_identity_run(place)
+    return place.read(place.summary)
