@@ -295,9 +295,8 @@ def identity_test(
         output: a new folder for the page.
         json: print JSON instead of a table.
     """
-    from agelens.atomic import atomic_folder  # noqa: PLC0415
     from agelens.recognition import run_protocol  # noqa: PLC0415
-    from agelens.recognition.protocols import report  # noqa: PLC0415
+    from agelens.recognition.protocols.report import in_words  # noqa: PLC0415
 
     found = run_protocol(
         protocol,
@@ -309,20 +308,18 @@ def identity_test(
         level=level,
         seed=seed,
     )
-    if output is not None:
-        with atomic_folder(output, "result") as folder:
-            report.write_protocol(found, folder)
+    page = None if output is None else found.save(output)
     if json:
-        _print_line(report.protocol_document(found))
+        _print_line(found.to_dict())
         return
-    for rows in (report.rate_rows(found), report.gap_rows(found)):
-        words = report.in_words(rows[rows["trials"] > 0])
+    for rows in (found.to_frame(), found.gap_frame()):
+        words = in_words(rows[rows["trials"] > 0])
         if len(words):
             print_rows([{str(k): v for k, v in row.items()} for row in words.to_dict("records")])
-    for what, count in report.counts(found).itertuples(index=False):
+    for what, count in found.counts_frame().itertuples(index=False):
         print(f"{what}: {count:,}" if isinstance(count, int) else f"{what}: {count}")
-    if output is not None:
-        print(f"wrote {output / report.PAGE_NAME}")
+    if page is not None:
+        print(f"wrote {page}")
 
 
 IDENTITY_RUN: Final = ConfigSchema(

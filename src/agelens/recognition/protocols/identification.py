@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import Any, Final, TypeAlias
@@ -16,8 +16,10 @@ from agelens.errors import TableError
 from agelens.evaluation.bootstrap import GroupedMetrics, Grouping, bootstrap
 from agelens.evaluation.metrics import Metric
 from agelens.evaluation.metrics.base import Sums
+from agelens.evaluation.reports.page import Section
 from agelens.recognition.embedding_table import EmbeddingModel
 from agelens.recognition.protocols.rates import Codes, GenuinePairs, Rate, Resampling
+from agelens.recognition.protocols.report import ProtocolResult, drawing
 from agelens.records import Floats
 
 GAP_EDGES: Final = (5, 10, 20, 30)
@@ -132,14 +134,14 @@ class Trials:
         return len(self.rank)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Identification:
-    """The figures of one protocol.
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Identification(ProtocolResult):
+    """The figures of a protocol that searches for people.
 
     `rates` are by rank k the shares of trials whose mate was found at rank k or better;
     `by_gap` holds rank-1 by band of age gap. `expected_trials` is how many there would have been
     had every picture an embedding; `left_out` names each picture that took no part, with the
-    table it is in and why; `age_kinds` counts what the ages are.
+    table it is in and why.
     """
 
     protocol: str
@@ -164,27 +166,67 @@ class Identification:
         """Trials in no band of age gaps."""
         return int(np.isnan(self.trials.gap_years).sum())
 
-    def to_json(self) -> dict[str, Any]:
-        """Everything but single pictures, as plain types."""
-        wrong = self.rank_1_missing_as_wrong
+    def document(self) -> dict[str, Any]:
+        """Everything but single pictures."""
         return {
             "protocol": self.protocol,
-            "model": asdict(self.model),
-            "rank": {str(rank): rate.to_json() for rank, rate in self.rates.items()},
-            "rank_1_missing_as_wrong": None if np.isnan(wrong) else wrong,
-            "rank_1_by_age_gap": {name: rate.to_json() for name, rate in self.by_gap.items()},
+            "model": self.model,
+            "rank": self.rates,
+            "rank_1_missing_as_wrong": self.rank_1_missing_as_wrong,
+            "rank_1_by_age_gap": self.by_gap,
             "trials": len(self.trials),
             "expected_trials": self.expected_trials,
             "age_gap_unknown": self.gap_unknown,
-            "pictures": dict(self.pictures),
+            "pictures": self.pictures,
             "left_out": self.left_out["why"].value_counts().to_dict(),
-            "age_kinds": dict(self.age_kinds),
-            "bootstrap": {
-                "draws": self.resampling.draws,
-                "level": self.resampling.level,
-                "seed": self.resampling.seed,
-            },
+            "age_kinds": self.age_kinds,
+            "bootstrap": self.resampling,
         }
+
+    def rows(self) -> dict[str, Rate]:
+        """Rank-1, rank-2 and so on, and rank-1 if what is missing had failed."""
+        wrong = Rate.plain(self.rank_1_missing_as_wrong, self.expected_trials, self.rates[1].people)
+        ranks = {f"rank-{rank}": rate for rank, rate in self.rates.items()}
+        return {**ranks, "rank-1, missing as wrong": wrong}
+
+    def gap_rows(self) -> dict[str, dict[str, Rate]]:
+        """Rank-1 by band of age gaps."""
+        return {gap: {"rank-1": rate} for gap, rate in self.by_gap.items()}
+
+    def counts(self) -> dict[str, int]:
+        """Pictures and searches."""
+        return {
+            **self.pictures,
+            "searches (trials)": len(self.trials),
+            "searches if every picture had an embedding": self.expected_trials,
+            "searches of unknown age gap": self.gap_unknown,
+        }
+
+    def how(self) -> str:
+        """What a search is, and when it counts as a hit."""
+        return _HOW[self.protocol]
+
+    def charts(self) -> Iterator[Section]:
+        """The CMC."""
+        words = f"{len(self.trials):,} searches, {100 * self.resampling.level:g} % intervals"
+        yield Section("Ranks (CMC)", figures={"cmc": drawing("match_curve", self.rates, words)})
+
+    def missing(self) -> pd.DataFrame:
+        """See `left_out`."""
+        return self.left_out
+
+
+_HOW: Final = {
+    "leave-one-out": "Each picture is searched for among all others; it is found at rank k if "
+    "k - 1 pictures of other people are at least as similar to it as the most similar one of its "
+    "own person. The age gap is that to the person's picture nearest in age.",
+    "megaface": "Each two pictures of a person, one searched for and one in the gallery, with all "
+    "pictures of other people beside it. This is not MegaFace itself, whose gallery has a "
+    "million others.",
+    "probe-gallery": "Each probe is searched for in the gallery; it is found at rank k if k - 1 "
+    "pictures of other people are at least as similar to it as the most similar one of its own "
+    "person.",
+}
 
 
 def rank_rates(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Final, TypeAlias
+from dataclasses import dataclass
+from typing import Final, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -158,9 +158,7 @@ class Rate:
     trials: int
     people: int
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain types by name; null where undefined."""
-        return {
-            name: None if isinstance(value, float) and math.isnan(value) else value
-            for name, value in asdict(self).items()
-        }
+    @classmethod
+    def plain(cls, value: float, trials: int, people: int) -> Rate:
+        """A share without an interval."""
+        return cls(value, math.nan, math.nan, trials, people)

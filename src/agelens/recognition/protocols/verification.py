@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +13,7 @@ from agelens.data.datasets.pairs import PairTable
 from agelens.errors import DatasetError, TableError
 from agelens.evaluation.bootstrap.groupings import drawn_weights
 from agelens.evaluation.metrics.base import ratio
+from agelens.evaluation.reports.page import Section
 from agelens.recognition.embedding_table import EmbeddingModel, EmbeddingTable
 from agelens.recognition.protocols.identification import GAP_NAMES, by_gap
 from agelens.recognition.protocols.pair_scores import (
@@ -25,6 +26,7 @@ from agelens.recognition.protocols.pair_scores import (
     score_pairs,
 )
 from agelens.recognition.protocols.rates import Rate, Resampling, age_kinds
+from agelens.recognition.protocols.report import SUBJECTS_UNKNOWN, ProtocolResult, drawing
 from agelens.records import Floats
 
 _BYTES_AT_A_TIME: Final = 20_000_000
@@ -37,14 +39,6 @@ class GapRates:
     accuracy: Rate
     true_match: Rate
     false_match: Rate
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain types by name."""
-        return {
-            "accuracy": self.accuracy.to_json(),
-            "true_match": self.true_match.to_json(),
-            "false_match": self.false_match.to_json(),
-        }
 
 
 class PairRates:
@@ -137,8 +131,8 @@ class Fold:
     pairs: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Verification:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Verification(ProtocolResult):
     """The figures of one list of pairs.
 
     `accuracy` is the mean of the folds' accuracies and `accuracy_std` their standard deviation (of
@@ -172,27 +166,19 @@ class Verification:
         right = sum(fold.accuracy * fold.pairs for fold in self.folds)
         return right / self.expected_pairs
 
-    def to_json(self) -> dict[str, Any]:
-        """Everything but single pairs, as plain types."""
+    def document(self) -> dict[str, Any]:
+        """Everything but single pairs."""
         return {
             "protocol": self.protocol,
-            "model": asdict(self.model),
-            "accuracy": self.accuracy.to_json(),
+            "model": self.model,
+            "accuracy": self.accuracy,
             "accuracy_std_of_folds": self.accuracy_std,
             "accuracy_missing_as_wrong": self.accuracy_missing_as_wrong,
-            "auc": self.area.to_json(),
-            "eer": self.equal_error.to_json(),
+            "auc": self.area,
+            "eer": self.equal_error,
             "true_match_at_false_match": {f"{k:g}": v for k, v in self.true_match_at.items()},
-            "folds": [
-                {
-                    "fold": one.fold,
-                    "threshold": one.threshold,
-                    "accuracy": one.accuracy,
-                    "pairs": one.pairs,
-                }
-                for one in self.folds
-            ],
-            "by_age_gap": {name: one.to_json() for name, one in self.by_gap.items()},
+            "folds": self.folds,
+            "by_age_gap": self.by_gap,
             "pairs": len(self.pairs),
             "expected_pairs": self.expected_pairs,
             "same": int(self.pairs.same.sum()),
@@ -200,13 +186,75 @@ class Verification:
             "left_out": self.left_out["why"].value_counts().to_dict(),
             "subjects_known": self.pairs.subjects_known,
             "contradicted_by_subjects": self.pairs.contradictions,
-            "age_kinds": dict(self.age_kinds),
-            "bootstrap": {
-                "draws": self.resampling.draws,
-                "level": self.resampling.level,
-                "seed": self.resampling.seed,
+            "age_kinds": self.age_kinds,
+            "bootstrap": self.resampling,
+        }
+
+    def rows(self) -> dict[str, Rate]:
+        """Accuracy, area, equal error rate, and true matches at few false ones."""
+        people = self.accuracy.people
+        wrong = Rate.plain(self.accuracy_missing_as_wrong, self.expected_pairs, people)
+        return {
+            "accuracy, mean of folds": self.accuracy,
+            "accuracy, missing as wrong": wrong,
+            "area under the ROC": self.area,
+            "equal error rate": self.equal_error,
+            **{
+                f"true matches at {100 * rate:g} % false": Rate.plain(
+                    value, len(self.pairs), people
+                )
+                for rate, value in self.true_match_at.items()
             },
         }
+
+    def gap_rows(self) -> dict[str, dict[str, Rate]]:
+        """True match rate, accuracy and false match rate by band of age gaps."""
+        return {
+            gap: {
+                "true match rate": rates.true_match,
+                "accuracy": rates.accuracy,
+                "false match rate": rates.false_match,
+            }
+            for gap, rates in self.by_gap.items()
+        }
+
+    def counts(self) -> dict[str, int]:
+        """Pairs of either kind."""
+        same = int(self.pairs.same.sum())
+        return {
+            "pairs listed": self.expected_pairs,
+            "pairs measured": len(self.pairs),
+            "of one person": same,
+            "of two people": len(self.pairs) - same,
+            "pairs that the table's subjects contradict": self.pairs.contradictions,
+        }
+
+    def how(self) -> str:
+        """When a pair matches."""
+        return (
+            "A pair matches where its cosine is at least the threshold, which is chosen for each "
+            "fold on all other folds."
+        )
+
+    def cautions(self) -> list[str]:
+        """Also where the table does not say who is on every picture."""
+        unknown = [] if self.pairs.subjects_known else [SUBJECTS_UNKNOWN]
+        return [*ProtocolResult.cautions(self), *unknown]
+
+    def charts(self) -> Iterator[Section]:
+        """Folds and ROC."""
+        others = len(self.pairs) - int(self.pairs.same.sum())
+        roc = drawing("roc_figure", self.roc, self.equal_error.value, self.area.value, others)
+        yield Section("Folds", tables=[("", pd.DataFrame(self.folds))])
+        yield Section("ROC", figures={"roc": roc})
+
+    def frames(self) -> dict[str, pd.DataFrame]:
+        """Also the folds."""
+        return {**ProtocolResult.frames(self), "folds": pd.DataFrame(self.folds)}
+
+    def missing(self) -> pd.DataFrame:
+        """See `left_out`."""
+        return self.left_out
 
 
 FALSE_MATCH_RATES = (0.1, 0.01, 0.001)

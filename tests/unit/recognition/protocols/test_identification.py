@@ -189,7 +189,7 @@ def test_intervals_are_those_of_drawing_people(embedded):
 def test_one_person_has_no_interval(embedded):
     found = leave_one_out(embedded(["a", "a", "b"]))
     assert np.isnan([found.rates[1].low, found.rates[1].high]).all()
-    assert found.to_json()["rank"]["1"]["low"] is None
+    assert found.to_dict()["rank"]["1"]["low"] is None
 
 
 def test_a_gain_is_paired(embedded):

@@ -149,7 +149,7 @@ def test_missing_pairs_are_counted_and_named(embedded):
     }
     right = sum(part.accuracy * part.pairs for part in found.folds)
     assert found.accuracy_missing_as_wrong == pytest.approx(right / 60)
-    assert found.to_json()["left_out"]["no_face"] == 1
+    assert found.to_dict()["left_out"]["no_face"] == 1
 
 
 def test_a_listed_path_is_the_end_of_the_tables_path_whatever_the_case(embedded):
