@@ -174,6 +174,9 @@ def test_a_finished_run_is_left_as_it_is(agelens: Run, finished: tuple[Path, Any
     ran = agelens("train", "--resume", folder)
     assert (ran.status, ran.out) == (0, "")
     assert "finished already" in ran.err
+    refused = agelens("train", "--resume", folder, "--trainer.max_epochs", "7")
+    assert refused.status == 2
+    assert "config.trainer.max_epochs: there 2, now 7" in refused.err
     assert (folder / "summary.json").stat() == before
 
 
@@ -234,6 +237,22 @@ def test_bad_input_is_wrong_usage(words: list[str], said: str, train: Run, tmp_p
     assert ran.status == 2
     assert said in ran.err
     assert "Traceback" not in ran.err
+    assert not (tmp_path / "run").exists()  # corrected, the command works with the same -o
+
+
+def test_a_method_of_the_current_folder_is_trained(
+    train: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_methods.py").write_text(
+        "from agelens.models.methods.coral import CORAL\n\n\n"
+        'class Mine(CORAL):\n    """CORAL of my own."""\n\n    name = "mine"\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    words = ("--method.class_path", "my_methods.Mine", "--trainer.max_epochs", "1")
+    ran = train("-q", *words, "--method.threshold", "0.4", "-o", "run")
+    assert ran.status == 0, ran.err
+    assert read(tmp_path / "run" / "environment.json")["method"] == "mine"
 
 
 def test_an_output_that_holds_something_is_refused(

@@ -59,15 +59,26 @@ _LONGEST_ERROR: Final = 4000
 _FAILURES: Final = (OutputError, MissingDependencyError, ExportError, TrainingError)
 
 
+GROUPS: Final = {
+    "estimate": "photos",
+    "registries": "photos",
+    "data": "data",
+    "training": "training",
+    "evaluation": "evaluation",
+    "models_on_faces": "evaluation",
+    "recognition": "identity",
+}
+"""The heading that the commands of each module stand under."""
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One command.
 
     Args:
-        group: the heading that it stands under.
         help: what it does, in one line.
-        example: one call, whole.
-        home: ``module:function``.
+        example: one call, without ``agelens``.
+        home: ``module:function`` below `agelens.cli`.
         options: where its options come from: the function's signature, or an argparse parser
             that the function adds to.
         schema: ``module:SCHEMA`` of a configuration, whose keys are options too: the function's
@@ -75,7 +86,6 @@ class Command:
         kept: what to add when it is interrupted.
     """
 
-    group: str
     help: str
     example: str
     home: str
@@ -83,221 +93,162 @@ class Command:
     schema: str = ""
     kept: str = ""
 
+    @property
+    def group(self) -> str:
+        """The heading that it stands under."""
+        return GROUPS.get(self.home.partition(":")[0], "")
 
-_PHOTOS: Final = "photos"
-_DATA: Final = "data"
-_TRAINING: Final = "training"
-_EVALUATION: Final = "evaluation"
-_IDENTITY: Final = "identity"
 
 COMMANDS: Final[dict[str, Command]] = {
-    # photos
     "estimate": Command(
-        _PHOTOS,
         "estimate the ages of the faces in photos, videos or a camera",
-        "agelens estimate party.jpg -o ages.csv",
-        "agelens.cli.estimate:add_command",
-        "argparse",
+        "estimate party.jpg -o ages.csv",
+        "estimate:add_command",
+        options="argparse",
         kept="the rows so far are kept",
     ),
     "models": Command(
-        _PHOTOS,
         "list the packaged models, or show one card whole",
-        "agelens models cc0-resnet10",
-        "agelens.cli.registries:add_commands",
-        "argparse",
+        "models cc0-resnet10",
+        "registries:add_commands",
+        options="argparse",
     ),
     "detectors": Command(
-        _PHOTOS,
-        "list the face detectors",
-        "agelens detectors",
-        "agelens.cli.registries:add_commands",
-        "argparse",
+        "list the face detectors", "detectors", "registries:add_commands", options="argparse"
     ),
-    # data
     "data read": Command(
-        _DATA,
         "read a downloaded dataset, a list or own data into a table",
-        "agelens data read people.csv --columns age_years=Age,path=file -o people.parquet",
-        "agelens.cli.data:read",
+        "data read people.csv --columns age_years=Age,path=file -o people.parquet",
+        "data:read",
     ),
     "data prepare": Command(
-        _DATA,
         "cut a table's faces into a chip store",
-        "agelens data prepare people.parquet -o store",
-        "agelens.cli.data:prepare",
+        "data prepare people.parquet -o store",
+        "data:prepare",
         kept="what was prepared is kept; the same command goes on",
     ),
     "data split": Command(
-        _DATA,
         "split a table, and refuse leaks",
-        "agelens data split people.parquet --protocol subject-k-fold -o split",
-        "agelens.cli.data:split",
+        "data split people.parquet --protocol subject-k-fold -o split",
+        "data:split",
     ),
     "data explore": Command(
-        _DATA,
         "draw a table: a page and pictures",
-        "agelens data explore people.parquet -o explored",
-        "agelens.cli.data:explore",
+        "data explore people.parquet -o explored",
+        "data:explore",
     ),
     "data audit": Command(
-        _DATA,
         "find duplicates, wrong labels, bad pictures",
-        "agelens data audit people.parquet -o audit",
-        "agelens.cli.data:audit",
+        "data audit people.parquet -o audit",
+        "data:audit",
     ),
     "data label": Command(
-        _DATA,
         "give a table's faces the ages that a model sees",
-        "agelens data label faces.parquet --model cc0-resnet10 -o labelled.parquet",
-        "agelens.cli.data:label",
+        "data label faces.parquet --model cc0-resnet10 -o labelled.parquet",
+        "data:label",
     ),
     "data convert": Command(
-        _DATA,
         "write a table in the format of another tool",
-        "agelens data convert people.parquet --to rapl -o rapl.csv",
-        "agelens.cli.data:convert",
+        "data convert people.parquet --to rapl -o rapl.csv",
+        "data:convert",
     ),
     "data datasets": Command(
-        _DATA,
-        "list the datasets that can be read",
-        "agelens data datasets",
-        "agelens.cli.data:datasets",
+        "list the datasets that can be read", "data datasets", "data:datasets"
     ),
-    "data formats": Command(
-        _DATA,
-        "list the formats of other tools",
-        "agelens data formats",
-        "agelens.cli.data:formats",
-    ),
-    "data splits": Command(
-        _DATA,
-        "list the protocols of splits",
-        "agelens data splits",
-        "agelens.cli.data:splits",
-    ),
-    # training
+    "data formats": Command("list the formats of other tools", "data formats", "data:formats"),
+    "data splits": Command("list the protocols of splits", "data splits", "data:splits"),
     "recipes": Command(
-        _TRAINING,
         "list the configurations that come with agelens, or print one",
-        "agelens recipes utkface-dlib-resnet10",
-        "agelens.cli.training:recipes",
+        "recipes utkface-dlib-resnet10",
+        "training:recipes",
     ),
     "train": Command(
-        _TRAINING,
         "train an age estimator from a configuration",
-        "agelens train --config utkface-dlib-resnet10 -o runs/first",
-        "agelens.cli.training:train",
+        "train --config utkface-dlib-resnet10 -o runs/first",
+        "training:train",
         schema="agelens.training.config_schema:AGE_RUN",
     ),
     "tune": Command(
-        _TRAINING,
         "find learning rate and weight decay in steps that are reported, then train",
-        "agelens tune --config utkface-dlib-resnet10 -o tuned",
-        "agelens.cli.training:tune",
+        "tune --config utkface-dlib-resnet10 -o tuned",
+        "training:tune",
         schema="agelens.training.config_schema:AGE_RUN",
     ),
     "export": Command(
-        _TRAINING,
-        "write a trained run as ONNX or TorchScript",
-        "agelens export runs/first --int8",
-        "agelens.cli.training:export",
+        "write a trained run as ONNX or TorchScript", "export runs/first --int8", "training:export"
     ),
-    "runs": Command(
-        _TRAINING, "list the runs in a folder", "agelens runs", "agelens.cli.training:runs"
-    ),
-    # evaluation
+    "runs": Command("list the runs in a folder", "runs", "training:runs"),
     "predict": Command(
-        _EVALUATION,
         "estimate labelled faces into a predictions table",
-        "agelens predict --model runs/first -o test.parquet",
-        "agelens.cli.models_on_faces:predict",
+        "predict --model runs/first -o test.parquet",
+        "models_on_faces:predict",
     ),
     "evaluate": Command(
-        _EVALUATION,
         "measure predictions: metrics with intervals, by group, one page",
-        "agelens evaluate test.parquet -o report",
-        "agelens.cli.evaluation:evaluate",
+        "evaluate test.parquet -o report",
+        "evaluation:evaluate",
     ),
     "compare": Command(
-        _EVALUATION,
         "compare models on the same faces",
-        "agelens compare runs/first runs/second -o comparison",
-        "agelens.cli.evaluation:compare",
+        "compare runs/first runs/second -o comparison",
+        "evaluation:compare",
     ),
     "calibrate": Command(
-        _EVALUATION,
         "make a model's intervals hold as often as they say",
-        "agelens calibrate valid.parquet --model runs/first -o calibrated",
-        "agelens.cli.models_on_faces:calibrate",
+        "calibrate valid.parquet --model runs/first -o calibrated",
+        "models_on_faces:calibrate",
     ),
     "gate": Command(
-        _EVALUATION,
         "find the challenge age that keeps false accepts below a limit",
-        "agelens gate test.parquet --legal 18 --max-false-accept 0.01",
-        "agelens.cli.evaluation:gate",
+        "gate test.parquet --legal 18 --max-false-accept 0.01",
+        "evaluation:gate",
     ),
     "nist": Command(
-        _EVALUATION,
         "measure predictions as NIST's age estimation report does",
-        "agelens nist test.parquet -o nist",
-        "agelens.cli.evaluation:nist",
+        "nist test.parquet -o nist",
+        "evaluation:nist",
     ),
     "stress": Command(
-        _EVALUATION,
         "measure how much damaged pictures change the ages",
-        "agelens stress --model runs/first -o stress",
-        "agelens.cli.models_on_faces:stress",
+        "stress --model runs/first -o stress",
+        "models_on_faces:stress",
     ),
     "explain": Command(
-        _EVALUATION,
         "draw which parts of a face an age rests on",
-        "agelens explain party.jpg -o maps",
-        "agelens.cli.models_on_faces:explain",
+        "explain party.jpg -o maps",
+        "models_on_faces:explain",
     ),
     "leaderboard": Command(
-        _EVALUATION,
         "rank methods by all their runs",
-        "agelens leaderboard runs/first runs/second -o board.md",
-        "agelens.cli.evaluation:leaderboard",
+        "leaderboard runs/first runs/second -o board.md",
+        "evaluation:leaderboard",
     ),
-    # identity
     "verify": Command(
-        _IDENTITY,
-        "say whether two photos show one person",
-        "agelens verify then.jpg now.jpg",
-        "agelens.cli.recognition:verify",
+        "say whether two photos show one person", "verify then.jpg now.jpg", "recognition:verify"
     ),
     "search": Command(
-        _IDENTITY,
-        "find a person in a folder of photos",
-        "agelens search grandma.jpg album",
-        "agelens.cli.recognition:search",
+        "find a person in a folder of photos", "search grandma.jpg album", "recognition:search"
     ),
     "identity embed": Command(
-        _IDENTITY,
         "embed faces into a table",
-        "agelens identity embed fgnet.parquet -o fgnet-faces.parquet",
-        "agelens.cli.recognition:identity_embed",
+        "identity embed fgnet.parquet -o fgnet-faces.parquet",
+        "recognition:identity_embed",
     ),
     "identity train": Command(
-        _IDENTITY,
         "train the two-branch network from a configuration",
-        "agelens identity train --config iefp/identity --data.stores store -o runs/me",
-        "agelens.cli.recognition:identity_train",
+        "identity train --config iefp/identity --data.stores store -o runs/me",
+        "recognition:identity_train",
         schema="agelens.cli.recognition:IDENTITY_RUN",
     ),
     "identity purify": Command(
-        _IDENTITY,
         "train a small network that takes age out of embeddings",
-        "agelens identity purify lfw-faces.parquet -o purified",
-        "agelens.cli.recognition:identity_purify",
+        "identity purify lfw-faces.parquet -o purified",
+        "recognition:identity_purify",
     ),
     "identity test": Command(
-        _IDENTITY,
         "measure embeddings by a published protocol",
-        "agelens identity test leave-one-out fgnet-faces.parquet -o tested",
-        "agelens.cli.recognition:identity_test",
+        "identity test leave-one-out fgnet-faces.parquet -o tested",
+        "recognition:identity_test",
     ),
 }
 
@@ -382,7 +333,7 @@ def _help(names: Sequence[str] | dict[str, Command], within: str = "") -> str:
         if command.group != group:
             group = command.group
             lines += ["", group]
-        lines += [f"  {name:16}{command.help}", f"  {'':16}  {command.example}"]
+        lines += [f"  {name:16}{command.help}", f"  {'':16}  agelens {command.example}"]
     lines += [
         "",
         "everywhere",
@@ -409,15 +360,16 @@ def _run(name: str, command: Command, words: list[str]) -> int:
         import argparse  # noqa: PLC0415 - no other command needs it
 
         parser = argparse.ArgumentParser(prog="agelens")
-        _named_by(command.home)(parser.add_subparsers(required=True))
+        _named_by(f"agelens.cli.{command.home}")(parser.add_subparsers(required=True))
         options = parser.parse_args([*name.split(), *words])
         return int(options.run(options))
     from agelens.cli.extras import missing_extra  # noqa: PLC0415
 
     with missing_extra(name):
         # Last, so that a file of the user's never stands before a package of that name.
-        sys.path.append(str(Path.cwd()))
-        function = _named_by(command.home)
+        if str(Path.cwd()) not in sys.path:
+            sys.path.append(str(Path.cwd()))
+        function = _named_by(f"agelens.cli.{command.home}")
         from agelens.cli.options import parsed_beside, parsed_options  # noqa: PLC0415
 
         if command.schema:

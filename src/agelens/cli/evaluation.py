@@ -175,7 +175,7 @@ def compare(
     check_new_folder(output)  # that a folder is taken is no news for after hours of training
     trained: list[Path] = []
     if train:
-        from agelens.cli.seed_training import trained_runs  # noqa: PLC0415 - loads torch
+        from agelens.cli.training import trained_runs  # noqa: PLC0415
 
         trained = trained_runs(train, seeds, runs)
     from agelens.evaluation import compare as compared  # noqa: PLC0415

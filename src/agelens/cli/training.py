@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -93,6 +94,44 @@ def train(
         print(f"{folder.path} is finished already; nothing to do", file=sys.stderr)
         return
     _tell(train_in(folder, run, config_text(config), quiet=quiet, export=export), export)
+
+
+def trained_runs(configs: Sequence[Path], seeds: int, runs: Path) -> list[Path]:
+    """The folders of finished runs, one for each configuration and seed, below `runs`.
+
+    Those that are there already are taken, and those that were interrupted are resumed.
+
+    Raises:
+        UsageError: configurations of one name, or a folder that holds another one's run.
+        TrainingError: a run broke down.
+    """
+    stems = [config.stem for config in configs]
+    if len(set(stems)) < len(stems):
+        raise UsageError(f"configurations of one name cannot be told apart: {', '.join(stems)}")
+    # What is printed is about training; standard output is the caller's.
+    with redirect_stdout(sys.stderr):
+        return [_trained(config, seed, runs) for config in configs for seed in range(seeds)]
+
+
+def _trained(config: Path, seed: int, runs: Path) -> Path:
+    from agelens.training.configuration import config_text, parse_run, run_parser  # noqa: PLC0415
+    from agelens.training.run_folder import RunFolder  # noqa: PLC0415
+
+    folder = RunFolder(runs / f"{config.stem}-seed{seed}")
+    words = ["--config", str(config), "--seed", str(seed)]
+    begun = folder.config.is_file()
+    if begun:
+        asked = config_text(parse_run(run_parser(), words))
+        if folder.config.read_text(encoding="utf-8") != asked:
+            raise UsageError(
+                f"{folder.path} holds a run of another configuration than {config} has now: name "
+                "another folder with --runs, or move the run away"
+            )
+    if not begun:
+        train(words, output=folder.path)
+    elif not folder.summary.is_file():
+        train([], resume=folder.path)
+    return folder.path
 
 
 def tune(

@@ -303,6 +303,7 @@ class Training(RunLoop):
             metrics=run.metrics,
             identity={"config": resume_identity(run.config), "data": data_identity(run.data)},
         )
+        module.make_optimizer(self.model)  # what does not fit is told before anything is written
         return module, built.report
 
     def _callbacks(self) -> list[pl.Callback]:

@@ -37,8 +37,8 @@ PENDING: list[BaseException] = []
 @pytest.fixture
 def fail(agelens: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Runs a command that raises what it is given."""
-    monkeypatch.setitem(sys.modules, "failing_command", sys.modules[__name__])
-    added = Command("photos", "fail", "agelens fail", "failing_command:failing", kept="all is kept")
+    monkeypatch.setitem(sys.modules, "agelens.cli.failing_command", sys.modules[__name__])
+    added = Command("fail", "fail", "failing_command:failing", kept="all is kept")
     monkeypatch.setitem(COMMANDS, "fail", added)
 
     def run(error: BaseException, *words: str) -> Any:
@@ -55,8 +55,8 @@ def test_the_help_lists_every_command_with_an_example(agelens: Run) -> None:
     assert "start here" in lines
     for name, command in COMMANDS.items():
         assert any(line.startswith(f"{name} ") and line.endswith(command.help) for line in lines)
-        assert command.example in lines
-        assert command.example.split()[: 1 + len(name.split())] == ["agelens", *name.split()]
+        assert f"agelens {command.example}" in lines
+        assert command.example.startswith(name)
     assert max(map(len, ran.out.splitlines())) <= 100
 
 
@@ -69,7 +69,7 @@ def test_commands_of_a_group_stand_together() -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_a_home_and_help(name: str, agelens: Run) -> None:
     module, _, function = COMMANDS[name].home.partition(":")
-    assert callable(getattr(import_module(module), function))
+    assert callable(getattr(import_module(f"agelens.cli.{module}"), function))
     ran = agelens(*name.split(), "--help")
     assert ran.status == 0, ran.err
     assert ran.out.startswith(f"usage: agelens {name}")
@@ -94,7 +94,7 @@ def test_commands_of_two_words_are_listed_by_their_first(
     agelens: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("fruit peel", "fruit eat"):
-        added = Command("fruit", f"{name}!", f"agelens {name}", "agelens.cli.training:runs")
+        added = Command(f"{name}!", name, "training:runs")
         monkeypatch.setitem(COMMANDS, name, added)
     shown = agelens("fruit", "--help")
     assert shown.status == 0
@@ -160,8 +160,10 @@ def test_sigterm_is_an_interrupt(tmp_path: Path) -> None:
         "import time\n\ndef wait():\n    'Wait.'\n    print('up', flush=True)\n    time.sleep(60)\n"
     )
     script = (
+        "import os, sys; sys.path.append(os.getcwd())\n"
         "from agelens import cli\n"
-        "cli.COMMANDS['wait'] = cli.Command('x', 'x', 'x', 'slow:wait')\n"
+        "import slow; sys.modules['agelens.cli.slow'] = slow\n"
+        "cli.COMMANDS['wait'] = cli.Command('x', 'x', 'slow:wait')\n"
         "raise SystemExit(cli.main(['wait']))"
     )
     process = subprocess.Popen(
