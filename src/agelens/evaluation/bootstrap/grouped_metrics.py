@@ -73,7 +73,8 @@ class RepeatedRows:
     """Metrics that are any function of columns, of all groups; see `SummedMetrics`.
 
     Each is computed anew on the rows of every draw, repeated as often as their people came: exact
-    for whatever function it is, and as slow as that function times the draws.
+    for whatever function it is, and as slow as that function times the draws. Where it raises a
+    ValueError, as correlations do of one sample, it is not defined; of all rows it must be.
     """
 
     bytes_a_draw = 0  # one draw is there at a time
@@ -90,6 +91,8 @@ class RepeatedRows:
             name: (complete_rows(columns, one.needs), [columns[need] for need in one.needs])
             for name, one in metrics.items()
         }
+        for name, (complete, needed) in self._columns.items():
+            metrics[name](*(column[complete] for column in needed))
 
     def under(self, weights: Weights) -> dict[tuple[str, str], Floats]:
         """Each metric [G, D] by grouping and name, under `weights` [D, people]."""
@@ -105,7 +108,13 @@ class RepeatedRows:
         complete, columns = self._columns[name]
         rows = np.flatnonzero(inside & complete)
         drawn = (np.repeat(rows, times) for times in np.take(weights, self._people[rows], axis=1))
-        return [self._metrics[name](*(column[some] for column in columns)) for some in drawn]
+        return [self._value(name, [column[some] for column in columns]) for some in drawn]
+
+    def _value(self, name: str, columns: Sequence[np.ndarray]) -> float:
+        try:
+            return self._metrics[name](*columns)
+        except (ValueError, ZeroDivisionError):
+            return float("nan")
 
 
 class GroupedMetrics:
