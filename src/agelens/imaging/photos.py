@@ -81,6 +81,7 @@ _TURNS: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_EXIF_MARK: Final = b"Exif\x00\x00"
 _BYTE_ORDERS: Final = {b"II": "<", b"MM": ">"}
 _INTEGER_TYPES: Final = {1: "B", 3: "H", 4: "I"}
 _ENTRY_BYTES: Final = 12
@@ -94,7 +95,9 @@ def upright(image: Image.Image) -> Image.Image:
 
 def exif_orientation(exif: bytes) -> int:
     """The Orientation in an EXIF block; 1, upright, where it is absent or damaged."""
-    body = exif.removeprefix(b"Exif\x00\x00")
+    body = exif
+    while body.startswith(_EXIF_MARK):  # some programs write it twice
+        body = body.removeprefix(_EXIF_MARK)
     order = _BYTE_ORDERS.get(body[:2])
     if order is None:
         return 1
@@ -360,6 +363,8 @@ def _rgb_of_file(file: BinaryIO, label: str, max_pixels: int) -> RGB:
 
 
 def _decoded(image: Image.Image, label: str, max_pixels: int) -> RGB:
+    if odd := _odd_tiff(image):
+        raise PhotoError(f"{label}: {odd}; save it anew as JPEG or PNG")
     width, height = image.size
     if width * height > max_pixels:
         raise PhotoError(
@@ -370,6 +375,21 @@ def _decoded(image: Image.Image, label: str, max_pixels: int) -> RGB:
     with _refusing(label):
         image.load()
         return srgb_pixels(upright(image), label)
+
+
+def _odd_tiff(image: Image.Image) -> str | None:
+    """Why a TIFF would come out wrong: Pillow does not heed all tags of its pixels."""
+    tags = getattr(image, "tag_v2", None)
+    if tags is None:
+        return None
+    deep = max(tags.get(Base.BitsPerSample, (1,))) > 8
+    if tags.get(Base.NewSubfileType, 0) & 1:
+        return "its first page is a small preview, as raw photos have it"
+    if deep and tags.get(Base.PhotometricInterpretation, 1) == 0:
+        return "a TIFF of more than 8 bits in which 0 is white"
+    if deep and tags.get(Base.PlanarConfiguration, 1) != 1:
+        return "a TIFF of more than 8 bits with its colours in planes"
+    return None
 
 
 @contextmanager

@@ -139,7 +139,7 @@ class PhotoPreparation:
         if hold or isinstance(source, str | os.PathLike):
             pixels = partial(_pixels_of, source, bgr=bgr, max_pixels=self.max_pixels)
         result = replace(
-            self._result(photo.source, status, "" if faces else "no face found"),
+            self._result(photo.source, status, "" if faces else self._no_face(photo)),
             frame=photo.frame,
             time_seconds=photo.time_seconds,
             pixels=pixels,
@@ -155,6 +155,15 @@ class PhotoPreparation:
             if self.gender_aligner
             else (),
             photo if keep else None,
+        )
+
+    def _no_face(self, photo: Photo) -> str:
+        searched, size = getattr(self.detector, "longest_side", None), max(photo.rgb.shape[:2])
+        if searched is None or size < 2 * searched:
+            return "no face found"
+        return (
+            f"no face found in a copy of {searched} of its {size} pixels; --small-faces or a "
+            "larger longest_side finds smaller ones"
         )
 
     def _result(self, name: str, status: PhotoStatus, message: str) -> PhotoResult:

@@ -135,6 +135,11 @@ def test_both_byte_orders_and_all_integer_types(order: str, kind: int, layout: s
     assert exif_orientation(mark + head + struct.pack(order + layout, 8)) == 8
 
 
+def test_a_mark_that_was_written_twice() -> None:
+    entry = struct.pack("<IHHHIHH", 8, 1, Base.Orientation, 3, 1, 6, 0)
+    assert exif_orientation(b"Exif\0\0" * 2 + b"II*\0" + entry) == 6
+
+
 @pytest.mark.parametrize("value", [0, 9, 255])
 def test_values_without_meaning_turn_nothing(value: int) -> None:
     buffer = io.BytesIO()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import pillow_heif
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
@@ -475,3 +477,53 @@ class TestManners:
             [sys.executable, "-c", code], capture_output=True, text=True, check=True
         )
         assert answer.stdout.strip() == "[]"
+
+
+def tiff(array: np.ndarray, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, array, **options)
+    return buffer.getvalue()
+
+
+GREY = np.linspace(0, 255, 64 * 64).astype(np.uint8).reshape(64, 64)
+
+
+class TestTiff:
+    """Kinds that Pillow opens and misreads are refused; the others come out as they are."""
+
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [
+            (tiff(GREY.astype(np.uint16) * 257, photometric="miniswhite"), "in which 0 is white"),
+            (
+                tiff(
+                    np.stack([GREY.astype(np.uint16) * 257] * 3),
+                    photometric="rgb",
+                    planarconfig="separate",
+                ),
+                "with its colours in planes",
+            ),
+            (tiff(GREY, subfiletype=1), "its first page is a small preview"),
+            (tiff(GREY, photometric="cfa"), "cannot be decoded"),
+        ],
+        ids=["white", "planes", "preview", "raw"],
+    )
+    def test_what_would_come_out_wrong_is_refused(self, content: bytes, words: str) -> None:
+        for source in (content, io.BytesIO(content)):
+            error = refusal(source)
+            assert error.status == "unreadable"
+            assert re.search(words, str(error))
+            assert "save it anew as JPEG or PNG" in str(error)
+
+    def test_eight_bits_in_which_0_is_white(self) -> None:
+        rgb = read_photo(tiff(255 - GREY, photometric="miniswhite")).rgb
+        np.testing.assert_array_equal(rgb, np.dstack([GREY] * 3))
+
+    def test_eight_bits_in_planes(self) -> None:
+        planes = np.stack([GREY, GREY.T, 255 - GREY])
+        rgb = read_photo(tiff(planes, photometric="rgb", planarconfig="separate")).rgb
+        np.testing.assert_array_equal(rgb, planes.transpose(1, 2, 0))
+
+    def test_the_first_of_several_pages_may_be_one_of_them(self) -> None:
+        rgb = read_photo(tiff(GREY, subfiletype=2)).rgb
+        np.testing.assert_array_equal(rgb, np.dstack([GREY] * 3))

@@ -134,6 +134,15 @@ class TestOnePhoto:
         result = estimator.estimate(np.zeros((90, 90, 3), np.uint8))
         assert (result.status, result.message, result.faces) == ("no_face", "no face found", ())
 
+    def test_without_a_face_in_a_large_photo_the_copys_size_is_told(
+        self, estimator: AgeEstimator
+    ) -> None:
+        result = estimator.estimate(np.zeros((300, 1280, 3), np.uint8))
+        assert result.message == (
+            "no face found in a copy of 640 of its 1280 pixels; --small-faces or a larger "
+            "longest_side finds smaller ones"
+        )
+
     def test_faces_come_largest_first(self, estimator: AgeEstimator, head: RGB) -> None:
         sheet = np.zeros((230, 300, 3), np.uint8)
         sheet[120:216, 10:106] = head
