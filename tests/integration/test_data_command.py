@@ -210,7 +210,7 @@ def test_prepare_explore_audit_convert(
     assert read_table(placed, extra=None).frame["rotated_x1"].notna().sum() == 5
     early = agelens("data", "convert", placed, "--to", "ldl", "-o", tmp_path)
     assert early.status == 2
-    assert "no row can be written: 6 are in no part; agelens data split" in early.err
+    assert "no row can be written: 6 in no part; agelens data split" in early.err
     by_person = ("data", "split", placed, "--protocol", "hash", "-o", tmp_path / "hash")
     split = agelens(*by_person, "--split-table", tmp_path / "parts.parquet")
     assert split.status == 0, split.err

@@ -171,7 +171,7 @@ def usable(
         if count:
             left_out[reason] = count
     if not keep.any():
-        why = ", ".join(f"{count:,} are {reason}" for reason, count in left_out.items())
+        why = ", ".join(f"{count:,} {reason}" for reason, count in left_out.items())
         hint = "; agelens data split --split-table puts them into parts" * (NO_PART in left_out)
         raise TableError(f"no row can be written: {why or 'the table is empty'}{hint}")
     return frame[keep], left_out

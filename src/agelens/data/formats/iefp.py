@@ -15,6 +15,7 @@ from agelens.atomic import atomic_folder
 from agelens.data.datasets.base import named_pictures, numbers, sample_table
 from agelens.data.datasets.folder import DatasetFolder, folded
 from agelens.data.formats.base import Written, usable
+from agelens.data.store.cutting import picture_source
 from agelens.errors import UsageError
 from agelens.tables import AgeKind, SampleTable, refuse
 
@@ -48,7 +49,7 @@ def read_iefp(
     return sample_table(dataset, rows, age_kind=age_kind or "estimated")
 
 
-def write_iefp(table: SampleTable, path: str | Path, *, root: str | Path) -> Written:
+def write_iefp(table: SampleTable, path: str | Path, *, root: str | Path | None = None) -> Written:
     """Copy the pictures of `table` into a new folder, named as IEFP's training reads them.
 
     A picture goes to `{subject}/{name}_age_{years}.{suffix}`. Ages are rounded to whole years,
@@ -58,32 +59,36 @@ def write_iefp(table: SampleTable, path: str | Path, *, root: str | Path) -> Wri
     Args:
         table: labelled, such as by `agelens data label`.
         path: of the new folder.
-        root: where the table's pictures are.
+        root: where the table's pictures are, if it does not know.
 
     Raises:
         TableError: nothing is left to write; a subject is no folder's name; or two pictures
             would have one name. Rows are named.
-        UsageError: the folder exists and is not empty, or `root` is no folder.
+        UsageError: the folder exists and is not empty, or there is no folder with the pictures.
         OutputError: it cannot be written; nothing is left behind.
     """
-    root = Path(root)
-    if not root.is_dir():
-        raise UsageError(f"there is no folder {root}; give the one that the table's paths lie in")
+    table = table if root is None else table.with_root(root)
+    source = picture_source(None, table, check=False)
+    for folder in table.roots.values():
+        if not Path(folder).is_dir():
+            raise UsageError(f"there is no folder {folder}: give that of the table's pictures")
     frame = table.frame
+    named = zip(frame["dataset"], frame["path"], strict=True)
+    files = pd.Series([source(str(dataset), name) for dataset, name in named], frame.index, object)
     kept, left_out = usable(
         frame,
         {
             "without a subject": frame["subject"].isna(),
             "without an age": frame["age_years"].isna(),
-            "file absent": ~frame["path"].map(lambda name: (root / name).is_file()).astype(bool),
+            "file absent": ~files.map(Path.is_file).astype(bool),
         },
     )
     targets = pd.Series(list(_targets(kept)), index=kept.index, name="path")
     refuse(targets, targets.map(folded).duplicated(keep=False), "is the name of two pictures")
-    with atomic_folder(Path(path), "pictures") as folder:
-        for source, target in zip(kept["path"], targets, strict=True):
-            (folder / target).parent.mkdir(exist_ok=True)
-            shutil.copyfile(root / source, folder / target)
+    with atomic_folder(Path(path), "pictures") as partial:
+        for file, target in zip(files[kept.index], targets, strict=True):
+            (partial / target).parent.mkdir(exist_ok=True)
+            shutil.copyfile(file, partial / target)
     return Written((Path(path),), len(kept), left_out, tuple(_notes(kept)))
 
 

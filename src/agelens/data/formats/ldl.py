@@ -68,9 +68,7 @@ def read_ldl(
     upright = rows["roll_degrees"] == 0
     rows[list(BOX)] = rows[list(ROTATED_BOX)].where(upright, axis=0)
     table = sample_table(dataset, rows, age_kind=kind)
-    return SampleTable(
-        table.frame.assign(**{name: rows[name] for name in ROTATED_BOX}), ROTATED_BOX
-    )
+    return table.with_columns(**{name: rows[name] for name in ROTATED_BOX})
 
 
 def write_ldl(table: SampleTable, folder: str | Path, *, prefix: str | None = None) -> Written:

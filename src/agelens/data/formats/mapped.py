@@ -89,7 +89,7 @@ def read_mapped(
         return sample_table(dataset or name, rows, age_kind=age_kind or UNSTATED)
     # One kind for all rows is the only kind that sample_table knows.
     table = sample_table(dataset or name, rows, age_kind="real")
-    return SampleTable(table.frame.assign(age_kind=rows["age_kind"].fillna(UNSTATED)))
+    return table.with_columns(age_kind=rows["age_kind"].fillna(UNSTATED))
 
 
 def _rows(

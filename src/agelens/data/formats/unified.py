@@ -145,7 +145,7 @@ def read_unified(
     rows["box_y1"], rows["box_y2"] = corners[:, 1::2].min(axis=1), corners[:, 1::2].max(axis=1)
     table = sample_table(dataset, rows, age_kind=kind_of(dataset, age_kind))
     aligned = dict(zip(ALIGNED, corners_of(frame, "aligned_bbox").T, strict=True))
-    return SampleTable(table.frame.assign(**aligned), ALIGNED)
+    return table.with_columns(**aligned)
 
 
 def write_unified(table: SampleTable, path: str | Path, *, round_ages: bool = False) -> Written:

@@ -52,13 +52,12 @@ def with_estimated_ages(
     if not replace:
         given &= ~frame[["age_years", "age_low", "age_high"]].notna().any(axis=1).to_numpy()
     known = frame.get(AGE_MODEL, pd.Series(None, index=frame.index, dtype=object))
-    labelled = frame.assign(
+    return samples.with_columns(
         age_years=np.where(given, estimate, frame["age_years"]),
         age_kind=frame["age_kind"].astype(object).mask(given, "estimated"),
         **{name: frame[name].mask(given) for name in ("age_std", "age_low", "age_high")},
         **{AGE_MODEL: known.astype(object).mask(given, model)},
     )
-    return SampleTable(labelled, tuple(dict.fromkeys((*samples.extra, AGE_MODEL))))
 
 
 _YEARS: Final = ("estimate_years", "median_years", "low_years", "high_years")

@@ -179,7 +179,7 @@ class CustomProtocol:
     def _by_shares(
         self, table: SampleTable, kept: NDArray[np.bool_], seed: int, duplicates: pd.Series | None
     ) -> tuple[Split, ...]:
-        part = SampleTable(table.frame[kept], table.extra)
+        part = table.select(kept)
         drawn = RandomSplit(self.shares, self.repeats, self.by)(
             part, seed=seed, duplicates=duplicates
         )

@@ -84,7 +84,7 @@ def carried_over(
     columns = {name: values.reset_index(drop=True) for name, values in labels.items()}
     absent = int((~found).sum())
     notes = (f"{absent} of {len(rows)} listed samples are not in the table",) if absent else ()
-    return SampleTable(table.frame.assign(**columns), table.extra), notes
+    return table.with_columns(**columns), notes
 
 
 def rows_by_path(listed: pd.Series, paths: pd.Series) -> NDArray[np.int64]:

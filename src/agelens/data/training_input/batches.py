@@ -234,7 +234,7 @@ def _joined(parts: Sequence[ChipBatch], rows: Tensor) -> ChipBatch:
 def _taken(data: ChipDataset, table: SampleTable) -> SampleTable:
     """The rows of `table` that `data` took."""
     held = data.store.table.frame["sample_id"].iloc[data.rows]
-    return SampleTable(table.frame.iloc[places(held, table.frame["sample_id"])], table.extra)
+    return table.select(places(held, table.frame["sample_id"]))
 
 
 def _recode(data: ChipDataset, column: str, words: tuple[str, ...]) -> None:
