@@ -23,8 +23,9 @@ import numpy as np
 
 from agelens.data.datasets.pairs import PairList, pair_table
 from agelens.recognition.embedding_table import EmbeddingTable, read_embeddings
-from agelens.recognition.measured_rates import MeasuredRates, measure_rates
+from agelens.recognition.measured_rates import MeasuredRates
 from agelens.recognition.protocols import Resampling, verification
+from measure_rates import measure_rates
 
 FOLDS, PAIRS_OF_EITHER_KIND = 10, 300
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from benchmarks.measure_rates import measure_rates
 
 from agelens.errors import CardError, TableError, UsageError
 from agelens.recognition.embedding_table import EmbeddingModel, EmbeddingTable
 from agelens.recognition.extractors import open_extractor
-from agelens.recognition.measured_rates import MeasuredRates, measure_rates, rates_of
+from agelens.recognition.measured_rates import MeasuredRates, rates_of
 
 PEOPLE, PHOTOS = 60, 3
 
