@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from agelens.lazy import attach
 
 if TYPE_CHECKING:
-    from agelens.recognition.embed_tables import embed as embed
+    from agelens.recognition.embed_faces import embed as embed
     from agelens.recognition.embedding_purifier.train import train_purifier as train_purifier
     from agelens.recognition.embedding_table import EmbeddingTable as EmbeddingTable
     from agelens.recognition.embedding_table import read_embeddings as read_embeddings
@@ -39,7 +39,7 @@ __getattr__, __dir__, __all__ = attach(
         "IdentityData": "agelens.recognition.training.identity_data",
         "IdentityRun": "agelens.recognition.training.configuration",
         "Purifier": "agelens.recognition.purifier",
-        "embed": "agelens.recognition.embed_tables",
+        "embed": "agelens.recognition.embed_faces",
         "open_extractor": "agelens.recognition.extractors",
         "read_embeddings": "agelens.recognition.embedding_table",
         "run_protocol": "agelens.recognition.protocols.published",

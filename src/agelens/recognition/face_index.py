@@ -1,6 +1,6 @@
 """The index of a folder: its faces' embeddings as files, read again only where a photo changed.
 
-    faces.parquet   a table of embeddings, one row a face, see `embed_faces`
+    faces.parquet   a table of embeddings, one row a face, see `embed_every_face`
     index.json      format, folder, model and detector
     faces.faiss     an inverted file, where there are 100,000 faces or more
 
@@ -30,13 +30,13 @@ from agelens.recognition.embedding_table import (
     read_embeddings,
     write_embeddings,
 )
-from agelens.recognition.nearest_faces import ExactSearch, FaissSearch, NearestFaces
-from agelens.recognition.photo_faces import (
+from agelens.recognition.face_embedder import (
     FaceEmbedder,
     FaceRequest,
     PhotoFaces,
     every_face,
 )
+from agelens.recognition.nearest_faces import ExactSearch, FaissSearch, NearestFaces
 from agelens.records import Face
 from agelens.tables import BOX
 from agelens.version import __version__
@@ -71,7 +71,7 @@ def photo_files(folder: Path) -> list[PhotoFile]:
     return files
 
 
-def embed_faces(embedder: FaceEmbedder, files: Sequence[PhotoFile]) -> EmbeddingTable:
+def embed_every_face(embedder: FaceEmbedder, files: Sequence[PhotoFile]) -> EmbeddingTable:
     """Every face of every photo; a photo without one is one row that says why.
 
     Beside the columns of every table of embeddings there are `size_bytes` and `modified_ns` of
@@ -161,7 +161,7 @@ class FaceIndex:
         self.folder = folder
         self.embedder = embedder
         self.kept_in = kept_in
-        self.table = embed_faces(embedder, ())
+        self.table = embed_every_face(embedder, ())
         if kept_in is not None and kept_in.exists():
             self._open(kept_in)
 
@@ -212,7 +212,7 @@ class FaceIndex:
 
     def _read(self, files: list[PhotoFile], progress: Callable[[int, int], None] | None) -> None:
         for start in range(0, len(files), _AT_A_TIME):
-            part = embed_faces(self.embedder, files[start : start + _AT_A_TIME])
+            part = embed_every_face(self.embedder, files[start : start + _AT_A_TIME])
             self.table = _joined(self.table, part)
             done = min(start + _AT_A_TIME, len(files))
             if progress:

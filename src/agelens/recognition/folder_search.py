@@ -17,15 +17,15 @@ from agelens.imaging.photos import PhotoSource
 from agelens.recognition.embedding_table import EmbeddingModel, Vectors
 from agelens.recognition.extractors import DEFAULT_EXTRACTOR, open_extractor
 from agelens.recognition.extractors.network import Extractor
-from agelens.recognition.face_index import FaceIndex, IndexChanges
-from agelens.recognition.measured_rates import MeasuredRate, rates_of
-from agelens.recognition.photo_faces import (
+from agelens.recognition.face_embedder import (
     FaceEmbedder,
     FaceRequest,
     check_one_face,
     detector_of,
     every_face,
 )
+from agelens.recognition.face_index import FaceIndex, IndexChanges
+from agelens.recognition.measured_rates import MeasuredRate, rates_of
 from agelens.tables import BOX
 from agelens.version import __version__
 

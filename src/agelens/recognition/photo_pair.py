@@ -15,8 +15,8 @@ from agelens.inference.estimator import AgeEstimator
 from agelens.recognition.embedding_table import EmbeddingModel, Vectors
 from agelens.recognition.extractors import DEFAULT_EXTRACTOR, open_extractor
 from agelens.recognition.extractors.network import Extractor
+from agelens.recognition.face_embedder import check_one_face
 from agelens.recognition.measured_rates import MeasuredRate, MeasuredRates, rates_of
-from agelens.recognition.photo_faces import check_one_face
 from agelens.records import AgeEstimate
 from agelens.version import __version__
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from agelens.imaging.detectors.retinaface import RetinaFace
 from agelens.recognition.extractors import open_extractor
-from agelens.recognition.photo_faces import FaceEmbedder
+from agelens.recognition.face_embedder import FaceEmbedder
 from agelens.records import RGB
 
 RATES = [

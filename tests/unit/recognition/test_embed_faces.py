@@ -11,10 +11,10 @@ import pytest
 
 from agelens.data.store import ChipStore
 from agelens.errors import UsageError
-from agelens.recognition.embed_tables import embed_photos, embed_samples, embed_store
+from agelens.recognition.embed_faces import embed_photos, embed_samples, embed_store
 from agelens.recognition.embedding_table import read_embeddings
 from agelens.recognition.extractors import open_extractor
-from agelens.recognition.photo_faces import FaceEmbedder, largest_face
+from agelens.recognition.face_embedder import FaceEmbedder, largest_face
 from agelens.tables import BOX, SampleTable, write_table
 
 

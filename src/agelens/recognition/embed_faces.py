@@ -26,7 +26,7 @@ from agelens.progress import Progress
 from agelens.recognition.embedding_table import OK, Crops, EmbeddingTable, Vectors
 from agelens.recognition.extractors import DEFAULT_EXTRACTOR, open_extractor
 from agelens.recognition.extractors.network import Extractor
-from agelens.recognition.photo_faces import (
+from agelens.recognition.face_embedder import (
     FACE_CHOICES,
     FaceChoice,
     FaceEmbedder,

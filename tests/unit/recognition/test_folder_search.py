@@ -15,9 +15,9 @@ import pytest
 from agelens.errors import PhotoError, TableError, UsageError
 from agelens.imaging.detectors.retinaface import RetinaFace
 from agelens.recognition.extractors import open_extractor
+from agelens.recognition.face_embedder import FaceEmbedder
 from agelens.recognition.face_index import FaceIndex, IndexChanges
 from agelens.recognition.folder_search import FolderSearch
-from agelens.recognition.photo_faces import FaceEmbedder
 
 
 @pytest.fixture
