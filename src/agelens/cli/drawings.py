@@ -1,16 +1,24 @@
-"""Where `--draw DIR` puts its pictures, and under which names."""
+"""What `agelens estimate` draws: pictures into the folder of `--draw`, a camera into a window."""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
+
+import cv2
 
 from agelens.errors import OutputError, UsageError
 from agelens.imaging.sources import Source
 from agelens.inference.drawing import DrawnVideo, annotate, save_picture
 from agelens.inference.results import PhotoResult
 from agelens.records import Photo
+
+_TITLE: Final = "agelens - q quits"
+_QUIT_KEYS: Final = (ord("q"), 27)
 
 
 class Drawings:
@@ -74,3 +82,25 @@ class Drawings:
             name = f"{stem}-{number}{suffix}"
         self._taken.add(name)
         return self.folder / name
+
+
+def has_display() -> bool:
+    """Whether a window can be opened here."""
+    if sys.platform in ("win32", "darwin"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def in_window(
+    tracked: Iterator[tuple[Photo | None, PhotoResult]],
+) -> Iterator[tuple[Photo | None, PhotoResult]]:
+    """Pass frames on, showing each, until they end or the user presses q or Escape."""
+    try:
+        for frame, result in tracked:
+            if frame is not None:
+                cv2.imshow(_TITLE, annotate(frame.rgb, result)[:, :, ::-1])
+            yield frame, result
+            if cv2.waitKey(1) & 0xFF in _QUIT_KEYS:
+                return
+    finally:
+        cv2.destroyAllWindows()

@@ -179,7 +179,7 @@ def _video(
 def _camera(
     estimator: AgeEstimator, options: argparse.Namespace, drawings: Drawings | None
 ) -> Generator[PhotoResult]:
-    from agelens.cli.camera_window import has_display, in_window  # noqa: PLC0415
+    from agelens.cli.drawings import has_display, in_window  # noqa: PLC0415
     from agelens.imaging.video import camera_frames, camera_name, error_as_last  # noqa: PLC0415
 
     name = camera_name(options.camera)

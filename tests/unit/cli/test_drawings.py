@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from agelens.cli.drawings import Drawings
+from agelens.cli.drawings import Drawings, has_display, in_window
 from agelens.errors import OutputError, UsageError
 from agelens.imaging.sources import Source
 from agelens.imaging.video import read_frames
@@ -107,3 +109,48 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
         Drawings(tmp_path / "file")
     with pytest.raises(OutputError, match="cannot make the folder"):
         Drawings(tmp_path / "file" / "below")
+
+
+class TestWindow:
+    @pytest.fixture
+    def shown(self, monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray | None]:
+        """The pictures that the window has shown, then None when it is closed."""
+        pictures: list[np.ndarray | None] = []
+        monkeypatch.setattr(cv2, "imshow", lambda _, picture: pictures.append(picture))
+        monkeypatch.setattr(cv2, "waitKey", lambda _: ord("q") if len(pictures) == 2 else -1)
+        monkeypatch.setattr(cv2, "destroyAllWindows", lambda: pictures.append(None))
+        return pictures
+
+    @staticmethod
+    def frames() -> Iterator[tuple[Photo | None, PhotoResult]]:
+        for number in range(5):
+            rgb = np.full((40, 60, 3), (200, 100, number), np.uint8)
+            yield Photo(rgb, "camera:0", number), PhotoResult("camera:0", "no_face", "")
+
+    def test_frames_are_shown_in_opencvs_colours_until_q(
+        self, shown: list[np.ndarray | None]
+    ) -> None:
+        passed = [frame for frame, _ in in_window(self.frames())]
+        assert [frame.frame for frame in passed if frame] == [0, 1]
+        assert [None if one is None else one[0, 0].tolist() for one in shown] == [
+            *([0, 100, 200], [1, 100, 200], None),
+        ]
+
+    def test_a_row_without_a_frame_passes(self, shown: list[np.ndarray | None]) -> None:
+        gone = PhotoResult("camera:0", "missing", "no such camera")
+        assert list(in_window(iter([(None, gone)]))) == [(None, gone)]
+        assert shown == [None]
+
+    def test_the_window_is_closed_where_the_run_stops(self, shown: list[np.ndarray | None]) -> None:
+        frames = in_window(self.frames())
+        next(frames)
+        frames.close()  # type: ignore[attr-defined]
+        assert shown[-1] is None
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="others always have one")
+    def test_a_display_is_what_the_environment_says(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+            monkeypatch.delenv(name, raising=False)
+        assert not has_display()
+        monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
+        assert has_display()
