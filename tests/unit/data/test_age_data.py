@@ -206,3 +206,15 @@ def test_the_description_is_plain(folder: Path) -> None:
     assert sum(found["train_ages"]["samples"]) == train["samples"] == train["datasets"]["bright"]
     assert found["split"]["leaks"] == []
     assert found["stores"][0]["settings"]["size"] == 32
+
+
+def test_a_dataset_is_drawn_more_often_where_asked(folder: Path) -> None:
+    stores = (folder / "bright", folder / "more")
+    data = opened(*stores, sampling_datasets={"more": 3.0})
+    datasets = data.parts["train"].table.frame["dataset"].astype(str).to_numpy()
+    chances = data.train_dataloader().order.chances
+    assert chances is not None
+    ratio = chances[datasets == "more"].mean() / chances[datasets == "bright"].mean()
+    assert ratio == pytest.approx(3.0)
+    with pytest.raises(UsageError, match="nothing of fgnet"):
+        opened(*stores, sampling_datasets={"fgnet": 2.0}).train_dataloader()

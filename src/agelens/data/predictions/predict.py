@@ -140,7 +140,7 @@ def _distribution(faces: Sequence[AgeEstimate | None], ages: int) -> np.ndarray 
 
 
 _CHIPS_AT_A_TIME: Final = 512
-_CUT_BY: Final = ("alignment", "template", "size", "margin")
+_CUT_BY: Final = ("alignment", "template", "size", "margin", "fill")
 
 
 def predict_store(
@@ -201,7 +201,8 @@ def check_other_chips(store: ChipStore, card: Card) -> None:
 
 def _cut(settings: Any) -> dict[str, Any]:
     """How a store's chips were cut, in the words of a card."""
-    made = {name: settings[name] for name in _CUT_BY}
+    made = {name: settings[name] for name in _CUT_BY if name != "fill"}
+    made["fill"] = settings.get("fill", "black")
     # Only similarity has a template; the other ways are named in its place.
     made["template"] = made["template"] or made["alignment"]
     return made
