@@ -137,9 +137,10 @@ class AgeEstimate:
     `coverage` is the share of people measured to
     fall inside such intervals, and None while nobody has measured it. `distribution`
     float64 [K] lies over the model's age scale, and is None where a model answers with an
-    age and its spread. `answer` float64 [width] is the network's own, as its card's
-    `OutputSpec` describes it. `refer` says why a human should look
-    instead of trusting the number, or is None.
+    age and its spread. `interval_shown` is False where nobody has calibrated the model and nobody
+    asked for its own interval: then only code sees it. `answer` float64 [width] is the network's
+    own, as its card's `OutputSpec` describes it. `refer` says why a human should look instead of
+    trusting the number, or is None.
     """
 
     estimate_years: float
@@ -156,6 +157,15 @@ class AgeEstimate:
     gender_score: float | None = None
     track: TrackAge | None = None
     answer: Floats | None = None
+    interval_shown: bool = True
+
+    @property
+    def interval(self) -> str | None:
+        """What the interval is, in words; None where it is not shown."""
+        if not self.interval_shown:
+            return None
+        known = "not calibrated" if self.coverage is None else "calibrated"
+        return f"{100 * self.interval_level:g} %, {known}"
 
     def __repr__(self) -> str:
         return f"AgeEstimate({self.in_words()})"
@@ -183,6 +193,9 @@ class AgeEstimate:
         row["refer"] = self.refer
         for name in ("estimate_years", "median_years", "low_years", "high_years"):
             row[name] = round(getattr(self, name), _YEAR_DIGITS)
+        row["interval"] = self.interval
+        if not self.interval_shown:
+            row |= {"low_years": None, "high_years": None}
         row["interval_level"] = self.interval_level
         row["coverage"] = self.coverage
         if distribution and self.distribution is not None:
@@ -192,4 +205,6 @@ class AgeEstimate:
             row["gender_score"] = round(self.gender_score, _SCORE_DIGITS)
         if self.track is not None:
             row["track"] = self.track.to_json()
+            if not self.interval_shown:
+                row["track"] |= {"low_years": None, "high_years": None}
         return row

@@ -75,6 +75,7 @@ def test_json_has_the_keys_of_the_design_in_its_order() -> None:
             "median_years",
             "low_years",
             "high_years",
+            "interval",
             "interval_level",
             "coverage",
         ),
@@ -118,3 +119,14 @@ def test_an_estimate_of_a_chip_has_no_place_in_a_photo() -> None:
     assert "box_xyxy" not in row
     assert "quality" not in row
     assert row["estimate_years"] == 31.235
+
+
+def test_an_interval_says_whether_it_is_calibrated_or_is_not_there() -> None:
+    shown = replace(ESTIMATE, coverage=0.92).to_json()
+    assert shown["interval"] == "90 %, calibrated"
+    assert ESTIMATE.to_json()["interval"] == "90 %, not calibrated"
+    track = TrackAge(1, 2, 30.0, 20.0, 40.0)
+    hidden = replace(ESTIMATE, interval_shown=False, track=track).to_json()
+    assert hidden["interval"] is hidden["low_years"] is hidden["high_years"] is None
+    assert hidden["track"]["low_years"] is hidden["track"]["high_years"] is None
+    assert hidden["estimate_years"] == 31.23

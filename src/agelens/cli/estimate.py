@@ -107,6 +107,11 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         metavar="PIXELS",
         help="the detector searches a copy of at most this size (default 640)",
     )
+    group.add_argument(
+        "--uncalibrated",
+        action="store_true",
+        help="the network's own intervals, whose coverage nobody has measured",
+    )
     group.add_argument("--mirror", action="store_true", help="average with the mirrored face")
     group.add_argument("--device", default="cpu", help="cpu or cuda")
     group.add_argument(

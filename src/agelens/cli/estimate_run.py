@@ -96,6 +96,7 @@ def _estimator(options: argparse.Namespace) -> AgeEstimator:
         device=options.device,
         gender=options.gender,
         mirror=options.mirror,
+        calibrated=not options.uncalibrated,
         longest_side=options.longest_side,
         workers=options.workers,
         max_pixels=options.max_megapixels * 1_000_000,

@@ -36,6 +36,7 @@ class View:
         self._table = table
         self._quiet = quiet
         self._headed = False
+        self._intervals: set[str] = set()
         self._progress: Progress | None = None
         if not quiet and sys.stderr is not None and sys.stderr.isatty():
             self._progress = _progress_bar()
@@ -71,6 +72,7 @@ class View:
                 self._headed = True
             for line in _lines(result):
                 _print(line)
+            self._intervals |= {face.interval for face in result.faces if face.interval}
         self.statuses[result.status] += 1
         self._advance()
 
@@ -84,6 +86,8 @@ class View:
     ) -> None:
         if self._progress:
             self._progress.stop()
+        for words in sorted(self._intervals) if kind is None else ():
+            _print(f"interval: {words}")
         if self._table and not self._quiet and self.statuses:
             counts = ", ".join(f"{n} {status}" for status, n in sorted(self.statuses.items()))
             print(f"{sum(self.statuses.values())} rows: {counts}", file=sys.stderr)
@@ -131,7 +135,8 @@ def _lines(result: PhotoResult) -> Iterator[str]:
 
 
 def _ages(face: AgeEstimate) -> str:
-    interval = f"{face.low_years:.0f} to {face.high_years:.0f}"
+    shown = face.interval_shown
+    interval = f"{face.low_years:.0f} to {face.high_years:.0f}" if shown else "-"
     return f"{face.estimate_years:5.1f}  {interval:11}"
 
 

@@ -71,6 +71,7 @@ class DrawnVideo:
 _SURE: Final = (40, 200, 90)
 _REFER: Final = (255, 150, 30)
 _INK: Final = (10, 10, 10)
+_PAPER: Final = (235, 235, 235)
 _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 _QUALITY: Final = 92
 _KINDS: Final = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
@@ -85,13 +86,18 @@ def annotate(rgb: RGB, result: PhotoResult) -> RGB:
     weight = max(1, round(max(canvas.shape[:2]) / 400))
     for face in result.faces:
         _mark(canvas, face, weight)
+    intervals = sorted({face.interval for face in result.faces if face.face and face.interval})
+    if intervals:
+        _caption(canvas, f"interval: {'; '.join(intervals)}", weight)
     return canvas
 
 
 def label(face: AgeEstimate) -> str:
     """What is written at a face: `29 [22-36]`, the track's smoothed age where there is one."""
     age = face.track or face
-    words = [f"{age.estimate_years:.0f} [{age.low_years:.0f}-{age.high_years:.0f}]"]
+    words = [f"{age.estimate_years:.0f}"]
+    if face.interval_shown:
+        words.append(f"[{age.low_years:.0f}-{age.high_years:.0f}]")
     if face.track:
         words.insert(0, f"#{face.track.track}")
     if face.gender:
@@ -121,6 +127,18 @@ def encoded_picture(rgb: RGB, kind: str) -> bytes:
     encoded = BytesIO()  # Pillow, writing to a file, overlooks that a full disk took only a part
     Image.fromarray(rgb).save(encoded, format=kind, quality=_QUALITY)
     return encoded.getvalue()
+
+
+def _caption(canvas: RGB, text: str, weight: int) -> None:
+    """`text` in the lower left corner, where there is room for it."""
+    scale = 0.35 * weight
+    (width, height), below = cv2.getTextSize(text, _FONT, scale, weight)
+    if width + 4 > canvas.shape[1] or height + below + 4 > canvas.shape[0]:
+        return
+    bottom = canvas.shape[0]
+    corner = (0, bottom - height - below - 4)
+    cv2.rectangle(canvas, corner, (width + 4, bottom), _PAPER, cv2.FILLED)
+    cv2.putText(canvas, text, (2, bottom - below), _FONT, scale, _INK, weight, cv2.LINE_AA)
 
 
 def _mark(canvas: RGB, face: AgeEstimate, weight: int) -> None:

@@ -50,6 +50,7 @@ class FaceAnswers:
         gender: answers genders; `age` itself where its card has them.
         level: share that an interval is to hold.
         calibration: corrects ages and intervals; None leaves them as the network has them.
+        show_uncalibrated: show such intervals as well, see `AgeEstimate.interval_shown`.
     """
 
     def __init__(
@@ -59,11 +60,13 @@ class FaceAnswers:
         *,
         level: float,
         calibration: Calibration | None,
+        show_uncalibrated: bool = False,
     ) -> None:
         self._age = age
         self._gender = gender
         self._level = level
         self._calibration = calibration
+        self._shown = show_uncalibrated
 
     def __call__(self, chips: Sequence[RGB], gender_chips: Sequence[RGB] = ()) -> list[AgeEstimate]:
         """One a chip [S, S, 3]; `gender_chips` are those of a gender network of its own."""
@@ -84,6 +87,7 @@ class FaceAnswers:
                 coverage=stated.coverage,
                 distribution=None if read.distribution is None else read.distribution[face],
                 answer=rows[face],
+                interval_shown=self._shown or stated.coverage is not None,
                 gender=told[face][0] if told else None,
                 gender_score=told[face][1] if told else None,
             )
@@ -133,8 +137,8 @@ class AgeEstimator:
             gender model; or a gender model as for `model`.
         mirror: average each face with its mirror image; twice the network's time.
         interval_level: share that is to lie between `low_years` and `high_years`.
-        calibrated: use the corrections that the model's card has; False gives the network's
-            own ages and intervals.
+        calibrated: use the corrections that the model's card has, and show no interval of a
+            model without; False gives and shows the network's own ages and intervals.
         longest_side: the detector searches a copy of at most this size; raise it for
             small faces in large photos. For a detector given by name only.
         workers: threads that read and detect; all available cores by default.
@@ -180,7 +184,11 @@ class AgeEstimator:
             self._gender = ChipNetwork(gender_card, device=device, mirror=mirror)
             self._gender_aligner = self._gender.aligner(detector)
         self._faces = FaceAnswers(
-            self._network, self._gender, level=interval_level, calibration=self._calibration
+            self._network,
+            self._gender,
+            level=interval_level,
+            calibration=self._calibration,
+            show_uncalibrated=not calibrated,
         )
 
     def __repr__(self) -> str:

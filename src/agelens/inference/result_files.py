@@ -87,6 +87,7 @@ COLUMNS: Final[dict[str, type]] = {
     "median_years": float,
     "low_years": float,
     "high_years": float,
+    "interval": str,
     "interval_level": float,
     "coverage": float,
     "gender": str,

@@ -36,7 +36,8 @@ def test_the_table_has_a_line_a_face_and_one_where_there_is_none(
 ) -> None:
     show(View(table=True), OK, GONE)
     out, err = capsys.readouterr()
-    header, first, second, gone = out.splitlines()
+    header, first, second, gone, interval = out.splitlines()
+    assert interval == "interval: 90 %, not calibrated"
     assert header.split() == ["photo", "face", "age", "interval", "gender", "note"]
     assert first.split() == ["party.jpg", "0", "31.3", "22", "to", "42", "-"]
     assert second.split() == [
@@ -49,10 +50,21 @@ def test_the_table_has_a_line_a_face_and_one_where_there_is_none(
 
 def test_columns_stand_below_their_names(capsys: pytest.CaptureFixture[str]) -> None:
     show(View(table=True), replace(OK, photo="é" * 80), OK)
-    header, *lines = capsys.readouterr().out.splitlines()
+    header, *lines, _ = capsys.readouterr().out.splitlines()
     assert len({line.index(" to ") for line in lines}) == 1
     assert lines[0].startswith("…é")
     assert all(line[header.index("interval")] == "2" for line in lines)
+
+
+def test_an_interval_that_nobody_calibrated_is_shown_only_where_asked(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    hidden = replace(FACE, interval_shown=False)
+    show(View(table=True), replace(OK, faces=(hidden, replace(FACE, coverage=0.91))))
+    first, second, interval = capsys.readouterr().out.splitlines()[1:]
+    assert first.split() == ["party.jpg", "0", "31.3", "-", "-"]
+    assert second.split()[3:6] == ["22", "to", "42"]
+    assert interval == "interval: 90 %, calibrated"
 
 
 def test_frames_and_tracks_are_named(capsys: pytest.CaptureFixture[str]) -> None:
