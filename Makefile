@@ -22,6 +22,8 @@ demo: $(DEMO_VENV)/.installed
 	cp "$$($(DEMO_VENV)/bin/python -c 'import skimage, pathlib; print(pathlib.Path(skimage.__file__).parent / "data" / "astronaut.png")')" $(DEMO_OUT)/astronaut.png
 	$(DEMO_VENV)/bin/agelens estimate $(DEMO_OUT)/astronaut.png --gender \
 	    --output $(DEMO_OUT)/ages.jsonl --overwrite --draw $(DEMO_OUT)/drawn
+	@echo "The model agelens-1 is for research and non-commercial use, as its training data are."
+	@echo "Who may not use it: agelens estimate ... --model cc0-resnet10 (CC0; it errs more)."
 	@echo "Wrote $(DEMO_OUT)/ages.jsonl and $(DEMO_OUT)/drawn/astronaut.jpg"
 
 # Every extra, torch included, then the whole suite.

@@ -1,7 +1,7 @@
 """The packaged model agelens-1, made from the photos again: stores, table, runs, network, card.
 
     python benchmarks/agelens_1.py DATA --weights faceres-deep.json --work DIR [--into FOLDER]
-                                   [--step stores|table|tight|wide|model|card]
+                                   [--step stores|table|tight|wide|model|card|cc0]
 
 DATA holds `utkface`, `utkface-more`, `fgnet` and `london` (see docs/agelens-1.md). Every step that
 is whole already is taken as it is, so a stopped one goes on where it was; the two runs, `tight`
@@ -16,7 +16,9 @@ import argparse
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,7 +28,7 @@ from scipy.linalg import solve
 from agelens.data.audit import near_duplicate_groups
 from agelens.data.audit.pictures import look_at_pictures
 from agelens.data.formats import read_mapped
-from agelens.data.predictions import predict_store
+from agelens.data.predictions import predict_photos, predict_store
 from agelens.data.splits import HashSplit
 from agelens.data.store import ChipStore, prepare
 from agelens.evaluation.calibrate import calibrate
@@ -45,12 +47,13 @@ from stores_and_runs import agelens, run
 
 STORES = {"utkface": "utkface", "utkface-more": "utkface", "fgnet": "fgnet"}
 CUT = ("--template", "arcface-112", "--size", "144", "--expand", "0.08", "--fill", "mirror")
+WAY = Way(bins=8, bins_of="age", each_set=True)
 CONFIGS = Path(__file__).parents[1] / "configs"
 SHARES = {
     "utkface": {"train": 0.84, "valid": 0.08, "test": 0.08},
     "fgnet": {"train": 0.7, "valid": 0.15, "test": 0.15},
 }
-STEPS = ("stores", "table", "tight", "wide", "model", "card")
+STEPS = ("stores", "table", "tight", "wide", "model", "card", "cc0")
 
 
 def main() -> None:
@@ -62,6 +65,7 @@ def main() -> None:
         "wide": lambda: _train("wide", "agelens-1-wide", options),
         "model": lambda: _model(options.work),
         "card": lambda: _card(options.work, options.into),
+        "cc0": lambda: _cc0(options.data, options.work, options.into),
     }
     for name in [options.step] if options.step else STEPS:
         steps[name]()
@@ -80,8 +84,8 @@ def _stores(data: Path, work: Path) -> None:
     london = read_mapped(data / "london" / "labels.csv", columns, dataset="london", age_kind="real")
     prepare(
         london,
-        data / "london",
         work / "stores" / "london",
+        root=data / "london",
         template="arcface-112",
         size=144,
         margin=0.08,
@@ -226,7 +230,7 @@ def _card(work: Path, into: Path) -> None:
     found = calibrate(
         tables["calibration"],
         load_card(model),
-        way=Way(bins=8, bins_of="age", each_set=True),
+        way=WAY,
         mix_age_kinds=True,
     )
     document |= WORDS | {"calibration": dict(found.calibration.document)}
@@ -236,30 +240,80 @@ def _card(work: Path, into: Path) -> None:
     shutil.copyfile(model / "model.onnx", into / "agelens-1.onnx")
     digest = hashlib.sha256((into / "agelens-1.onnx").read_bytes()).hexdigest()
     assert digest == document["weights"]["sha256"]
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-    (into / "agelens-1.json").write_text(f"{text}\n", encoding="utf-8")
+    _write(into / "agelens-1.json", document)
     print(found.measured[found.measured["level"] == 0.9].to_string())
     print(json.dumps(document["metrics"], indent=1))
+
+
+def _cc0(data: Path, work: Path, into: Path) -> None:
+    """The CC0 networks measured on the same photos; the age network is calibrated by them too."""
+    estimator = AgeEstimator("cc0-resnet10", gender="cc0-gender", calibrated=False)
+    tables = {}
+    for part in ("calibration", "test"):
+        found = [
+            predict_photos(
+                estimator,
+                SampleTable(store.table.frame.iloc[rows].copy()),
+                data / store.folder.name,
+            )
+            for store, rows in _chosen(work, part)
+        ]
+        tables[part] = _joined(found, part)
+        write_predictions(tables[part], work / f"cc0-{part}.parquet")
+    card = load_card("cc0-resnet10")
+    found = calibrate(tables["calibration"], card, way=WAY, mix_age_kinds=True)
+    ages = dict(card.document) | {
+        "calibration": dict(found.calibration.document),
+        "metrics": _metrics(tables["test"]),
+    }
+    _write(into / "cc0-resnet10.json", ages)
+    known = tables["test"].frame.dropna(subset=["gender", "gender_estimate"])
+    right = known["gender"].astype(str) == known["gender_estimate"].astype(str)
+    gender = dict(load_card("cc0-gender").document) | {
+        "metrics": [
+            {
+                "part": f"test of {name}",
+                "samples": len(rows),
+                "right": round(float(right[rows.index].mean()), 4),
+                "table": "benchmarks/agelens_1.py, cc0-test.parquet",
+            }
+            for name, rows in known.groupby(known["dataset"].astype(str))
+        ]
+    }
+    _write(into / "cc0-gender.json", gender)
+    print(found.measured[found.measured["level"] == 0.9].to_string())
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    path.write_text(f"{text}\n", encoding="utf-8")
 
 
 def _predictions(model: Path, work: Path, part: str) -> PredictionsTable:
     """Of the valid or test part of the table, and of one half of London."""
     estimator = AgeEstimator(model, gender=True, calibrated=False)
+    found = [predict_store(estimator, store, rows=rows) for store, rows in _chosen(work, part)]
+    return _joined(found, part)
+
+
+def _chosen(work: Path, part: str) -> Iterator[tuple[ChipStore, np.ndarray]]:
+    """Each store with the rows that belong to the part."""
     table = read_table(work / "training.parquet", extra=None).frame
     wanted = set(
         table.loc[
             table["split"].astype(str) == {"calibration": "valid"}.get(part, part), "sample_id"
         ].astype(str)
     )
-    found = []
     for name in (*STORES, "london"):
         store = ChipStore.open(work / "stores" / name, verify=False)
         ids = store.table.frame["sample_id"].astype(str)
         half = ids.map(lambda one: hashlib.sha256(one.encode()).digest()[0] % 2)
         chosen = half == (part == "test") if name == "london" else ids.isin(wanted)
         known = store.table.frame["age_years"].notna().to_numpy()
-        rows = np.flatnonzero(chosen.to_numpy() & store.has_chip & known)
-        found.append(predict_store(estimator, store, rows=rows))
+        yield store, np.flatnonzero(chosen.to_numpy() & store.has_chip & known)
+
+
+def _joined(found: list[PredictionsTable], part: str) -> PredictionsTable:
     frame = pd.concat([one.frame for one in found], ignore_index=True).assign(split=part)
     stacked = np.concatenate([one.distribution for one in found if one.distribution is not None])
     return PredictionsTable(frame, stacked, found[0].scale)

@@ -472,7 +472,7 @@ class TestModels:
     def test_an_unknown_model_lists_the_valid_ones(self, agelens: Run, good: Path) -> None:
         told = self.refusal(agelens, good, "--model", "resnet50")
         assert "unknown model 'resnet50'" in told
-        assert "Valid models: cc0-gender, cc0-resnet10." in told
+        assert "Valid models: agelens-1, cc0-gender, cc0-resnet10." in told
 
     def test_an_unknown_detector_lists_the_valid_ones(self, agelens: Run, good: Path) -> None:
         told = self.refusal(agelens, good, "--detector", "retinafaces")

@@ -72,7 +72,7 @@ class TestRows:
         assert list(face) == FACE_KEYS
         assert (row["photo"], row["status"], row["message"]) == (str(astronaut_png), "ok", "")
         made = (row["model"], row["detector"], row["agelens_version"])
-        assert made == ("cc0-resnet10", "retinaface", __version__)
+        assert made == ("agelens-1", "retinaface", __version__)
         assert face["low_years"] < face["median_years"] < face["high_years"]
         assert np.shape(face["landmarks"]) == (5, 2)
         assert face["coverage"] is None

@@ -201,7 +201,7 @@ def copied(short: Whole, tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (["--model", "CARD"], "was made with model 'cc0-resnet10', this run has 'toy'"),
+        (["--model", "CARD"], "was made with model 'agelens-1', this run has 'toy'"),
         (["--detector", "dlib"], "was made with detector 'retinaface', this run has 'dlib'"),
         (["--gender"], "was made without --gender"),
         (["--distribution"], "was made without --distribution"),

@@ -109,7 +109,7 @@ COMMANDS: Final[dict[str, Command]] = {
     ),
     "models": Command(
         "list the packaged models, or show one card whole",
-        "models cc0-resnet10",
+        "models agelens-1",
         "registries:add_commands",
         options="argparse",
     ),

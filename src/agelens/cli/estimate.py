@@ -83,13 +83,13 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("model")
     group.add_argument(
         "--model",
-        default="cc0-resnet10",
-        help="age model: a name, a card, or the folder of a run (cc0-resnet10)",
+        default="agelens-1",
+        help="age model: a name, a card, or the folder of a run (agelens-1)",
     )
     group.add_argument(
         "--gender",
         action="store_true",
-        help="also answer female or male, as the model cc0-gender sees it",
+        help="also answer female or male, as the model sees it, or else cc0-gender",
     )
     group.add_argument("--detector", default="retinaface", help="face detector (retinaface)")
     parser.set_defaults(longest_side=640)

@@ -263,7 +263,7 @@ def explain(
     photos: list[str] = [],  # noqa: B006 - never changed
     /,
     *,
-    model: str = "cc0-resnet10",
+    model: str = "agelens-1",
     output: Path | None = None,
     by_age: bool = False,
     method: Annotated[str, OneOf("agelens.workflows.explain:METHODS")] = "occlusion",

@@ -175,10 +175,11 @@ _RUN_FILE: Final = "config.yaml"
 _CARDS: Final = Path(__file__).parent / "cards"
 
 MODELS: Final[dict[str, Path]] = {
+    "agelens-1": _CARDS / "agelens-1.json",
     "cc0-resnet10": _CARDS / "cc0-resnet10.json",
     "cc0-gender": _CARDS / "cc0-gender.json",
 }
-DEFAULT_MODEL: Final = "cc0-resnet10"
+DEFAULT_MODEL: Final = "agelens-1"
 DEFAULT_GENDER_MODEL: Final = "cc0-gender"
 
 

@@ -66,7 +66,7 @@ def test_other_models_have_no_logits(tmp_path: Path, agelens: Run) -> None:
     output = tmp_path / "ages.jsonl"
     ran = agelens("estimate", "a.jpg", "--raw", "-o", output)
     assert ran.status == 2
-    assert "cc0-resnet10 answers with a posterior. Leave out --raw" in ran.err
+    assert "agelens-1 answers with a posterior. Leave out --raw" in ran.err
     assert not output.exists()
 
 

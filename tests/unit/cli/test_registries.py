@@ -53,4 +53,4 @@ def test_the_card_of_a_path(agelens: Run, tmp_path: Path, write_card: Callable[.
 def test_an_unknown_model_lists_those_that_exist(agelens: Run) -> None:
     ran = agelens("models", "resnet")
     assert ran.status == 2
-    assert "Valid models: cc0-gender, cc0-resnet10." in ran.err
+    assert "Valid models: agelens-1, cc0-gender, cc0-resnet10." in ran.err

@@ -99,7 +99,7 @@ class TestOnePhoto:
         result = estimator.estimate(astronaut_png)
         assert (result.photo, result.message) == (str(astronaut_png), "")
         made = (result.model, result.detector, result.agelens_version)
-        assert made == ("cc0-resnet10", "retinaface", __version__)
+        assert made == ("agelens-1", "retinaface", __version__)
         assert estimator.settings == dict(
             zip(("model", "detector", "agelens_version"), made, strict=True)
         )
@@ -189,7 +189,7 @@ class TestBadInput:
         assert result.status == "too_large"
 
     def test_unknown_names_list_the_known_ones(self) -> None:
-        with pytest.raises(UnknownNameError, match="cc0-gender, cc0-resnet10"):
+        with pytest.raises(UnknownNameError, match="agelens-1, cc0-gender, cc0-resnet10"):
             AgeEstimator("resnet")
         with pytest.raises(UnknownNameError, match="dlib, mtcnn, retinaface"):
             AgeEstimator(detector="haar")
