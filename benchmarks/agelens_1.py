@@ -251,11 +251,7 @@ def _cc0(data: Path, work: Path, into: Path) -> None:
     tables = {}
     for part in ("calibration", "test"):
         found = [
-            predict_photos(
-                estimator,
-                SampleTable(store.table.frame.iloc[rows].copy()),
-                data / store.folder.name,
-            )
+            predict_photos(estimator, _samples(store, rows), data / store.folder.name)
             for store, rows in _chosen(work, part)
         ]
         tables[part] = _joined(found, part)
@@ -282,6 +278,11 @@ def _cc0(data: Path, work: Path, into: Path) -> None:
     }
     _write(into / "cc0-gender.json", gender)
     print(found.measured[found.measured["level"] == 0.9].to_string())
+
+
+def _samples(store: ChipStore, rows: np.ndarray) -> SampleTable:
+    frame = store.table.frame.iloc[rows]
+    return SampleTable(frame.drop(columns=list(store.table.extra)))
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:

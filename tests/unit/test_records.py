@@ -129,4 +129,4 @@ def test_an_interval_says_whether_it_is_calibrated_or_is_not_there() -> None:
     hidden = replace(ESTIMATE, interval_shown=False, track=track).to_json()
     assert hidden["interval"] is hidden["low_years"] is hidden["high_years"] is None
     assert hidden["track"]["low_years"] is hidden["track"]["high_years"] is None
-    assert hidden["estimate_years"] == 31.23
+    assert hidden["estimate_years"] == 31.235

@@ -20,9 +20,10 @@ def test_models_as_json(agelens: Run) -> None:
     rows = json.loads(ran.out)
     assert ran.status == 0
     assert [row["name"] for row in rows] == list(MODELS)
-    assert [row["default"] for row in rows] == [True, False]
+    assert [row["default"] for row in rows] == [True, False, False]
     assert {row["task"] for row in rows} == {"age", "gender"}
-    assert all("CC0" in row["weights"] for row in rows)
+    assert "non-commercial" in rows[0]["weights"]
+    assert all("CC0" in row["weights"] for row in rows[1:])
 
 
 def test_detectors_as_json(agelens: Run) -> None:

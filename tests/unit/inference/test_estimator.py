@@ -46,13 +46,14 @@ def expected(estimator: AgeEstimator, astronaut: RGB) -> AgeEstimate:
 class TestOnePhoto:
     def test_the_numbers_fit_together(self, expected: AgeEstimate) -> None:
         assert expected.distribution is not None
-        assert expected.distribution.shape == (81,)
+        assert expected.distribution.shape == (101,)
         assert expected.distribution.sum() == pytest.approx(1, abs=1e-9)
-        ages = np.array([0.25, *range(1, 81)])
-        assert expected.estimate_years == pytest.approx(expected.distribution @ ages)
+        own = expected.distribution @ np.arange(101)
+        assert expected.estimate_years == pytest.approx(own)
         assert expected.low_years < expected.median_years < expected.high_years
         assert 20 < expected.estimate_years < 50  # she was 41, and the network says less or more
-        assert expected.coverage is None
+        assert expected.coverage is not None
+        assert expected.interval == "90 %, calibrated"
         assert expected.interval_level == 0.9
 
     def test_face_and_quality_are_those_of_the_photo(self, expected: AgeEstimate) -> None:
@@ -279,7 +280,9 @@ class TestMany:
 class TestChips:
     def chip(self, astronaut: RGB, estimator: AgeEstimator) -> Any:
         face = estimator.detector.detect(astronaut)[0]
-        return SimilarityAligner(TEMPLATES["dlib-64"], 64).align(astronaut, face)
+        return SimilarityAligner(TEMPLATES["arcface-112"], 144, 0.08, "mirror").align(
+            astronaut, face
+        )
 
     def test_the_same_chip_gets_the_same_answer(
         self, estimator: AgeEstimator, astronaut: RGB, expected: AgeEstimate
@@ -305,19 +308,21 @@ class TestChips:
     @pytest.mark.parametrize(
         "chips",
         [
-            np.zeros((1, 63, 64, 3), np.uint8),
+            np.zeros((1, 143, 144, 3), np.uint8),
             np.zeros((1, 112, 112, 3), np.uint8),
-            np.zeros((1, 64, 64), np.uint8),
-            np.zeros((1, 64, 64, 4), np.uint8),
-            np.zeros((64, 64, 3), np.uint8),
-            np.zeros((1, 64, 64, 3), np.float32),
+            np.zeros((1, 144, 144), np.uint8),
+            np.zeros((1, 144, 144, 4), np.uint8),
+            np.zeros((144, 144, 3), np.uint8),
+            np.zeros((1, 144, 144, 3), np.float32),
         ],
         ids=lambda chips: f"{chips.dtype}{chips.shape}",
     )
     def test_chips_of_another_kind_are_refused(
         self, chips: np.ndarray, estimator: AgeEstimator
     ) -> None:
-        with pytest.raises(PhotoError, match=r"uint8 chips of shape \(64, 64, 3\).*'dlib-64'"):
+        with pytest.raises(
+            PhotoError, match=r"uint8 chips of shape \(144, 144, 3\).*'arcface-112'"
+        ):
             estimator.estimate_chips(chips)
 
 
