@@ -23,15 +23,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from scipy.linalg import solve
-
 from agelens.data.audit import near_duplicate_groups
 from agelens.data.audit.pictures import look_at_pictures
+from agelens.evaluation.calibrate import calibrate
+from scipy.linalg import solve
+
 from agelens.data.formats import read_mapped
 from agelens.data.predictions import predict_photos, predict_store
 from agelens.data.splits import HashSplit
 from agelens.data.store import ChipStore, prepare
-from agelens.evaluation.calibrate import calibrate
 from agelens.evaluation.conformal import Way
 from agelens.inference.cards import load_card
 from agelens.inference.estimator import AgeEstimator
@@ -47,7 +47,7 @@ from stores_and_runs import agelens, run
 
 STORES = {"utkface": "utkface", "utkface-more": "utkface", "fgnet": "fgnet"}
 CUT = ("--template", "arcface-112", "--size", "144", "--expand", "0.08", "--fill", "mirror")
-WAY = Way(bins=8, bins_of="age", each_set=True)
+WAY = Way(bins=8, bins_of="age", each_set=0.87)
 CONFIGS = Path(__file__).parents[1] / "configs"
 SHARES = {
     "utkface": {"train": 0.84, "valid": 0.08, "test": 0.08},

@@ -136,8 +136,8 @@ def correction(labelled: Labelled, score: IntervalScore) -> float:
     return float(np.partition(scores, rank - 1)[rank - 1])
 
 
-SMALLEST_SET: Final = 30
-"""With fewer of its people in a bin a dataset says nothing of that bin."""
+SMALLEST_SET: Final = 50
+"""With fewer of its people a dataset says nothing, nor do fewer of them in a bin of that bin."""
 
 SMALLEST_BIN: Final = 100
 """Fewer samples than this share the corrections of their neighbours, or of everybody."""
@@ -153,24 +153,27 @@ class Way:
         bins_of: the estimated age or the true one, see `IntervalCalibration`.
         column: whose words have corrections of their own; those of fewer than 100 samples have
             everybody's.
-        each_set: every dataset of the table is to be held, not only their mix: a bin takes the
-            largest correction that a dataset with 30 samples in it needs, and a dataset that is
-            then still held too rarely widens the bins that it has people in.
+        each_set: the share of every dataset of the table that is to be held at least, below the
+            level, so that the mix alone does not decide; likewise of a dataset's people in each
+            bin, where they are 50. A dataset that is held too rarely widens the bins that it has
+            people in. None looks at the mix only.
 
     Raises:
         UnknownNameError: another score, or bins of something else.
-        UsageError: less than one bin, or each set with another score than ``quantile``.
+        UsageError: less than one bin, or for each set another score than ``quantile`` or no share.
     """
 
     score: IntervalScore = "quantile"
     bins: int = 1
     bins_of: BinsOf = "estimate"
     column: str | None = None
-    each_set: bool = False
+    each_set: float | None = None
 
     def __post_init__(self) -> None:
-        if self.each_set and self.score != "quantile":
+        if self.each_set is not None and self.score != "quantile":
             raise UsageError(f"each dataset is held by the score quantile, not by {self.score!r}")
+        if self.each_set is not None and not 0 < self.each_set < 1:
+            raise UsageError(f"each dataset is held at a share below 1, got {self.each_set}")
         if self.score not in INTERVAL_SCORES:
             raise UnknownNameError("interval score", self.score, INTERVAL_SCORES)
         if self.bins_of not in BINS_OF:
@@ -182,7 +185,7 @@ class Way:
 def fit_corrections(labelled: Labelled, way: Way, edges: Floats) -> IntervalCalibration:
     """Corrections of all samples; their coverage is for others to measure."""
     corrections = {EVERYBODY: _by_bin(labelled, way, edges)}
-    if way.each_set and labelled.sets is not None:
+    if way.each_set is not None and labelled.sets is not None:
         corrections[EVERYBODY] = _each_set(labelled, way, edges, corrections[EVERYBODY])
     if labelled.groups is not None:
         words, counts = np.unique(
@@ -234,25 +237,28 @@ def _by_bin(
 def _each_set(
     labelled: Labelled, way: Way, edges: Floats, everybodys: tuple[float, ...]
 ) -> tuple[float, ...]:
-    """Corrections a bin that hold each dataset; see `Way.each_set`."""
+    """Corrections a bin, widened until each dataset is held; see `Way.each_set`."""
     place = np.searchsorted(edges, _binned(labelled, way), side="right")
     widest = np.array(everybodys)
-    parts = [labelled.sets == name for name in np.unique(np.asarray(labelled.sets, dtype=str))]
-    for own in parts:
-        for k in range(len(widest)):
-            here = own & (place == k)
-            if here.sum() >= SMALLEST_SET:
-                widest[k] = max(widest[k], correction(labelled.rows(here), way.score))
-    for own in parts:
+    sets = np.asarray(labelled.sets, dtype=str)
+    wholes = [sets == name for name in np.unique(sets)]
+    bands = [whole & (place == k) for k in range(len(widest)) for whole in wholes]
+    for own in (*bands, *wholes):
+        if own.sum() < SMALLEST_SET:
+            continue
         part = labelled.rows(own)
         so_far = IntervalCalibration(
-            labelled.level, 0.0, way.score, tuple(edges), {EVERYBODY: tuple(widest)}
+            level=labelled.level,
+            coverage=0.0,
+            score=way.score,
+            edges_years=tuple(edges.tolist()),
+            corrections={EVERYBODY: tuple(widest.tolist())},
+            bins_of=way.bins_of,
         )
-        so_far = replace(so_far, bins_of=way.bins_of)
         low, high = so_far.apply(part.estimate_years, part.low_years, part.high_years)
-        if own.sum() >= SMALLEST_SET:
-            lacking = correction(replace(part, low_years=low, high_years=high), way.score)
-            widest[np.unique(place[own])] += max(0.0, lacking)
+        missed = np.maximum(low - part.age_years, part.age_years - high)
+        lacking = float(np.quantile(missed, way.each_set, method="higher"))
+        widest[np.unique(place[own])] += max(0.0, lacking)
     return tuple(widest.tolist())
 
 

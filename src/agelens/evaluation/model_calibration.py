@@ -143,7 +143,7 @@ def calibrate_model(
     used = frame.iloc[rows[known]]
     way = way or Way()
     source, groups = _groups(used, way.column)
-    sets = used["dataset"].astype(str).to_numpy(dtype=object) if way.each_set else None
+    sets = used["dataset"].astype(str).to_numpy(dtype=object) if way.each_set is not None else None
     labelled = [
         replace(_labelled(used, _rows(answers, known), level, groups), sets=sets)
         for level in levels
