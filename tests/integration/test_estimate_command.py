@@ -32,9 +32,9 @@ COMMAND = [sys.executable, "-m", "agelens"]
 ROW_KEYS = ["photo", "status", "message", "faces", "model", "detector", "agelens_version"]
 FACE_KEYS = [
     *("box_xyxy", "landmarks", "detection_score", "quality", "refer", "estimate_years"),
-    *("median_years", "low_years", "high_years", "interval_level", "coverage"),
+    *("median_years", "low_years", "high_years", "interval", "interval_level", "coverage"),
 ]
-AGES = np.array([0.25, *range(1, 81)])
+AGES = np.arange(101)
 FRAMES = 14
 
 
@@ -75,7 +75,8 @@ class TestRows:
         assert made == ("agelens-1", "retinaface", __version__)
         assert face["low_years"] < face["median_years"] < face["high_years"]
         assert np.shape(face["landmarks"]) == (5, 2)
-        assert face["coverage"] is None
+        assert face["interval"] == "90 %, calibrated"
+        assert 0.86 < face["coverage"] < 0.95
 
     def test_a_folder_is_walked_in_order_one_row_a_photo_and_a_frame(
         self, album: Path, agelens: Run
@@ -141,7 +142,7 @@ class TestRows:
         assert [len(row["faces"]) for row in rows] == [2, 0]
         for face in rows[0]["faces"]:
             distribution = np.array(face["distribution"])
-            assert distribution.shape == (81,)
+            assert distribution.shape == (101,)
             assert distribution.min() >= 0
             assert distribution.sum() == pytest.approx(1, abs=1e-4)
             assert distribution @ AGES == pytest.approx(face["estimate_years"], abs=2e-3)
@@ -157,7 +158,7 @@ class TestRows:
     ) -> None:
         face = agelens("estimate", astronaut_png, "--mirror", "--distribution").rows[0]["faces"][0]
         found = estimator.detector.detect(astronaut)[0]
-        chip = SimilarityAligner(TEMPLATES["dlib-64"], 64).align(astronaut, found).rgb
+        chip = SimilarityAligner(TEMPLATES["arcface-112"], 144, 0.08, "mirror").align(astronaut, found).rgb
         both = estimator.estimate_chips([chip, np.ascontiguousarray(chip[:, ::-1])])
         mean = np.mean([side.distribution for side in both], axis=0)
         np.testing.assert_allclose(face["distribution"], mean, atol=2e-6)
@@ -240,7 +241,7 @@ class TestOutput:
         path = tmp_path / "ages.parquet"
         agelens("estimate", album, "--distribution", "-o", path)
         table = pq.read_table(path)
-        ages = [f"p_{k:03}" for k in range(81)]
+        ages = [f"p_{k:03}" for k in range(101)]
         assert table.schema.names == [*COLUMNS, *ages]
         assert table.schema.field("estimate_years").type == pa.float64()
         assert table.schema.field("frame").type == pa.int64()
@@ -254,7 +255,8 @@ class TestOutput:
         self, album: Path, agelens: Run, tmp_path: Path
     ) -> None:
         ran = agelens("estimate", album / "a.png", album / "c.webp", "-o", tmp_path / "ages.csv")
-        header, face, blank = ran.out.splitlines()
+        header, face, blank, interval = ran.out.splitlines()
+        assert interval == "interval: 90 %, calibrated"
         assert header.split() == ["photo", "face", "age", "interval", "gender", "note"]
         assert " to " in face
         assert blank.endswith("no face found")

@@ -94,7 +94,7 @@ def calibrate(
     bins: int | None = None,
     bins_of: str = "estimate",
     by: Literal["gender"] | None = None,
-    each_dataset: bool = False,
+    each_dataset: Share | None = None,
     levels: list[float] = [0.5, 0.8, 0.9, 0.95],  # noqa: B006 - never changed
     bias: bool = False,
     allow_training_data: bool = False,
@@ -124,7 +124,7 @@ def calibrate(
         bins_of: estimate holds people who look alike as often as promised; age people who are
             alike, so that the old and the young are not missed; a little wider.
         by: each gender by itself.
-        each_dataset: hold every dataset of the table, not only their mix.
+        each_dataset: hold this share of every dataset at least, not only of their mix.
         levels: shares that intervals are to hold; agelens estimate uses 0.9.
         bias: also remove bias, for people of the same mix of ages as here.
         allow_training_data: calibrate on what the model may have been trained on.

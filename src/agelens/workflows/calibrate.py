@@ -97,7 +97,7 @@ def calibrate(
     bins: int | None = None,
     bins_of: BinsOf = "estimate",
     by: str | None = None,
-    each_dataset: bool = False,
+    each_dataset: float | None = None,
     levels: Sequence[float] = LEVELS,
     bias: bool = False,
     allow_training_data: bool = False,
@@ -122,7 +122,7 @@ def calibrate(
         bins_of: ``estimate``: people who look alike are held as often as promised; ``age``:
             people who are alike, so that the old and the young are not missed; a little wider.
         by: ``gender`` corrects each gender by itself.
-        each_dataset: hold every dataset of the table, not only their mix.
+        each_dataset: hold this share of every dataset at least, not only of their mix.
         levels: shares that intervals are to hold.
         bias: also remove bias, for people of the same mix of ages as here.
         allow_training_data: calibrate on what the model may have been trained on.
