@@ -32,6 +32,7 @@ from agelens.data.predictions import predict_photos, predict_store
 from agelens.data.splits import HashSplit
 from agelens.data.store import ChipStore, prepare
 from agelens.evaluation.conformal import Way
+from agelens.evaluation.model_calibration import calibrate_model
 from agelens.inference.cards import load_card
 from agelens.inference.estimator import AgeEstimator
 from agelens.models.backbones import build_backbone
@@ -231,7 +232,7 @@ def _card(work: Path, into: Path) -> None:
         if not saved.is_file() or saved.stat().st_mtime < made:
             write_predictions(_predictions(model, work, part), saved)
         tables[part] = read_predictions(saved)
-    found = calibrate(
+    found = calibrate_model(
         tables["calibration"],
         load_card(model),
         way=WAY,
@@ -263,7 +264,7 @@ def _cc0(data: Path, work: Path, into: Path) -> None:
             write_predictions(_joined(found, part), saved)
         tables[part] = read_predictions(saved)
     card = load_card("cc0-resnet10")
-    found = calibrate(tables["calibration"], card, way=WAY, mix_age_kinds=True)
+    found = calibrate_model(tables["calibration"], card, way=WAY, mix_age_kinds=True)
     ages = dict(card.document) | {
         "calibration": dict(found.calibration.document),
         "metrics": _metrics(tables["test"], "cc0-test.parquet"),

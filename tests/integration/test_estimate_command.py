@@ -158,7 +158,11 @@ class TestRows:
     ) -> None:
         face = agelens("estimate", astronaut_png, "--mirror", "--distribution").rows[0]["faces"][0]
         found = estimator.detector.detect(astronaut)[0]
-        chip = SimilarityAligner(TEMPLATES["arcface-112"], 144, 0.08, "mirror").align(astronaut, found).rgb
+        chip = (
+            SimilarityAligner(TEMPLATES["arcface-112"], 144, 0.08, "mirror")
+            .align(astronaut, found)
+            .rgb
+        )
         both = estimator.estimate_chips([chip, np.ascontiguousarray(chip[:, ::-1])])
         mean = np.mean([side.distribution for side in both], axis=0)
         np.testing.assert_allclose(face["distribution"], mean, atol=2e-6)

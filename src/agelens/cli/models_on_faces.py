@@ -94,7 +94,7 @@ def calibrate(
     bins: int | None = None,
     bins_of: str = "estimate",
     by: Literal["gender"] | None = None,
-    each_dataset: Share | None = None,
+    each_dataset: float | None = None,
     levels: list[float] = [0.5, 0.8, 0.9, 0.95],  # noqa: B006 - never changed
     bias: bool = False,
     allow_training_data: bool = False,
