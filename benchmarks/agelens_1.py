@@ -48,7 +48,7 @@ from stores_and_runs import agelens, run
 
 STORES = {"utkface": "utkface", "utkface-more": "utkface", "fgnet": "fgnet"}
 CUT = ("--template", "arcface-112", "--size", "144", "--expand", "0.08", "--fill", "mirror")
-WAY = Way(bins=8, each_set=0.87)
+WAY = Way(bins=8, each_set=0.03)
 CONFIGS = Path(__file__).parents[1] / "configs"
 SHARES = {
     "utkface": {"train": 0.84, "valid": 0.08, "test": 0.08},

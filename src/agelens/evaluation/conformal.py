@@ -153,10 +153,10 @@ class Way:
         bins_of: the estimated age or the true one, see `IntervalCalibration`.
         column: whose words have corrections of their own; those of fewer than 100 samples have
             everybody's.
-        each_set: the share of every dataset of the table that is to be held at least, below the
-            level, so that the mix alone does not decide; likewise of a dataset's people in each
-            bin, where they are 50. A dataset that is held too rarely widens the bins that it has
-            people in. None looks at the mix only.
+        each_set: how far below the level the share may lie that is held of any one dataset of the
+            table, such as 0.03, so that the mix alone does not decide; likewise of a dataset's
+            people in each bin, where they are 50. A dataset that is held too rarely widens the
+            bins that it has people in. None looks at the mix only.
 
     Raises:
         UnknownNameError: another score, or bins of something else.
@@ -172,8 +172,8 @@ class Way:
     def __post_init__(self) -> None:
         if self.each_set is not None and self.score != "quantile":
             raise UsageError(f"each dataset is held by the score quantile, not by {self.score!r}")
-        if self.each_set is not None and not 0 < self.each_set < 1:
-            raise UsageError(f"each dataset is held at a share below 1, got {self.each_set}")
+        if self.each_set is not None and not 0 <= self.each_set < 1:
+            raise UsageError(f"a dataset lies 0 to 1 below the level, got {self.each_set}")
         if self.score not in INTERVAL_SCORES:
             raise UnknownNameError("interval score", self.score, INTERVAL_SCORES)
         if self.bins_of not in BINS_OF:
@@ -239,7 +239,7 @@ def _each_set(
 ) -> tuple[float, ...]:
     """Corrections a bin, widened until each dataset is held; see `Way.each_set`."""
     place = np.searchsorted(edges, _binned(labelled, way), side="right")
-    widest = np.array(everybodys)
+    widest, slack = np.array(everybodys), way.each_set or 0.0
     sets = np.asarray(labelled.sets, dtype=str)
     wholes = [sets == name for name in np.unique(sets)]
     bands = [whole & (place == k) for k in range(len(widest)) for whole in wholes]
@@ -257,7 +257,7 @@ def _each_set(
         )
         low, high = so_far.apply(part.estimate_years, part.low_years, part.high_years)
         missed = np.maximum(low - part.age_years, part.age_years - high)
-        lacking = float(np.quantile(missed, way.each_set, method="higher"))
+        lacking = float(np.quantile(missed, max(labelled.level - slack, 0.0), method="higher"))
         widest[np.unique(place[own])] += max(0.0, lacking)
     return tuple(widest.tolist())
 

@@ -122,7 +122,8 @@ def calibrate(
         bins_of: ``estimate``: people who look alike are held as often as promised; ``age``:
             people who are alike, so that the old and the young are not missed; a little wider.
         by: ``gender`` corrects each gender by itself.
-        each_dataset: hold this share of every dataset at least, not only of their mix.
+        each_dataset: hold every dataset of the table, not only their mix, at most so far below
+            the level as this share, such as 0.03.
         levels: shares that intervals are to hold.
         bias: also remove bias, for people of the same mix of ages as here.
         allow_training_data: calibrate on what the model may have been trained on.

@@ -186,7 +186,7 @@ def test_each_dataset_is_held_where_their_mix_would_hold_one(bins_of: Any) -> No
     assert fresh.sets is not None
     mixed, each = (
         calibrate_level(known, Way(bins=6, bins_of=bins_of, each_set=share)).intervals
-        for share in (None, 0.87)
+        for share in (None, 0.03)
     )
     few = fresh.sets == "few"
     assert covers(fresh, mixed)[few].mean() < 0.8
@@ -203,7 +203,7 @@ def test_a_small_dataset_is_held_over_the_bins_that_it_has_people_in() -> None:
     part = known.rows(np.concatenate([np.flatnonzero(known.sets == "many"), old_few]))
     way = Way(bins=8, bins_of="age")
     mixed, each = (
-        calibrate_level(part, replace(way, each_set=share)).intervals for share in (None, 0.87)
+        calibrate_level(part, replace(way, each_set=share)).intervals for share in (None, 0.03)
     )
     held = [covers(known.rows(old_few), found).mean() for found in (mixed, each)]
     assert held[0] < 0.87 <= held[1]
@@ -212,6 +212,6 @@ def test_a_small_dataset_is_held_over_the_bins_that_it_has_people_in() -> None:
 
 def test_shares_of_datasets_that_cannot_be_are_refused() -> None:
     with pytest.raises(UsageError, match="score quantile"):
-        Way("absolute", each_set=0.87)
-    with pytest.raises(UsageError, match="below 1"):
+        Way("absolute", each_set=0.03)
+    with pytest.raises(UsageError, match="0 to 1 below"):
         Way(each_set=1.0)
