@@ -13,6 +13,16 @@ from typing import Any, Final
 from agelens.errors import OutputError, UsageError
 
 
+def check_new_folder(folder: Path | None) -> None:
+    """Check that a folder, if one is named, is new or empty: before hours of work, not after them.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if folder and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} exists and is not empty; name a new folder")
+
+
 @contextmanager
 def atomic_folder(folder: Path, what: str) -> Iterator[Path]:
     """A folder to write into, which becomes `folder` once all is written.
@@ -25,8 +35,7 @@ def atomic_folder(folder: Path, what: str) -> Iterator[Path]:
         UsageError: `folder` exists and is not empty.
         OutputError: it cannot be written; nothing is left behind.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} exists and is not empty; name a new folder")
+    check_new_folder(folder)
     partial = folder.with_name(f".{folder.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed

@@ -305,8 +305,8 @@ class TestGate:
                 ("--legal", "18", "--max-false-accept", "0.0001", "--by", "gendr"),
                 "unknown group column",  # although there is no gate to show groups of
             ),
-            (("--legal", "nan"), "--legal: must be a number, got 'nan'"),
-            (("--legal", "-3"), "the legal age is a number of years"),
+            (("--legal", "nan"), "--legal: must be a number above 0, got 'nan'"),
+            (("--legal", "-3"), "--legal: must be a number above 0, got '-3'"),
             (("--legal", "18", "--from-age", "nan"), "--from-age: must be a number"),
         ],
     )
@@ -449,10 +449,10 @@ class TestCalibrate:
         ("options", "complaint"),
         [
             (("--score", "magic"), "unknown interval score 'magic'"),
-            (("--bins", "0"), "at least 1 bin"),
+            (("--bins", "0"), "--bins: must be a whole number from 1, got '0'"),
             (("--bins-of", "gender"), "unknown what bins are of"),
-            (("--levels", "1.5"), "strictly between 0 and 1"),
-            (("--levels", "many"), "must be a number, got 'many'"),
+            (("--levels", "1.5"), "--levels: must be a number above 0 and below 1, got '1.5'"),
+            (("--levels", "many"), "must be a number above 0 and below 1, got 'many'"),
             (("--part", "valid"), "choose rows of a store"),
         ],
     )

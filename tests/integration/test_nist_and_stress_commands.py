@@ -117,7 +117,7 @@ class TestNist:
         ("options", "complaint"),
         [
             (("--challenge", "17"), "at least the legal age of 18"),
-            (("--challenge", "a,b"), "must be a number, got 'a'"),
+            (("--challenge", "a,b"), "must be a number above 0, got 'a'"),
             (("--range", "13"), "whole years such as 13-16"),
             (("--range", "16-13"), "ends no earlier"),
             (("--level", "95"), "level"),
@@ -171,7 +171,7 @@ class TestStress:
         [
             ((), "name the faces: a chip store, or a table of labelled photos"),
             (("t.parquet",), "there is no table at t.parquet"),
-            (("STORE", "--limit", "0"), "--limit is at least 1"),
+            (("STORE", "--limit", "0"), "--limit: must be a whole number from 1, got '0'"),
             (("STORE", "--corruptions", "rotation"), "rotation needs photos"),
             (("STORE", "--corruptions", "blurr"), "Did you mean 'blur'?"),
             (("STORE", "--part", "holdout"), "parts: train, valid"),

@@ -168,5 +168,5 @@ def test_chips_and_parts_that_do_not_fit_are_refused(
     (tmp_path / "predictions.parquet").write_bytes(b"mine")
     run = agelens("predict", store, "--model", model)
     assert run.status == 2
-    assert "name another table with -o" in run.err
+    assert "predictions.parquet exists: give --overwrite to replace it" in run.err
     assert (tmp_path / "predictions.parquet").read_bytes() == b"mine"

@@ -10,7 +10,7 @@ import agelens
 from agelens import data
 from agelens.cli.columns import column_mapping, read_yaml
 from agelens.cli.options import NonNegativeInt, OneOf, PositiveInt
-from agelens.cli.output import print_rows
+from agelens.cli.output import check_new, check_new_table, print_rows
 from agelens.errors import UsageError
 from agelens.progress import progress_bars
 
@@ -108,7 +108,7 @@ def read(
         prefix: first word of the files' names (ldl, coral)
         overwrite: replace the table if it is there
     """
-    _check_table_name(output, overwrite)
+    check_new_table(output, overwrite=overwrite)
     options: dict[str, object] = {
         "root": root,
         "crops": crops,
@@ -157,7 +157,7 @@ def convert(
     """
     lists = [path for part in ("train", "valid", "test") for path in output.glob(f"*_{part}*.csv")]
     if output.is_file() or lists:
-        _check_new([output, *lists][-1], overwrite)
+        check_new([output, *lists][-1], overwrite=overwrite)
     options = {
         "columns": column_mapping(columns),
         "minimum_age": minimum_age,
@@ -211,7 +211,7 @@ def prepare(
         raise UsageError("--two-pass cuts the face's box; --template does not go with it")
     placed = output.with_name(f"{output.name}.parquet")
     if not output.exists():
-        _check_new(placed, overwrite=False)
+        check_new(placed)
     with progress_bars("faces") as bars:
         report = data.prepare(
             table,
@@ -262,7 +262,7 @@ def label(
         workers: threads (all available cores)
         overwrite: replace the labelled table if it is there
     """
-    _check_table_name(output, overwrite)
+    check_new_table(output, overwrite=overwrite)
     if faces.is_dir() and root is not None:
         raise UsageError("--root is for tables; a store has its chips")
     card = agelens.load_card(model)
@@ -392,7 +392,7 @@ def split(
         overwrite: replace the split table if it is there
     """
     if split_table:
-        _check_table_name(split_table, overwrite)
+        check_new_table(split_table, overwrite=overwrite)
     samples = data.read_table(table, extra=None)
     duplicates = data.read_duplicates(audit) if audit else None
     is_file = Path(protocol).suffix.lower() in (".yaml", ".yml")
@@ -437,15 +437,3 @@ def _describe(table: SampleTable) -> None:
     if table.frame["split"].notna().any():
         for official in data.make_protocol("official")(table):
             _print_split(official, data.describe_leaks(official, table).leaks)
-
-
-def _check_table_name(path: Path, overwrite: bool) -> None:
-    if path.suffix.lower() not in (".parquet", ".csv"):
-        raise UsageError(f"{path}: a table's name ends in .parquet or .csv")
-    _check_new(path, overwrite)
-
-
-def _check_new(path: Path, overwrite: bool) -> None:
-    """Before any work: nothing is overwritten unasked."""
-    if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists: give --overwrite to replace it, or another name")

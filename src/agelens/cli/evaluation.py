@@ -7,9 +7,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from agelens.atomic import check_new_folder
 from agelens.cli.columns import column_mapping
-from agelens.cli.options import NonNegativeInt, PositiveInt
-from agelens.cli.output import print_json, print_rows
+from agelens.cli.options import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    OpenShare,
+    PositiveFloat,
+    PositiveInt,
+    Share,
+)
+from agelens.cli.output import check_new, print_json, print_rows
 from agelens.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,8 +42,8 @@ def evaluate(
     age_kind: AgeKind | None = None,
     allow_mixed_age_kinds: bool = False,
     draws: NonNegativeInt = 1000,
-    level: float = 0.95,
-    seed: int = 0,
+    level: OpenShare = 0.95,
+    seed: NonNegativeInt = 0,
     store: Path | None = None,
     root: Path | None = None,
 ) -> None:
@@ -131,17 +139,17 @@ def compare(
     output: Path | None = None,
     json: bool = False,
     split: str | None = None,
-    split_seed: int = 0,
+    split_seed: NonNegativeInt = 0,
     fold: str | None = None,
     part: str | None = None,
     columns: list[str] | None = None,
     labels: Path | None = None,
     age_kind: AgeKind | None = None,
     allow_mixed_age_kinds: bool = False,
-    draws: int = 1000,
-    flips: int = 10_000,
-    level: float = 0.95,
-    seed: int = 0,
+    draws: NonNegativeInt = 1000,
+    flips: PositiveInt = 10_000,
+    level: OpenShare = 0.95,
+    seed: NonNegativeInt = 0,
 ) -> None:
     """Compare models dataset by dataset, on the samples that all of them answer.
 
@@ -210,10 +218,10 @@ def named_models(words: Sequence[str]) -> Iterator[Any]:
 def gate(
     table: Path,
     *,
-    legal: float,
-    max_false_accept: float,
-    from_age: float = 0.0,
-    confidence: float = 0.95,
+    legal: PositiveFloat,
+    max_false_accept: Share,
+    from_age: NonNegativeFloat = 0.0,
+    confidence: Share = 0.95,
     by: list[str] = ["gender", "ethnicity"],  # noqa: B006 - never changed
     output: Path | None = None,
     json: bool = False,
@@ -268,8 +276,8 @@ def gate(
 def nist(
     table: Path,
     *,
-    legal: float = 18.0,
-    challenge: list[float] = [18.0, 21.0, 25.0, 30.0],  # noqa: B006 - never changed
+    legal: PositiveFloat = 18.0,
+    challenge: list[PositiveFloat] = [18.0, 21.0, 25.0, 30.0],  # noqa: B006 - never changed
     range: str = "13-16",
     output: Path | None = None,
     json: bool = False,
@@ -278,9 +286,9 @@ def nist(
     labels: Path | None = None,
     age_kind: AgeKind | None = None,
     allow_mixed_age_kinds: bool = False,
-    draws: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
+    draws: NonNegativeInt = 1000,
+    level: OpenShare = 0.95,
+    seed: NonNegativeInt = 0,
 ) -> None:
     """Measure predictions as NIST's age estimation report does; these are no NIST results.
 
@@ -332,11 +340,12 @@ def leaderboard(
     *,
     output: Path | None = None,
     only: list[str] = [],  # noqa: B006 - never changed
+    overwrite: bool = False,
     no_time: bool = False,
     allow_mixed_age_kinds: bool = False,
-    draws: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
+    draws: NonNegativeInt = 1000,
+    level: OpenShare = 0.95,
+    seed: NonNegativeInt = 0,
 ) -> None:
     """Write a markdown table of finished runs.
 
@@ -347,12 +356,15 @@ def leaderboard(
         runs: of agelens train.
         output: a file such as docs/leaderboard.md; printed by default.
         only: lines of these test sets.
+        overwrite: replace the output.
         no_time: do not measure how long a chip takes.
         allow_mixed_age_kinds: lines of real, apparent and estimated ages in one table.
         draws: of the bootstrap, by person; 0 for no intervals.
         level: of the intervals.
         seed: of the draws.
     """
+    if output is not None:
+        check_new(output, overwrite=overwrite)
     from agelens.atomic import write_atomically  # noqa: PLC0415
     from agelens.evaluation.leaderboard import leaderboard_page  # noqa: PLC0415
 
@@ -376,16 +388,6 @@ def leaderboard(
         return
     write_atomically(output, page.encode())
     print(f"wrote {output}: {lines} lines")
-
-
-def check_new_folder(output: Path | None) -> None:
-    """Before any work: a folder that is written must be new.
-
-    Raises:
-        UsageError: it exists and is not empty.
-    """
-    if output is not None and output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise UsageError(f"{output} exists and is not empty; name a new folder")
 
 
 def tell(

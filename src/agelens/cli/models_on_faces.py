@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
+from agelens.atomic import check_new_folder
 from agelens.cli.columns import column_mapping
-from agelens.cli.evaluation import AgeKind, check_new_folder, print_table, tell
-from agelens.cli.options import OneOf, PositiveInt
-from agelens.cli.output import print_json
+from agelens.cli.evaluation import AgeKind, print_table, tell
+from agelens.cli.options import NonNegativeInt, OneOf, OpenShare, PositiveInt
+from agelens.cli.output import check_new_table, print_json
 from agelens.errors import UsageError
 from agelens.progress import progress_bars
 
 Detector = Annotated[str, OneOf("agelens.imaging.detectors:DETECTORS")]
-_DEFAULT_TABLE = Path("predictions.parquet")
 _SOME_FAILED = 3
 _READ = frozenset({"ok", "no_face"})
 
@@ -24,12 +24,13 @@ def predict(
     *,
     model: str,
     root: Path | None = None,
-    output: Path | None = None,
+    output: Path = Path("predictions.parquet"),
+    overwrite: bool = False,
     split: str | None = None,
-    split_seed: int = 0,
+    split_seed: NonNegativeInt = 0,
     fold: str | None = None,
     part: str | None = None,
-    limit: int | None = None,
+    limit: PositiveInt | None = None,
     own_intervals: bool = False,
     gender: bool = False,
     mirror: bool = False,
@@ -42,7 +43,8 @@ def predict(
         data: a chip store, or a table of labelled photos; of a run by default its own test part.
         model: a name, a card, a folder with card and weights, or a run.
         root: where the table's photos are.
-        output: P.parquet or P.csv; predictions.parquet unless there is one.
+        output: P.parquet or P.csv.
+        overwrite: replace the output.
         split: a protocol, `column`, or a folder of agelens data split; of a run's own store by
             default the run's.
         split_seed: of the protocol.
@@ -55,11 +57,7 @@ def predict(
         detector: of faces in photos.
         workers: threads; all available cores by default.
     """
-    target = output or _DEFAULT_TABLE
-    if output is None and target.exists():
-        raise UsageError(f"{target} exists; name another table with -o")
-    if target.suffix.lower() not in (".parquet", ".csv"):
-        raise UsageError(f"{target}: a table's name ends in .parquet or .csv")
+    check_new_table(output, overwrite=overwrite)
     from agelens.evaluation.table_checks import tally  # noqa: PLC0415
     from agelens.tables import write_predictions  # noqa: PLC0415
     from agelens.workflows.chosen import Chosen  # noqa: PLC0415
@@ -78,10 +76,10 @@ def predict(
             workers=workers,
             progress=progress,
         )
-    write_predictions(table, target)
+    write_predictions(table, output)
     statuses = tally(table.frame["status"])
     print(", ".join(f"{count:,} {status}" for status, count in statuses.items()))
-    print(f"wrote {target}")
+    print(f"wrote {output}")
     return _SOME_FAILED if set(statuses) - _READ else 0
 
 
@@ -91,23 +89,23 @@ def calibrate(
     model: str,
     output: Path | None = None,
     score: str = "quantile",
-    bins: int | None = None,
+    bins: PositiveInt | None = None,
     bins_of: str = "estimate",
     by: Literal["gender"] | None = None,
-    each_dataset: float | None = None,
-    levels: list[float] = [0.5, 0.8, 0.9, 0.95],  # noqa: B006 - never changed
+    each_dataset: OpenShare | None = None,
+    levels: list[OpenShare] = [0.5, 0.8, 0.9, 0.95],  # noqa: B006 - never changed
     bias: bool = False,
     allow_training_data: bool = False,
     json: bool = False,
     split: str | None = None,
-    split_seed: int = 0,
+    split_seed: NonNegativeInt = 0,
     fold: str | None = None,
     part: str | None = None,
     columns: list[str] | None = None,
     labels: Path | None = None,
     age_kind: AgeKind | None = None,
     allow_mixed_age_kinds: bool = False,
-    seed: int = 0,
+    seed: NonNegativeInt = 0,
 ) -> None:
     """Make a model's intervals hold as often as they say.
 
@@ -189,10 +187,10 @@ def stress(
     output: Path,
     root: Path | None = None,
     split: str | None = None,
-    split_seed: int = 0,
+    split_seed: NonNegativeInt = 0,
     fold: str | None = None,
     part: str | None = None,
-    limit: int | None = None,
+    limit: PositiveInt | None = None,
     corruptions: Annotated[
         list[str] | None, OneOf("agelens.evaluation.sensitivity.conditions:STRESSES")
     ] = None,
@@ -201,9 +199,9 @@ def stress(
     workers: PositiveInt | None = None,
     json: bool = False,
     allow_mixed_age_kinds: bool = False,
-    draws: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
+    draws: NonNegativeInt = 1000,
+    level: OpenShare = 0.95,
+    seed: NonNegativeInt = 0,
 ) -> None:
     """Damage photos or chips, and measure how far estimates move.
 
@@ -268,24 +266,24 @@ def explain(
     output: Path | None = None,
     by_age: bool = False,
     method: Annotated[str, OneOf("agelens.workflows.explain:METHODS")] = "occlusion",
-    patch: int | None = None,
-    stride: int | None = None,
+    patch: PositiveInt | None = None,
+    stride: PositiveInt | None = None,
     fill: str | None = None,
-    steps: int | None = None,
+    steps: PositiveInt | None = None,
     layer: str | None = None,
     sanity_check: bool = False,
-    face: int = 0,
+    face: NonNegativeInt = 0,
     recursive: bool = False,
     root: Path | None = None,
     split: str | None = None,
-    split_seed: int = 0,
+    split_seed: NonNegativeInt = 0,
     fold: str | None = None,
     part: str | None = None,
-    per_band: int = 40,
+    per_band: PositiveInt = 40,
     detector: Detector = "retinaface",
     workers: PositiveInt | None = None,
     json: bool = False,
-    seed: int = 0,
+    seed: NonNegativeInt = 0,
 ) -> int:
     """Draw which places of a face make it look older or younger to a model.
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     PositiveFloat = float
     NonNegativeFloat = float
     Share = float
+    OpenShare = float
 else:
     from jsonargparse.typing import (
         ClosedUnitInterval as Share,
@@ -44,6 +45,9 @@ else:
         NonNegativeInt,
         PositiveFloat,
         PositiveInt,
+    )
+    from jsonargparse.typing import (
+        OpenUnitInterval as OpenShare,
     )
 
 SHORT: Final = {"output": "-o", "quiet": "-q", "recursive": "-r"}
@@ -57,6 +61,7 @@ _WANTED: Final = {
     PositiveFloat: "a number above 0",
     NonNegativeFloat: "a number from 0",
     Share: "a number from 0 to 1",
+    OpenShare: "a number above 0 and below 1",
 }
 _HELP: Final = {"-h", "--help", "--help-all"}
 _KEY: Final = re.compile(r'Parser key "(\w+)":\s+(.*)', re.DOTALL)

@@ -1,10 +1,13 @@
-"""What commands print: rows as a table, documents as JSON."""
+"""What commands print, and what they check of an output before they begin to work."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+from agelens.errors import UsageError
 
 
 def print_json(document: Any) -> None:
@@ -26,3 +29,24 @@ def print_rows(rows: Sequence[dict[str, Any]], *, as_json: bool = False) -> None
     for row in rows:
         table.add_row(*map(str, row.values()))
     Console().print(table)
+
+
+def check_new(path: Path, *, overwrite: bool = False) -> None:
+    """Check that a file is not there yet, or may be overwritten.
+
+    Raises:
+        UsageError: it is there.
+    """
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} exists: give --overwrite to replace it, or another name")
+
+
+def check_new_table(path: Path, *, overwrite: bool = False) -> None:
+    """As `check_new`, and that a table can have this name.
+
+    Raises:
+        UsageError: it is there, or ends in neither .parquet nor .csv.
+    """
+    if path.suffix.lower() not in (".parquet", ".csv"):
+        raise UsageError(f"{path}: a table's name ends in .parquet or .csv")
+    check_new(path, overwrite=overwrite)

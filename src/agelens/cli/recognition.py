@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from agelens.cli.options import NonNegativeInt, OneOf, PositiveInt, Share
+from agelens.atomic import check_new_folder
+from agelens.cli.options import NonNegativeFloat, NonNegativeInt, OneOf, PositiveInt, Share
 from agelens.cli.output import print_rows
 from agelens.errors import PhotoError
 from agelens.progress import progress_bars
@@ -216,7 +217,7 @@ def identity_purify(
     purifier: Annotated[
         str, OneOf("agelens.recognition.embedding_purifier.purifiers:PURIFIERS")
     ] = "iefp",
-    weights: tuple[float, ...] = (),
+    weights: tuple[NonNegativeFloat, ...] = (),
     epochs: PositiveInt = 10,
     seed: NonNegativeInt = 0,
     json: bool = False,
@@ -237,7 +238,6 @@ def identity_purify(
         json: print JSON instead of sentences.
     """
     from agelens.recognition import train_purifier  # noqa: PLC0415
-    from agelens.recognition.embedding_purifier.result import check_new_folder  # noqa: PLC0415
     from agelens.recognition.purifier import CARD  # noqa: PLC0415
 
     check_new_folder(output)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import functools
+import inspect
 import os
 import signal
 import subprocess
@@ -20,6 +22,7 @@ import pytest
 from agelens import cli
 from agelens.cli import COMMANDS, EXIT_STATUSES, Command
 from agelens.cli.extras import EXTRAS
+from agelens.cli.options import options_parser, parsed_options
 from agelens.errors import ExportError, OutputError, TableError, TrainingError, UsageError
 
 Run = Callable[..., Any]
@@ -211,3 +214,41 @@ def test_help_loads_nothing() -> None:
     loaded = set(ran.stdout.splitlines()[-1].split())
     assert not loaded & {"torch", "numpy", "pandas", "jsonargparse", "rich", "cv2", "argparse"}
     assert cli.__name__ in loaded
+
+
+TYPED = [name for name, command in COMMANDS.items() if command.options == "signature"]
+MAY_BE_NEGATIVE = {("data prepare", "margin")}  # a frame may be drawn closer
+
+
+def function_of(name: str) -> Callable[..., Any]:
+    module, _, function = COMMANDS[name].home.partition(":")
+    found: Callable[..., Any] = getattr(import_module(f"agelens.cli.{module}"), function)
+    return found
+
+
+@pytest.mark.parametrize("name", TYPED)
+def test_no_command_takes_numbers_that_make_no_sense(name: str) -> None:
+    for option in options_parser(function_of(name), name)._actions:
+        if option.metavar not in ("N", "X") or (name, option.dest) in MAY_BE_NEGATIVE:
+            continue
+        for number in ("-1", "nan", "some"):
+            words = [option.option_strings[-1], number]
+            with pytest.raises(UsageError, match=f"{words[0]}: must be a"):
+                parsed_options(needs_nothing(function_of(name)), name, words)
+
+
+def needs_nothing(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same options, none of which must be given."""
+
+    @functools.wraps(function)
+    def free(**options: Any) -> None: ...
+
+    parameters = [
+        parameter.replace(
+            default=None if parameter.default is parameter.empty else parameter.default,
+            kind=parameter.KEYWORD_ONLY,
+        )
+        for parameter in inspect.signature(function).parameters.values()
+    ]
+    free.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return free

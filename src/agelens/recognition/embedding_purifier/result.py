@@ -15,7 +15,7 @@ from onnx import checker
 from torch import Tensor, nn
 
 from agelens.atomic import write_atomically, write_json
-from agelens.errors import ExportError, UsageError
+from agelens.errors import ExportError
 from agelens.recognition.embedding_purifier.branches import (
     IdentityBranch,
     PurifierSettings,
@@ -223,13 +223,3 @@ def _chosen(purification: Purification) -> dict[str, Any]:
         "age_group_accuracy": age.accuracy,
         "age_group_majority": age.majority,
     }
-
-
-def check_new_folder(folder: Path) -> None:
-    """Make sure that `folder` holds nothing yet: ask before a training.
-
-    Raises:
-        UsageError: it does.
-    """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} exists and is not empty; name a new folder")
