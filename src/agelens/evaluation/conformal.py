@@ -139,6 +139,7 @@ def correction(labelled: Labelled, score: IntervalScore) -> float:
 SMALLEST_SET: Final = 50
 """With fewer of its people a dataset says nothing, nor do fewer of them in a bin of that bin."""
 
+_ROUNDING_YEARS: Final = 1e-6
 SMALLEST_BIN: Final = 100
 """Fewer samples than this share the corrections of their neighbours, or of everybody."""
 
@@ -246,19 +247,12 @@ def _each_set(
     for own in (*bands, *wholes):
         if own.sum() < SMALLEST_SET:
             continue
-        part = labelled.rows(own)
-        so_far = IntervalCalibration(
-            level=labelled.level,
-            coverage=0.0,
-            score=way.score,
-            edges_years=tuple(edges.tolist()),
-            corrections={EVERYBODY: tuple(widest.tolist())},
-            bins_of=way.bins_of,
-        )
-        low, high = so_far.apply(part.estimate_years, part.low_years, part.high_years)
-        missed = np.maximum(low - part.age_years, part.age_years - high)
+        part, given = labelled.rows(own), widest[place[own]]
+        below, above = part.low_years - part.age_years, part.age_years - part.high_years
+        missed = np.maximum(below, above) - given
         lacking = float(np.quantile(missed, max(labelled.level - slack, 0.0), method="higher"))
-        widest[np.unique(place[own])] += max(0.0, lacking)
+        if lacking > 0:  # and a little more, or rounding loses the one who decides
+            widest[np.unique(place[own])] += lacking + _ROUNDING_YEARS
     return tuple(widest.tolist())
 
 
