@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -77,7 +78,32 @@ def _train(arguments: list[str], point: str, count: int, log: str) -> None:
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     _die_at(point, count)
+    if arguments[0] == "python":
+        _train_in_python(*arguments[1:])
+        raise SystemExit(0)
     raise SystemExit(main(["train", *arguments]))
+
+
+def _train_in_python(folder: str, store: str = "") -> None:
+    """The run of `CONFIG` by `Engine`, begun on a store or else resumed."""
+    from agelens.data import AgeData
+    from agelens.models import DeepRegressionForest
+    from agelens.training import AdamW, BackboneChoice, CheckpointTimes, Engine, Plateau
+
+    if not store:
+        Engine.resume(folder)
+        return
+    engine = Engine(
+        folder,
+        max_epochs=EPOCHS,
+        optimizer=AdamW(3e-3, weight_decay=0.01),
+        schedule=Plateau(patience=0, warmup_epochs=1),
+        checkpoints=CheckpointTimes(every_steps=1),
+        accelerator="cpu",
+        limit_train_batches=BATCHES,
+    )
+    data = AgeData(store, batch_size=8, preset="regression", valid_share=0.2)
+    engine.fit(DeepRegressionForest(), data, backbone=BackboneChoice("tinyagenet", size=32))
 
 
 @pytest.fixture(scope="module")
@@ -202,3 +228,30 @@ def test_a_run_killed_again_and_again_ends_like_an_unbroken_one(
     assert statuses[:-1] == [-signal.SIGKILL] * (len(statuses) - 1)
     assert len(statuses) > 3
     resume_identity(folder, unbroken)
+
+
+@pytest.mark.parametrize("begun_by", ["command", "python"])
+def test_a_run_that_one_front_door_began_is_ended_by_the_other(
+    begun_by: str, config: Path, unbroken: Path, run: Callable[..., int], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    command = ["--config", config, "-o", folder], ["--resume", folder]
+    python = ["python", folder, config.with_name("bright")], ["python", folder]
+    begin, go_on = (command[0], python[1]) if begun_by == "command" else (python[0], command[1])
+    assert run(*begin, point="step", count=BATCHES + 1) == -signal.SIGKILL
+    assert run(*go_on) == 0
+    assert (folder / "config.yaml").read_text() == (unbroken / "config.yaml").read_text()
+    assert (folder / "card.json").is_file()
+    resume_identity(folder, unbroken)
+
+
+def test_a_bundle_that_was_not_reached_is_made_by_a_resumed_run(
+    unbroken: Path, run: Callable[..., int], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(unbroken, folder)
+    (folder / "card.json").unlink()
+    before = (folder / "weights.safetensors").stat().st_mtime_ns
+    assert run("--resume", folder) == 0
+    assert (folder / "card.json").is_file()
+    assert (folder / "weights.safetensors").stat().st_mtime_ns == before

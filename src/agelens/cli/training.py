@@ -89,7 +89,8 @@ def train(
         return
     run = make_run(parser, config)
     folder = run_folder(words, output or resume, "agelens train")
-    if resume and folder.summary.is_file():
+    exported = (folder.path / "card.json").is_file() or not export
+    if resume and folder.summary.is_file() and exported:
         check_same_config(folder, run.config)
         print(f"{folder.path} is finished already; nothing to do", file=sys.stderr)
         return
