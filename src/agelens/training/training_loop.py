@@ -177,18 +177,6 @@ def write_predictions_of(
     return {**made_by, "metrics": metrics}
 
 
-def train(run: RunOptions, folder: RunFolder, *, quiet: bool = False) -> dict[str, Any]:
-    """Train in `folder`, from its last checkpoint where there is one; returns the summary.
-
-    Raises:
-        UsageError: options or data that do not go together; or the last checkpoint is of
-            another configuration or other data, and the message says what differs.
-        TrainingError: the checkpoint is damaged or unsafe; or training broke down.
-        OutputError: the folder cannot be written; the last good checkpoint is kept.
-    """
-    return Training(run, folder, quiet=quiet).run_to_end()
-
-
 class RunLoop(ABC):
     """One run of any kind in its folder: data and network made ready on construction, then trained.
 

@@ -1,4 +1,4 @@
-"""Step 2: can the network learn a few samples by heart?"""
+"""Is a run sound before it is tuned: its untrained loss, and a few samples learnt by heart."""
 
 from __future__ import annotations
 
@@ -10,19 +10,22 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import optuna
 import pandas as pd
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
 from agelens.data.age_data import AgeData
-from agelens.data.splits.resolve_split import TRAIN, VALID
-from agelens.data.training_input import ChipBatch
+from agelens.data.splits.resolve_split import TRAIN, VALID, rows_by_store
+from agelens.data.training_input import ChipBatch, ChipDataset
+from agelens.data.training_input.batches import SplitDataset
 from agelens.models.age_model import AgeModel, ModelOutputs
 from agelens.models.methods.base import AgeTargets
 from agelens.progress import Progress, unseen
+from agelens.tables import SampleTable
 from agelens.training.training_loop import Training
-from agelens.training.tuning.trials import LOST, RunFactory, TrialTable, run_trial, training_of
+from agelens.training.tuning.search import LR, Study, at_rates, keep_curve
+from agelens.training.tuning.trials import LOST, RunFactory, run_trial, training_of
 
 _BATCHES: Final = 8
 _TOLERANCE: Final = 0.2
@@ -93,77 +96,31 @@ def _loss(model: AgeModel, outputs: ModelOutputs, batch: ChipBatch) -> Tensor:
     return loss
 
 
-class FewSamples:
-    """Samples of the train part, spread over its ages, without augmentation.
+def few_samples(data: AgeData, samples: int, looks: int) -> AgeData:
+    """Samples of the train part, spread over its ages, to train and to validate on.
+
+    An epoch gives all of them, as one batch without augmentation, `looks` times.
 
     Args:
         data: opened; it is left as it was.
         samples: how many; all where there are fewer.
+        looks: batches an epoch.
     """
-
-    def __init__(self, data: AgeData, samples: int) -> None:
-        part = data.parts[TRAIN]
-        by_age = np.argsort(part.age_years.numpy(), kind="stable")
-        spread = np.linspace(0, len(part) - 1, min(samples, len(part))).round().astype(np.int64)
-        plain = data.parts[VALID].datasets[0].transform
-        augmenting = [dataset.transform for dataset in part.datasets]
-        for dataset in part.datasets:
-            dataset.transform = plain
-        batch = part.batch(by_age[spread])
-        for dataset, transform in zip(part.datasets, augmenting, strict=True):
-            dataset.transform = transform
-        self._names = part.sample_ids(batch.rows)
-        self.batch = batch._replace(rows=torch.arange(len(batch.rows)))
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    @property
-    def age_years(self) -> Tensor:
-        """Ages [N]."""
-        return self.batch.labels["age_years"]
-
-    def sample_ids(self, rows: Tensor) -> list[str]:
-        """The samples that a batch's `rows` are."""
-        return [self._names[row] for row in rows.tolist()]
-
-
-class RepeatedBatch:
-    """A loader that gives all of `chips` as one batch, `repeats` times an epoch."""
-
-    batch_sampler = None  # Lightning looks whether a loader for evaluation shuffles
-
-    def __init__(self, chips: FewSamples, repeats: int = 1) -> None:
-        self.chips = chips
-        self.repeats = repeats
-
-    def __len__(self) -> int:
-        return self.repeats
-
-    def __iter__(self) -> Iterator[ChipBatch]:
-        return iter([self.chips.batch] * self.repeats)
-
-
-class FewSamplesData(pl.LightningDataModule):
-    """The same samples to train and to validate on.
-
-    Args:
-        chips: the samples.
-        repeats: how often an epoch of training gives them.
-    """
-
-    def __init__(self, chips: FewSamples, repeats: int) -> None:
-        super().__init__()
-        self.chips = chips
-        self.repeats = repeats
-
-    def train_dataloader(self) -> RepeatedBatch:
-        """All samples, `repeats` times."""
-        return RepeatedBatch(self.chips, self.repeats)
-
-    def val_dataloader(self) -> RepeatedBatch:
-        """All samples."""
-        return RepeatedBatch(self.chips)
+    part = data.parts[TRAIN]
+    by_age = np.argsort(part.age_years.numpy(), kind="stable")
+    spread = np.linspace(0, len(part) - 1, min(samples, len(part))).round().astype(np.int64)
+    table = SampleTable(part.table.frame.iloc[by_age[spread]], part.table.extra)
+    pieces = rows_by_store(table, data.stores)
+    labels = ("age_years", "age_std", *data.words)
+    datasets = [
+        ChipDataset(store, table=piece, labels=labels, transform=data.transform, flagged=True)
+        for store, piece in pieces
+    ]
+    chosen = SplitDataset(datasets, [piece for _, piece in pieces], data.words)
+    few = AgeData(data.folders, batch_size=len(chosen), eval_batch_size=len(chosen), workers=0)
+    few.draws = looks * len(chosen)
+    few.parts = {TRAIN: chosen, VALID: chosen}
+    return few
 
 
 ENOUGH_YEARS: Final = 1.0
@@ -196,33 +153,24 @@ def overfit(
 
     Args:
         make: makes the runs.
-        path: of the CSV file of the trials.
+        path: of the file that the study lies in.
         samples: of the train part, spread over the ages.
         steps: of the optimiser, at each rate.
         progress: is told of each rate.
 
     Returns:
-        `lr`, `step`, `loss`, `mae_years` on the samples themselves, every 20 steps.
+        `lr`, `step`, `mae_years` on the samples themselves, every 20 steps.
     """
-    table = TrialTable(path, ["lr"])
-    for done, factor in enumerate(RATES):
-        progress(done, len(RATES))
-        lr = make.value("optimizer.lr") * factor
-        if not table.has(lr):
-            table.add(_curve(make, lr, samples, steps))
-        if table.rows(lr)["mae_years"].min() <= ENOUGH_YEARS:
-            break
-    return table.frame
+    study = Study(path, "overfit")
 
+    def attempt(trial: optuna.Trial) -> float:
+        training = training_of(make, {**UNHINDERED, **trial.params})
+        few = few_samples(training.run.data, samples, _STEPS_A_LOOK)
+        trace = run_trial(training, epochs=max(1, steps // _STEPS_A_LOOK), data=few)
+        points = [(int(look["step"]), look["valid/mae"]) for look in trace.looks]
+        keep_curve(trial, [*points, *([(len(trace.losses), LOST)] if trace.lost else [])])
+        return LOST if trace.lost else min(years for _, years in points)
 
-def _curve(make: RunFactory, lr: float, samples: int, steps: int) -> list[dict[str, float]]:
-    training = training_of(make, {**UNHINDERED, "optimizer.lr": lr})
-    few = FewSamplesData(FewSamples(training.run.data, samples), _STEPS_A_LOOK)
-    trace = run_trial(training, epochs=max(1, steps // _STEPS_A_LOOK), data=few)
-    rows = [
-        {"step": look["step"], "loss": look["train/loss"], "mae_years": look["valid/mae"]}
-        for look in trace.looks
-    ]
-    if trace.lost:
-        rows.append({"step": len(trace.losses), "loss": LOST, "mae_years": LOST})
-    return [{"lr": lr, **row} for row in rows]
+    rates = at_rates([make.value(LR) * factor for factor in RATES])
+    study.run(rates, attempt, progress=progress, enough=ENOUGH_YEARS)
+    return study.curves("mae_years")

@@ -17,7 +17,7 @@ from agelens.evaluation.reports.page import Page, Section
 from agelens.evaluation.reports.plotting import COLOURS, panels, save, title
 from agelens.training.callbacks.learning_curves import AGE_CURVES, CURVES
 from agelens.training.tuning.checks import ENOUGH_YEARS
-from agelens.training.tuning.search import best_pair, best_rate, end_losses
+from agelens.training.tuning.search import best_rate, end_losses
 from agelens.training.tuning.trials import TuningFolder
 
 _CEILING: Final = 1.5
@@ -136,20 +136,20 @@ def write_report(folder: TuningFolder) -> None:
 def _sections(folder: TuningFolder) -> Iterator[Section]:
     if folder.untrained.is_file():
         yield _untrained(folder)
-    for path, section in (
-        (folder.overfit, _overfit),
-        (folder.sweep, _sweep),
-        (folder.grid, _grid),
-        (folder.trials, _search),
+    for step, section in (
+        ("overfit", _overfit),
+        ("sweep", _sweep),
+        ("grid", _grid),
+        ("search", _search),
     ):
-        if path.is_file():
-            yield section(folder, pd.read_csv(path))
+        if folder.table(step).is_file():
+            yield section(folder, pd.read_csv(folder.table(step)))
     if folder.run.path.is_dir():
         yield _long_run(folder)
 
 
 def _untrained(folder: TuningFolder) -> Section:
-    found = folder.read(folder.untrained)
+    found = folder.run.read(folder.untrained)
     how = "whose head starts from trained weights" if found["trained_head"] else "untrained"
     return Section(
         "1. Loss of the untrained network",
@@ -201,8 +201,11 @@ def _sweep(folder: TuningFolder, sweep: pd.DataFrame) -> Section:
 def _grid(folder: TuningFolder, grid: pd.DataFrame) -> Section:
     lines = []
     if np.isfinite(grid["cost"]).any():
-        lr, decay = best_pair(grid)
-        lines = [f"Best on the valid part: learning rate {lr:.3g}, weight decay {decay:.3g}."]
+        best = grid.iloc[int(grid["cost"].to_numpy().argmin())]
+        lines = [
+            f"Best on the valid part: learning rate {best['lr']:.3g}, weight decay "
+            f"{best['weight_decay']:.3g}."
+        ]
     return Section(
         "4. Learning rate by weight decay",
         lines=lines,

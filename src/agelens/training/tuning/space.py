@@ -6,57 +6,40 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
-import optuna
 import yaml
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 
 from agelens.errors import UsageError
 
+Space: TypeAlias = Mapping[str, BaseDistribution]
+"""What a trial may take, by dotted key of the configuration."""
 
-@dataclass(frozen=True, slots=True)
-class Range:
+
+def number_range(low: float, high: float, *, log: bool = False) -> BaseDistribution:
     """Numbers from `low` to `high`, whole ones where both are; evenly in their logarithm or not.
 
     Raises:
         UsageError: the limits are not ascending, or not above 0 for a logarithm.
     """
-
-    low: float
-    high: float
-    log: bool = False
-
-    def __post_init__(self) -> None:
-        if not self.low < self.high or (self.log and self.low <= 0):
-            raise UsageError(
-                f"a range needs limits that ascend, above 0 for a logarithm: {self.low} to "
-                f"{self.high}"
-            )
-
-    def draw(self, trial: optuna.Trial, key: str) -> Any:
-        """A value for `key`."""
-        if isinstance(self.low, int) and isinstance(self.high, int):
-            return trial.suggest_int(key, self.low, self.high, log=self.log)
-        return trial.suggest_float(key, self.low, self.high, log=self.log)
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One of some values, of any plain type."""
-
-    values: tuple[Any, ...]
-
-    def draw(self, trial: optuna.Trial, key: str) -> Any:
-        """A value for `key`."""
-        return trial.suggest_categorical(key, self.values)
-
-
-Space: TypeAlias = Mapping[str, Range | Choice]
+    if not low < high or (log and low <= 0):
+        raise UsageError(
+            f"a range needs limits that ascend, above 0 for a logarithm: {low} to {high}"
+        )
+    if isinstance(low, int) and isinstance(high, int):
+        return IntDistribution(low, high, log=log)
+    return FloatDistribution(low, high, log=log)
 
 
 def rate_and_decay(lr: float) -> Space:
     """Learning rates within a factor of 30 of `lr`, weight decays of 1e-6 to 0.1."""
     return {
-        "optimizer.lr": Range(lr / 30, lr * 30, log=True),
-        "optimizer.weight_decay": Range(1e-6, 1e-1, log=True),
+        "optimizer.lr": number_range(lr / 30, lr * 30, log=True),
+        "optimizer.weight_decay": number_range(1e-6, 1e-1, log=True),
     }
 
 
@@ -66,7 +49,7 @@ def parse_space(words: Sequence[str]) -> Space:
     Raises:
         UsageError: a word is none of these.
     """
-    space: dict[str, Range | Choice] = {}
+    space: dict[str, BaseDistribution] = {}
     for word in words:
         key, equals, values = word.partition("=")
         if not equals or not key or not values:
@@ -77,11 +60,11 @@ def parse_space(words: Sequence[str]) -> Space:
     return space
 
 
-def _range(word: str, parts: Sequence[str]) -> Range:
+def _range(word: str, parts: Sequence[str]) -> BaseDistribution:
     low, high = (_number(part) for part in parts[:2])
     if low is None or high is None or list(parts[2:]) not in ([], ["log"]):
         raise UsageError(f"a range is LOW:HIGH or LOW:HIGH:log of numbers, got {word!r}")
-    return Range(low, high, log=len(parts) == 3)
+    return number_range(low, high, log=len(parts) == 3)
 
 
 def _number(text: str) -> float | None:
@@ -96,9 +79,9 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _choice(values: str) -> Choice:
+def _choice(values: str) -> CategoricalDistribution:
     plain = (_number(value) for value in values.split(","))
-    return Choice(
+    return CategoricalDistribution(
         tuple(
             yaml.safe_load(text) if number is None else number
             for number, text in zip(plain, values.split(","), strict=True)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 from jsonargparse import ArgumentError
@@ -45,34 +43,9 @@ class TuningFolder:
         return self.path / "untrained.json"
 
     @property
-    def overfit(self) -> Path:
-        """Learning a few samples by heart."""
-        return self.path / "overfit.csv"
-
-    @property
-    def sweep(self) -> Path:
-        """Losses by learning rate."""
-        return self.path / "sweep.csv"
-
-    @property
-    def grid(self) -> Path:
-        """Validation errors by learning rate and weight decay."""
-        return self.path / "grid.csv"
-
-    @property
     def study(self) -> Path:
-        """Optuna's study, in place of sweep and grid."""
+        """The trials of every step, as optuna keeps them."""
         return self.path / "study.db"
-
-    @property
-    def trials(self) -> Path:
-        """The study's trials as a table."""
-        return self.path / "trials.csv"
-
-    @property
-    def best(self) -> Path:
-        """The values that were found."""
-        return self.path / "best.json"
 
     @property
     def run(self) -> RunFolder:
@@ -83,6 +56,14 @@ class TuningFolder:
     def page(self) -> Path:
         """The report."""
         return self.path / "index.html"
+
+    def table(self, step: str) -> Path:
+        """The trials of a finished step, ``overfit``, ``sweep``, ``grid`` or ``search``."""
+        return self.path / f"{'trials' if step == 'search' else step}.csv"
+
+    def write(self, step: str, trials: pd.DataFrame) -> None:
+        """Write the table of a finished step; raises OutputError where that fails."""
+        write_atomically(self.table(step), trials.to_csv(index=False).encode())
 
     def claim(self, identity: dict[str, Any]) -> None:
         """Take the folder for a tuning with this identity, new or resumed.
@@ -96,69 +77,12 @@ class TuningFolder:
                 raise UsageError(f"{self.path} exists and holds no tuning; name a new folder")
             write_json(self.identity, identity)
             return
-        changed = config_diff(self.read(self.identity), identity)
+        changed = config_diff(self.run.read(self.identity), identity)
         if changed:
             raise UsageError(
                 f"{self.path} is a tuning of something else: {'; '.join(changed)}. Name a new "
                 "folder, or give back what it was begun with"
             )
-
-    def read(self, path: Path) -> Any:
-        """The JSON document at `path`.
-
-        Raises:
-            TrainingError: it is damaged.
-        """
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise TrainingError(f"{path} cannot be read: {error}") from error
-
-
-_DIGITS: Final = 1e-9
-
-
-class TrialTable:
-    """Rows of trials, each written before the next one starts.
-
-    Numbers of a key are the same if they agree to nine digits: a file does not keep them all.
-
-    Args:
-        path: of the CSV file; what it holds of an earlier attempt is kept.
-        key: columns that say which trial a row is of. A trial may have several rows.
-
-    Raises:
-        TrainingError: the file is no such table.
-    """
-
-    def __init__(self, path: Path, key: Sequence[str]) -> None:
-        self.path = path
-        self.key = tuple(key)
-        self.frame = pd.DataFrame(columns=list(key))
-        if path.is_file():
-            try:
-                self.frame = pd.read_csv(path)
-            except ValueError as error:
-                raise TrainingError(f"{path} cannot be read as a table: {error}") from error
-            if not set(key) <= set(self.frame.columns):
-                raise TrainingError(f"{path} lacks a column: it should have {', '.join(key)}")
-
-    def has(self, *trial: float) -> bool:
-        """Whether the trial with these values of the key is done."""
-        return len(self.rows(*trial)) > 0
-
-    def rows(self, *trial: float) -> pd.DataFrame:
-        """The rows of one trial."""
-        same = pd.Series(True, index=self.frame.index)
-        for name, value in zip(self.key, trial, strict=True):
-            same &= np.isclose(self.frame[name].astype(float), value, rtol=_DIGITS, atol=0)
-        return self.frame[same]
-
-    def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Take in and write the rows of a finished trial."""
-        new = pd.DataFrame(list(rows))
-        self.frame = pd.concat([self.frame, new], ignore_index=True) if len(self.frame) else new
-        write_atomically(self.path, self.frame.to_csv(index=False).encode())
 
 
 class RunFactory:

@@ -10,23 +10,23 @@ from typing import Any, Final
 
 import yaml
 
-from agelens.atomic import write_atomically, write_json
+from agelens.atomic import write_json
 from agelens.errors import UsageError
 from agelens.progress import Progress, ProgressBars
+from agelens.training.engine import train_in
 from agelens.training.run_folder import RunFolder
-from agelens.training.training_loop import Training, train
+from agelens.training.training_loop import Training
 from agelens.training.tuning.checks import overfit, untrained_loss
 from agelens.training.tuning.report import write_report
 from agelens.training.tuning.search import (
-    best_pair,
+    DECAY,
+    LR,
     best_rate,
-    best_values,
     fill_grid,
     grid_decays,
     grid_rates,
     search,
     sweep_rates,
-    trial_table,
 )
 from agelens.training.tuning.space import TuningPlan, rate_and_decay
 from agelens.training.tuning.trials import RunFactory, TuningFolder
@@ -100,7 +100,7 @@ class _Tuning:
         self._check_start()
         self._learn_by_heart()
         found = self._search() if self.plan.trials else self._sweep_and_grid()
-        write_json(self.folder.best, found)
+        write_json(self.folder.path / "best.json", found)
         self.tell(f"found {', '.join(f'{key} {_short(value)}' for key, value in found.items())}")
         if self.plan.long_run:
             self._train_long(found)
@@ -122,7 +122,7 @@ class _Tuning:
         if not self.folder.untrained.is_file():
             loss = untrained_loss(training)
             write_json(self.folder.untrained, {**asdict(loss), "as_expected": loss.as_expected})
-        found = self.folder.read(self.folder.untrained)
+        found = self.folder.run.read(self.folder.untrained)
         self._done(
             f"1. untrained loss {found['measured']:.4g}, expected {found['expected']:.4g}"
             f"{'' if found['as_expected'] else ': far apart, see the report'}"
@@ -133,29 +133,31 @@ class _Tuning:
         with self._trials("learning by heart", "rates") as trial:
             curves = overfit(
                 self.make,
-                self.folder.overfit,
+                self.folder.study,
                 samples=plan.overfit_samples,
                 steps=plan.overfit_steps,
                 progress=trial,
             )
+        self.folder.write("overfit", curves)
         least = curves["mae_years"].min()
         self._done(f"2. error on {plan.overfit_samples} samples learnt alone: {least:.2f} years")
 
     def _sweep_and_grid(self) -> dict[str, Any]:
-        steps = self.plan.sweep_steps
+        make, file = self.make, self.folder.study
         with self._trials("sweep of learning rates", "rates") as trial:
-            sweep = sweep_rates(self.make, self.folder.sweep, steps=steps, progress=trial)
+            sweep = sweep_rates(make, file, steps=self.plan.sweep_steps, progress=trial)
+        self.folder.write("sweep", sweep)
         best = best_rate(sweep)
         self._done(f"3. the loss fell furthest at a learning rate of {best:.3g}")
-        decays = grid_decays(self.make.value("optimizer.weight_decay"))
-        epochs = self.plan.grid_epochs
+        rates, decays = grid_rates(best), grid_decays(make.value(DECAY))
         with self._trials("grid of rates and decays", "trials") as trial:
-            grid = fill_grid(
-                self.make, self.folder.grid, grid_rates(best), decays, epochs=epochs, progress=trial
+            study = fill_grid(
+                make, file, rates, decays, epochs=self.plan.grid_epochs, progress=trial
             )
-        lr, decay = best_pair(grid)
+        grid = study.table().rename(columns={LR: "lr", DECAY: "weight_decay"})
+        self.folder.write("grid", grid)
         self._done(f"4. grid of {len(grid)}: least MAE {grid['mae_years'].min():.3f} years")
-        return {"optimizer.lr": lr, "optimizer.weight_decay": decay}
+        return study.best
 
     def _search(self) -> dict[str, Any]:
         plan = self.plan
@@ -170,26 +172,18 @@ class _Tuning:
                 progress=trial,
             )
         self.step += 1  # it stands for two
-        table = trial_table(study)
-        write_atomically(self.folder.trials, table.to_csv(index=False).encode())
+        table = study.table()
+        self.folder.write("search", table)
         pruned = (table["state"] == "pruned").sum()
         self._done(f"3, 4. search: {len(table)} trials, {pruned} of them given up early")
-        return best_values(study)
+        return study.best
 
     def _train_long(self, found: Mapping[str, Any]) -> None:
         self.bars(self.step, self.steps, "the long run")
         place, run = self.folder.run, self.make(found)
         text = str(yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True))
-        begun = place.config.is_file()
-        if begun and place.config.read_text(encoding="utf-8") != text:
-            raise UsageError(
-                f"{place.path} was trained with other values than those found now; move it away"
-            )
-        if not place.summary.is_file():
-            with place.held() if begun else place.begun(text):
-                train(run, place, quiet=self.quiet)
-        metrics = place.read(place.summary)["metrics"]
-        self._done(f"5. the long run: valid MAE {metrics['valid']['mae']:.3f} years")
+        done = train_in(place, run, text, quiet=self.quiet, export=False)
+        self._done(f"5. the long run: valid MAE {done.metrics['valid']['mae']:.3f} years")
 
     def _done(self, line: str) -> None:
         self.step += 1

@@ -10,7 +10,8 @@ import pytest
 from agelens.errors import TrainingError
 from agelens.training.tuning import search
 from agelens.training.tuning.search import (
-    best_pair,
+    Study,
+    at_rates,
     best_rate,
     end_losses,
     fill_grid,
@@ -52,14 +53,16 @@ def test_a_sweep_starts_each_rate_alike_and_stops_one_that_is_lost(
 ) -> None:
     monkeypatch.setattr(search, "FACTORS", (1.0, 0.1, 1e30))
     make = maker("--method", "l2", "--optimizer", "sgd", "--optimizer.lr", "1e-4")
-    sweep = sweep_rates(make, tmp_path / "sweep.csv", steps=3)
+    sweep = sweep_rates(make, tmp_path / "s.db", steps=3)
     firsts = sweep[sweep["step"] == 1]["loss"]
     assert firsts.nunique() == 1
     steps = sweep.groupby("lr")["step"].max()
     assert steps.tolist()[:2] == [3, 3]
     assert sweep["loss"].iloc[-1] == math.inf
     assert best_rate(sweep) == 1e-4
-    assert pd.read_csv(tmp_path / "sweep.csv").shape == sweep.shape
+    monkeypatch.setattr(search, "run_trial", None)
+    again = sweep_rates(make, tmp_path / "s.db", steps=3)
+    pd.testing.assert_frame_equal(again, sweep)
 
 
 def test_grids_lie_around_what_is_known() -> None:
@@ -79,21 +82,33 @@ def test_a_grid_that_was_stopped_goes_on(maker, tmp_path, monkeypatch) -> None:
         return real(training, **options)
 
     monkeypatch.setattr(search, "run_trial", counted)
-    path, rates, decays = tmp_path / "grid.csv", [1e-3, 1e-2], [0.0]
+    path, rates, decays = tmp_path / "s.db", [1e-3, 1e-2], [0.0]
     with pytest.raises(KeyboardInterrupt):
         fill_grid(maker(), path, rates, decays, epochs=1)
-    assert len(pd.read_csv(path)) == 1
+    assert (Study(path, "grid").table()["state"] == "complete").sum() == 1
     monkeypatch.setattr(search, "run_trial", real)
-    grid = fill_grid(maker(), path, rates, decays, epochs=1)
-    assert grid["lr"].tolist() == rates
+    grid = _finished(fill_grid(maker(), path, rates, decays, epochs=1))
+    assert grid["optimizer.lr"].tolist() == rates
+    assert grid["optimizer.weight_decay"].tolist() == [0.0, 0.0]
     assert trials == [1e-3]
     assert (grid["cost"] == grid["mae_years"]).all()
-    again = fill_grid(maker(), tmp_path / "again.csv", rates, decays, epochs=1)
+    again = _finished(fill_grid(maker(), tmp_path / "again.db", rates, decays, epochs=1))
     pd.testing.assert_frame_equal(again, grid)
 
 
-def test_the_best_pair_is_that_of_the_least_cost() -> None:
-    rows = {"lr": [1, 1, 2], "weight_decay": [0, 3, 3], "cost": [2.0, math.inf, 1.5]}
-    assert best_pair(pd.DataFrame(rows)) == (2, 3)
-    with pytest.raises(TrainingError, match="blew up"):
-        best_pair(pd.DataFrame({**rows, "cost": math.inf}))
+def _finished(study: Study) -> pd.DataFrame:
+    """Without the trial that was stopped, and without the numbers of trials, which count it."""
+    table = study.table().drop(columns="trial")
+    return table[table["state"] == "complete"].reset_index(drop=True)
+
+
+def test_the_best_trial_is_that_of_the_least_cost(tmp_path) -> None:
+    study = Study(tmp_path / "s.db", "grid")
+    costs = {1.0: 2.0, 2.0: math.inf, 3.0: 1.5}
+    study.run(at_rates(list(costs)), lambda trial: costs[trial.params["optimizer.lr"]])
+    assert study.best == {"optimizer.lr": 3.0}
+    assert study.table()["cost"].tolist() == [2.0, math.inf, 1.5]
+    lost = Study(tmp_path / "s.db", "other")
+    lost.run(at_rates([1.0]), lambda _: math.inf)
+    with pytest.raises(TrainingError, match="no trial of the other"):
+        _ = lost.best

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agelens.errors import TrainingError, UsageError
+from agelens.errors import UsageError
 from agelens.training.tuning import TuningPlan
 from agelens.training.tuning.report import (
     grid_figure,
@@ -18,27 +18,7 @@ from agelens.training.tuning.report import (
     sweep_figure,
     write_report,
 )
-from agelens.training.tuning.trials import TrialTable, TuningFolder
-
-
-def test_a_trial_is_known_again_by_its_key(tmp_path) -> None:
-    lr = 1e-3 / math.sqrt(10)
-    table = TrialTable(tmp_path / "t.csv", ["lr"])
-    assert not table.has(lr)
-    table.add([{"lr": lr, "loss": math.inf}, {"lr": lr, "loss": 0.1 + 0.2}])
-    again = TrialTable(tmp_path / "t.csv", ["lr"])
-    assert again.rows(lr)["loss"].tolist() == pytest.approx([math.inf, 0.3])
-    assert not again.has(lr * 1.0001)
-    assert not again.has(0.0)
-
-
-def test_another_file_is_refused(tmp_path) -> None:
-    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(TrainingError, match="lacks a column"):
-        TrialTable(tmp_path / "t.csv", ["lr"])
-    (tmp_path / "t.csv").write_text('a,b\n1,2,3,4\n"')
-    with pytest.raises(TrainingError, match="cannot be read"):
-        TrialTable(tmp_path / "t.csv", ["lr"])
+from agelens.training.tuning.trials import TuningFolder
 
 
 @pytest.fixture
@@ -53,9 +33,9 @@ def filled(tmp_path) -> TuningFolder:
         for lr, end in ((1e-3, 3.0), (1e-2, 2.0))
     ]
     sweep.append(pd.DataFrame({"lr": [0.1], "step": [1], "loss": [math.inf]}))
-    pd.concat(sweep).to_csv(folder.sweep, index=False)
+    pd.concat(sweep).to_csv(folder.table("sweep"), index=False)
     curves = {"lr": 1e-3, "step": [20, 40], "loss": [3, 1], "mae_years": [9.0, 4.0]}
-    pd.DataFrame(curves).to_csv(folder.overfit, index=False)
+    pd.DataFrame(curves).to_csv(folder.table("overfit"), index=False)
     pd.DataFrame(
         {
             "lr": [1e-3, 1e-2, 1e-3, 1e-2],
@@ -63,7 +43,7 @@ def filled(tmp_path) -> TuningFolder:
             "cost": [6.0, math.inf, 5.5, 7],
             "mae_years": [6.0, math.inf, 5.5, 7],
         }
-    ).to_csv(folder.grid, index=False)
+    ).to_csv(folder.table("grid"), index=False)
     return folder
 
 
@@ -90,14 +70,14 @@ def test_a_page_of_one_step_is_a_page(tmp_path) -> None:
 
 
 def test_the_grid_shows_every_cell(filled) -> None:
-    (panel, _) = grid_figure(pd.read_csv(filled.grid)).axes
+    (panel, _) = grid_figure(pd.read_csv(filled.table("grid"))).axes
     words = {text.get_text(): text.get_fontweight() for text in panel.texts}
     assert words == {"6.00": "normal", "blew up": "normal", "5.50": "bold", "7.00": "normal"}
     assert [label.get_text() for label in panel.get_yticklabels()] == ["0", "0.1"]
 
 
 def test_the_sweep_marks_what_blew_up_and_the_best(filled) -> None:
-    _, ends = sweep_figure(pd.read_csv(filled.sweep)).axes
+    _, ends = sweep_figure(pd.read_csv(filled.table("sweep"))).axes
     crosses = next(line for line in ends.lines if line.get_marker() == "x")
     assert crosses.get_xdata().tolist() == [0.1]
     dashed = next(line for line in ends.lines if line.get_linestyle() == "--")
@@ -110,7 +90,7 @@ def test_a_sweep_in_which_all_blew_up_is_drawn() -> None:
 
 
 def test_each_rate_of_learning_by_heart_has_a_line(filled) -> None:
-    (panel,) = overfit_figure(pd.read_csv(filled.overfit)).axes
+    (panel,) = overfit_figure(pd.read_csv(filled.table("overfit"))).axes
     assert panel.get_legend().get_texts()[0].get_text() == "lr 0.001"
 
 
