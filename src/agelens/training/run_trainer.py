@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import platform
 import random
 import subprocess
@@ -22,6 +21,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from agelens.errors import UsageError
+from agelens.inference.estimator import available_cores
 from agelens.training.checkpoints import AtomicCheckpoints, RunCheckpoints
 from agelens.training.run_folder import RunFolder
 from agelens.training.run_options import CheckpointTimes
@@ -42,7 +42,7 @@ def environment(seed: int) -> dict[str, Any]:
         "platform": platform.platform(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": available_cores(),
         "torch_threads": torch.get_num_threads(),
         "gpus": [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())],
         "seed": seed,
