@@ -184,6 +184,14 @@ class AgeData(Recorded, pl.LightningDataModule):
         if {TRAIN, VALID, TEST} & set(self.test_folders):
             raise UsageError("a further test cannot be called train, valid or test")
 
+    def __repr__(self) -> str:
+        parts = {name: len(part) for name, part in self.parts.items()}
+        what = ", ".join(f"{name} {count:,}" for name, count in parts.items()) or "not opened yet"
+        split, batch = self.split_options.split, self.batch_size
+        return f"AgeData({', '.join(self.folders)}: split {split!r}, batches of {batch}; {what})"
+
+    __str__ = __repr__  # Lightning's asks for loaders, which there are none of before `open`
+
     def open(self, network: NetworkInput, *, seed: int = 0) -> None:
         """Open stores and labels, and make the parts: `train`, `valid`, `test`, and `tests`.
 

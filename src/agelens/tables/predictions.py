@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -41,6 +42,7 @@ Distribution: TypeAlias = NDArray[np.float32]
 SCALE_COLUMN: Final = "age_scale"
 _NAME: Final = re.compile(r"p_\d{3,}")
 _ROWS_AT_A_TIME: Final = 16_384
+_SHOWN_ROWS: Final = 10
 
 
 def is_probability(name: str) -> bool:
@@ -179,6 +181,21 @@ class PredictionsTable:
 
     def __len__(self) -> int:
         return len(self.frame)
+
+    def __repr__(self) -> str:
+        return f"PredictionsTable({self.summary()})"
+
+    def _repr_html_(self) -> str:
+        first = self.frame.head(_SHOWN_ROWS).dropna(axis="columns", how="all")
+        return f"<p>{escape(self.summary())}</p>{first.to_html(index=False)}"
+
+    def summary(self) -> str:
+        """One line: how many estimates, by which models, what became of the rows."""
+        statuses = self.frame["status"].value_counts()
+        counts = ", ".join(f"{count:,} {word}" for word, count in statuses.items() if count)
+        models = ", ".join(map(str, self.frame["model"].cat.categories)) or "a model without a name"
+        ages = f" over the ages {self.scale}" if self.distribution is not None else ""
+        return f"{len(self):,} estimates by {models}{ages}: {counts or 'none'}"
 
     @classmethod
     def from_columns(

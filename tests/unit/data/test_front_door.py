@@ -120,3 +120,9 @@ def test_a_table_on_disk_that_has_its_columns_is_read_as_it_is(people: Path) -> 
     write_table(table, people.with_name("t.csv"))
     pd.testing.assert_frame_equal(read_dataset(people.with_name("t.csv")).frame, table.frame)
     assert read_table(people.with_name("t.csv")).roots == {}
+
+
+def test_data_to_train_on_say_what_they_are_before_they_are_opened(people: Path) -> None:
+    data = AgeData(people.parent / "store", batch_size=8)
+    said = f"AgeData({people.parent / 'store'}: split 'hash', batches of 8; not opened yet)"
+    assert (repr(data), str(data)) == (said, said)

@@ -297,6 +297,14 @@ def test_ages_as_words_in_a_file_are_named_by_row(tmp_path: Path) -> None:
         read_predictions(path)
 
 
+def test_a_table_says_what_is_in_it() -> None:
+    whole = table(model=["a", "a", "a"], estimate_years=[3.0, 4.0, None])
+    assert repr(whole) == "PredictionsTable(3 estimates by a: 2 ok, 1 no_estimate)"
+    assert "<table" in whole._repr_html_()
+    distributed = PredictionsTable(whole.frame, np.full((3, 2), 0.5), AgeScale.yearly(0, 1))
+    assert "over the ages 0-1" in repr(distributed)
+
+
 def test_an_empty_table_is_a_table(tmp_path: Path) -> None:
     empty = PredictionsTable.from_columns({"sample_id": [], "estimate_years": []})
     assert len(empty) == 0

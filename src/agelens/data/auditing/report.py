@@ -143,7 +143,7 @@ def read_duplicates(folder: str | Path) -> pd.Series:
     """
     path = Path(folder) / DUPLICATES_NAME
     try:
-        rows = pd.read_csv(path, dtype="str", keep_default_na=False)
+        rows = pd.read_csv(path, dtype="str", keep_default_na=False, index_col=False)
         return rows.set_index("sample_id")["group"].astype(np.int64)
     except (OSError, ValueError, KeyError) as bad:
         raise TableError(f"{path} holds no near-duplicates of an audit: {bad}") from bad

@@ -19,6 +19,7 @@ from agelens.data.datasets import DATASETS
 from agelens.data.datasets.agedb import person_key
 from agelens.errors import DatasetError, TableError, UsageError
 from agelens.tables import AGE_KINDS, UNSTATED, AgeKind, SampleTable, refuse
+from agelens.tables.mapping import words_of
 
 LETTERS: Final = {
     "A": "Asian",
@@ -136,11 +137,8 @@ def listed_words(path: Path, values: pd.Series, meaning: Mapping[str, str]) -> p
     Raises:
         TableError: a code has no meaning; file, column and rows (from 0) are named.
     """
-    words = values.map(meaning)
-    unknown = values.notna() & (values != "") & words.isna()
     with _located(path):
-        refuse(values, unknown, f"is not one of {', '.join(map(repr, meaning))}")
-    return words
+        return words_of(str(values.name), values, meaning)
 
 
 def whole_years(frame: pd.DataFrame, round_ages: bool) -> pd.Series:

@@ -165,6 +165,8 @@ def _report(split: Split, leaks: LeakReport) -> dict[str, Any]:
 
 
 def _ids(path: Path) -> pd.Series:
-    return pd.read_csv(
-        path, usecols=["sample_id"], dtype=pd.StringDtype("pyarrow"), keep_default_na=False
-    )["sample_id"]
+    text = pd.StringDtype("pyarrow")
+    columns = pd.read_csv(
+        path, usecols=["sample_id"], dtype=text, keep_default_na=False, index_col=False
+    )
+    return columns["sample_id"]
