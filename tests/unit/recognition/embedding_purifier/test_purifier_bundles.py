@@ -171,7 +171,7 @@ class TestCommand:
         ("asked", "message"),
         [
             (("--purifier", "iefb"), "Did you mean 'iefp'?"),
-            (("--weights", "-1"), "weights must be 0 or more"),
+            (("--weights", "-1"), "--weights: must be a number from 0"),
         ],
     )
     def test_wrong_usage_is_said_before_any_work(
