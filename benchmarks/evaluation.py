@@ -23,7 +23,8 @@ import pandas as pd
 
 from agelens.ages import AgeScale
 from agelens.evaluation.all_rows import choose_metrics, evaluate_all, metric_columns
-from agelens.evaluation.bootstrap import GroupedMetrics, Grouping, bootstrap, person_codes
+from agelens.evaluation.bootstrap.grouped_metrics import GroupedMetrics, bootstrap
+from agelens.evaluation.bootstrap.groupings import Grouping, person_codes
 from agelens.tables import PredictionsTable, read_predictions, write_predictions
 
 TASKS = {

@@ -27,7 +27,7 @@ import numpy as np
 
 from age_probe import AgeProbe, age_probe
 from agelens.cli import main as agelens
-from agelens.evaluation.bootstrap import percentile_interval
+from agelens.evaluation.bootstrap.groupings import percentile_interval
 from agelens.recognition.embedding_purifier.purifiers import PURIFIERS
 from agelens.recognition.embedding_table import EmbeddingTable, read_embeddings
 from agelens.recognition.protocols import Resampling, Trials, leave_one_out, megaface_style

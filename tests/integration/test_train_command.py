@@ -19,7 +19,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from agelens.evaluation.metrics import mae
+from agelens.evaluation.metrics.errors import mae
 from agelens.tables import read_predictions
 
 Run = Callable[..., Any]

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from agelens.errors import UsageError
-from agelens.evaluation.bootstrap import person_codes
+from agelens.evaluation.bootstrap.groupings import person_codes
 from agelens.evaluation.groups import FEW, group_words
 from agelens.evaluation.rates import Rate, rate, samples_needed
 from agelens.inference.age_gates import AgeGate

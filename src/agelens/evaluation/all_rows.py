@@ -12,24 +12,18 @@ from numpy.typing import NDArray
 
 from agelens.ages import AgeScale
 from agelens.errors import TableError, UsageError
-from agelens.evaluation.bootstrap import (
-    GroupedMetrics,
+from agelens.evaluation.bootstrap.grouped_metrics import GroupedMetrics, bootstrap
+from agelens.evaluation.bootstrap.groupings import (
+    Codes,
     Grouping,
-    bootstrap,
+    complete_rows,
     percentile_interval,
     person_codes,
 )
-from agelens.evaluation.bootstrap.groupings import Codes, complete_rows
-from agelens.evaluation.metrics import (
-    METRICS,
-    AgeClasses,
-    Metric,
-    MetricLike,
-    chosen_metrics,
-    crps_of_each,
-    pit_of_each,
-)
-from agelens.evaluation.metrics.base import Better, Unit
+from agelens.evaluation.metrics import METRICS, MetricLike, chosen_metrics
+from agelens.evaluation.metrics.base import Better, Metric, Unit
+from agelens.evaluation.metrics.classification import AgeClasses
+from agelens.evaluation.metrics.probabilistic import crps_of_each, pit_of_each
 from agelens.evaluation.table_checks import RowCounts, check_unmeasurable, count_rows, words_in_use
 from agelens.records import Floats
 from agelens.tables import QUALITY, PredictionsTable

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from agelens.errors import TableError, UsageError
 from agelens.evaluation.all_rows import DISTRIBUTIONS, metric_columns
-from agelens.evaluation.bootstrap import GroupedMetrics, Grouping, bootstrap, person_codes
+from agelens.evaluation.bootstrap.grouped_metrics import GroupedMetrics, bootstrap
+from agelens.evaluation.bootstrap.groupings import Grouping, person_codes
 from agelens.evaluation.groups import (
     BINS,
     DEFAULT_COLUMNS,
@@ -33,8 +34,8 @@ from agelens.evaluation.groups import (
     group_rows,
     group_words,
 )
-from agelens.evaluation.metrics import Metric, MetricLike, chosen_metrics
-from agelens.evaluation.metrics.base import ratio
+from agelens.evaluation.metrics import MetricLike, chosen_metrics
+from agelens.evaluation.metrics.base import Metric, ratio
 from agelens.evaluation.table_checks import check_unmeasurable
 from agelens.records import Floats
 from agelens.tables import PredictionsTable

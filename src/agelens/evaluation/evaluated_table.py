@@ -10,7 +10,8 @@ import pandas as pd
 
 from agelens.evaluation.all_rows import Evaluation, evaluate_all
 from agelens.evaluation.by_group import FIGURE_COLUMN, GroupEvaluation, evaluate_groups
-from agelens.evaluation.metrics import AgeClasses, MetricLike
+from agelens.evaluation.metrics import MetricLike
+from agelens.evaluation.metrics.classification import AgeClasses
 from agelens.tables import PredictionsTable
 
 _FOR_FIGURES: Final = ("mae", "bias")

@@ -12,9 +12,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from agelens.errors import UnknownNameError, UsageError
-from agelens.evaluation.bootstrap import Grouping, percentile_interval
-from agelens.evaluation.bootstrap.groupings import Codes, Columns, complete_rows
-from agelens.evaluation.metrics import Metric
+from agelens.evaluation.bootstrap.groupings import (
+    Codes,
+    Columns,
+    Grouping,
+    complete_rows,
+    percentile_interval,
+)
+from agelens.evaluation.metrics.base import Metric
 from agelens.records import Floats
 
 MOST_CELLS: Final = 30_000

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from agelens.evaluation.finished_runs import TEST
 from agelens.evaluation.given_tables import Labels, Reading, named_tables, one_table
-from agelens.evaluation.metrics import AgeClasses, MetricLike
+from agelens.evaluation.metrics import MetricLike
+from agelens.evaluation.metrics.classification import AgeClasses
 from agelens.tables import ColumnMapping
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from agelens.errors import UsageError
-from agelens.evaluation.bootstrap import person_codes
+from agelens.evaluation.bootstrap.groupings import person_codes
 from agelens.evaluation.conformal import (
     CalibratedLevel,
     Labelled,

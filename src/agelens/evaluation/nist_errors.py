@@ -9,13 +9,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from agelens.evaluation.bootstrap import (
-    GroupedMetrics,
-    Grouping,
-    bootstrap,
-    percentile_interval,
-    person_codes,
-)
+from agelens.evaluation.bootstrap.grouped_metrics import GroupedMetrics, bootstrap
+from agelens.evaluation.bootstrap.groupings import Grouping, percentile_interval, person_codes
 from agelens.evaluation.groups import (
     FEW,
     GROUPS_COLUMNS,

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from agelens.errors import UsageError
-from agelens.evaluation.bootstrap import person_codes
+from agelens.evaluation.bootstrap.groupings import person_codes
 from agelens.evaluation.groups import FEW, Row
 from agelens.evaluation.nist_errors import (
     HeadlineMae,

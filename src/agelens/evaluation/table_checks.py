@@ -9,7 +9,7 @@ from typing import Final
 import pandas as pd
 
 from agelens.errors import TableError, UsageError
-from agelens.evaluation.bootstrap import person_codes
+from agelens.evaluation.bootstrap.groupings import person_codes
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, distributed
 
-from agelens.evaluation.metrics import bias, ca_at, cs_at, mae
+from agelens.evaluation.metrics.errors import bias, ca_at, cs_at, mae
 from agelens.records import Floats
 
 _FIRST_YEARS: Final = (0, 10, 20, 30, 40, 50, 60, 70)

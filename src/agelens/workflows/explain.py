@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agelens.errors import PhotoError, UnknownNameError, UsageError
 from agelens.evaluation.finished_runs import CONFIG, run_folder
-from agelens.evaluation.heat_maps import Explainer, OcclusionExplainer, Windows
 from agelens.evaluation.heat_maps.explained_faces import (
     ENOUGH,
     FacesReport,
     MappedFace,
     RandomizationResult,
 )
+from agelens.evaluation.heat_maps.heat_map import Explainer
+from agelens.evaluation.heat_maps.occlusion import OcclusionExplainer, Windows
 from agelens.imaging.align import apply
 from agelens.imaging.photos import read_photo
 from agelens.imaging.sources import Source, expand

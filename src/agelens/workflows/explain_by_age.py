@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from agelens.data.store import choose_face
 from agelens.data.store.cutting import labelled_photos, picture_source
 from agelens.errors import PhotoError, TableError
-from agelens.evaluation.bootstrap import person_codes
+from agelens.evaluation.bootstrap.groupings import person_codes
 from agelens.evaluation.groups import age_bands
 from agelens.evaluation.heat_maps.by_age import ByAgeReport, LabelledChip, mean_maps
 from agelens.evaluation.table_checks import tally

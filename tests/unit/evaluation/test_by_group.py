@@ -10,7 +10,7 @@ from fairlearn.metrics import MetricFrame
 from agelens.errors import TableError, UnknownNameError, UsageError
 from agelens.evaluation.all_rows import evaluate_all
 from agelens.evaluation.by_group import GroupEvaluation, evaluate_groups
-from agelens.evaluation.metrics import bias, mae
+from agelens.evaluation.metrics.errors import bias, mae
 from agelens.tables import PredictionsTable
 
 COUNT = 1200

@@ -13,7 +13,9 @@ import pytest
 from agelens.ages import AgeScale
 from agelens.errors import TableError, UnknownNameError, UsageError
 from agelens.evaluation.all_rows import evaluate_all
-from agelens.evaluation.metrics import METRICS, AgeClasses, mae
+from agelens.evaluation.metrics import METRICS
+from agelens.evaluation.metrics.classification import AgeClasses
+from agelens.evaluation.metrics.errors import mae
 from agelens.evaluation.reports.result import plain_json
 from agelens.tables import PredictionsTable
 

@@ -14,8 +14,8 @@ import yaml
 import agelens.evaluation
 from agelens.errors import TableError, UnknownNameError, UsageError
 from agelens.evaluation import compare, evaluate, gate, nist
-from agelens.evaluation.bootstrap import Grouping, bootstrap, person_codes
-from agelens.evaluation.bootstrap.grouped_metrics import GroupedMetrics
+from agelens.evaluation.bootstrap.grouped_metrics import GroupedMetrics, bootstrap
+from agelens.evaluation.bootstrap.groupings import Grouping, person_codes
 from agelens.evaluation.finished_runs import finished_run
 from agelens.evaluation.metrics import METRICS, chosen_metrics
 from agelens.tables import PredictionsTable, write_predictions

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from agelens.data import AgeData
 from agelens.data.store import ChipStore
 from agelens.errors import TrainingError, UsageError
-from agelens.evaluation.metrics import mae
+from agelens.evaluation.metrics.errors import mae
 from agelens.models import DLDLv2
 from agelens.models.backbones import Backbone
 from agelens.models.methods.classification import AgeClassification

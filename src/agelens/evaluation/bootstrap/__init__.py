@@ -12,16 +12,3 @@ person; every metric is computed anew under it, without copying a row:
 All is exact: the weights are those of drawing, none is rounded, and a median is that of the
 rows repeated as often as drawn.
 """
-
-from __future__ import annotations
-
-from agelens.evaluation.bootstrap.grouped_metrics import GroupedMetrics, bootstrap
-from agelens.evaluation.bootstrap.groupings import Grouping, percentile_interval, person_codes
-
-__all__ = [
-    "GroupedMetrics",
-    "Grouping",
-    "bootstrap",
-    "percentile_interval",
-    "person_codes",
-]

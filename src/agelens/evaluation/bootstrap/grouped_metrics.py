@@ -18,8 +18,7 @@ from agelens.evaluation.bootstrap.groupings import (
 )
 from agelens.evaluation.bootstrap.medians import MedianMetrics
 from agelens.evaluation.bootstrap.summed import SummedMetrics
-from agelens.evaluation.metrics import Metric
-from agelens.evaluation.metrics.base import DependentRatio, Median, Sums, ratio
+from agelens.evaluation.metrics.base import DependentRatio, Median, Metric, Sums, ratio
 from agelens.records import Floats
 
 

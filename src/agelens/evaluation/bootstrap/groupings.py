@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from agelens.evaluation.metrics import Metric
+from agelens.evaluation.metrics.base import Metric
 from agelens.records import Floats
 
 

@@ -23,8 +23,7 @@ from agelens.evaluation.bootstrap.groupings import (
     complete_rows,
     measured_columns,
 )
-from agelens.evaluation.metrics import Metric
-from agelens.evaluation.metrics.base import Median, Sums
+from agelens.evaluation.metrics.base import Median, Metric, Sums
 from agelens.records import Floats
 
 _DEVIATIONS: Final = 6

@@ -22,8 +22,7 @@ from agelens.evaluation.bootstrap.groupings import (
     complete_rows,
     measured_columns,
 )
-from agelens.evaluation.metrics import Metric
-from agelens.evaluation.metrics.base import Sums, as_terms
+from agelens.evaluation.metrics.base import Metric, Sums, as_terms
 from agelens.records import Floats
 
 _Key: TypeAlias = tuple[Callable[..., Floats] | None, tuple[str, ...]]

@@ -11,16 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from agelens.errors import TableError, UsageError
-from agelens.evaluation.bootstrap import (
-    GroupedMetrics,
+from agelens.evaluation.bootstrap.grouped_metrics import GroupedMetrics, bootstrap
+from agelens.evaluation.bootstrap.groupings import (
+    Codes,
     Grouping,
-    bootstrap,
     percentile_interval,
     person_codes,
 )
-from agelens.evaluation.bootstrap.groupings import Codes
-from agelens.evaluation.metrics import Metric
-from agelens.evaluation.metrics.base import Sums
+from agelens.evaluation.metrics.base import Metric, Sums
 from agelens.evaluation.table_checks import check_mixed_kinds, check_unlabelled
 from agelens.records import Floats
 from agelens.tables import PredictionsTable

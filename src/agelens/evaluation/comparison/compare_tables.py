@@ -32,7 +32,7 @@ from agelens.evaluation.comparison.comparison import (
 )
 from agelens.evaluation.comparison.ranks import BlockRanks, block_ranks, drawn_ranks
 from agelens.evaluation.groups import FEW
-from agelens.evaluation.metrics import mae
+from agelens.evaluation.metrics.errors import mae
 from agelens.evaluation.table_checks import has_age, tally, words_in_use
 from agelens.records import Floats
 

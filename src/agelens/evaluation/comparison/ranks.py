@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from scipy import stats
 
-from agelens.evaluation.bootstrap import percentile_interval
+from agelens.evaluation.bootstrap.groupings import percentile_interval
 from agelens.records import Floats
 
 ENOUGH_BLOCKS: Final = 10

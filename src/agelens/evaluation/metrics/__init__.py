@@ -4,7 +4,6 @@
 NaN for no sample, and an error for a missing value, since no metric leaves out a row by
 itself. Shares are between 0 and 1.
 
-    mae(estimate_years, age_years)
     METRICS["cs@5"](estimate_years, age_years)
 
 Any plain function ``f(y_true, y_pred)`` is a metric as well, under its own name.
@@ -21,86 +20,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from agelens.errors import UnknownNameError, UsageError
+from agelens.evaluation.metrics import classification, errors, probabilistic
 from agelens.evaluation.metrics.base import Better, Metric, Statistic, Unit
-from agelens.evaluation.metrics.classification import (
-    CLASS_ACCURACY,
-    GENDER_ACCURACY,
-    ONE_OFF_ACCURACY,
-    AgeClasses,
-    class_accuracy,
-    gender_accuracy,
-    one_off_accuracy,
-)
-from agelens.evaluation.metrics.errors import (
-    AAR,
-    AMAE,
-    BIAS,
-    EPSILON_ERROR,
-    MAE,
-    MEDIAN_ABSOLUTE_ERROR,
-    MMAE,
-    RMSE,
-    SUBJECT_MAE,
-    Convention,
-    aar,
-    amae,
-    bias,
-    ca_at,
-    catastrophic_error,
-    ce_at,
-    cs_at,
-    cumulative_accuracy,
-    cumulative_score,
-    epsilon_error,
-    mae,
-    median_absolute_error,
-    mmae,
-    rmse,
-    subject_mae,
-)
-from agelens.evaluation.metrics.probabilistic import (
-    CALIBRATION_ERROR,
-    COVERAGE,
-    CRPS,
-    MEAN_WIDTH,
-    calibration_error,
-    coverage,
-    crps,
-    crps_of_each,
-    mean_width,
-    pit_of_each,
-)
-
-__all__ = [
-    "METRICS",
-    "AgeClasses",
-    "Convention",
-    "Metric",
-    "MetricLike",
-    "aar",
-    "amae",
-    "bias",
-    "ca_at",
-    "calibration_error",
-    "ce_at",
-    "chosen_metrics",
-    "class_accuracy",
-    "coverage",
-    "crps",
-    "crps_of_each",
-    "cs_at",
-    "epsilon_error",
-    "gender_accuracy",
-    "mae",
-    "mean_width",
-    "median_absolute_error",
-    "mmae",
-    "named_metric",
-    "one_off_accuracy",
-    "pit_of_each",
-    "rmse",
-    "subject_mae",
-]
 
 _AGE: Final = ("estimate_years", "age_years")
 _CLASS: Final = ("estimate_class", "age_class")
@@ -114,62 +35,84 @@ def _share(statistic: Statistic, bound: str, better: Better = "higher", of: str 
     return _of_ages(statistic, "share", better, f"{of}share with |error| {bound} years")
 
 
-def _accuracy(k: int, convention: Convention) -> Metric:
+def _accuracy(k: int, convention: errors.Convention) -> Metric:
     where, sign = {"below": ("paper", "<"), "at_most": ("code", "<=")}[convention]
     of = f"CA@{k} of SSR-Net's {where}: "
-    return _share(cumulative_accuracy(k, convention), f"{sign} {k}", of=of)
+    return _share(errors.cumulative_accuracy(k, convention), f"{sign} {k}", of=of)
 
 
 METRICS: Final[dict[str, Metric]] = {
-    "mae": _of_ages(MAE, "years", "lower", "mean absolute error"),
-    "rmse": _of_ages(RMSE, "years", "lower", "root mean square error"),
+    "mae": _of_ages(errors.MAE, "years", "lower", "mean absolute error"),
+    "rmse": _of_ages(errors.RMSE, "years", "lower", "root mean square error"),
     "median_absolute_error": _of_ages(
-        MEDIAN_ABSOLUTE_ERROR, "years", "lower", "median absolute error"
+        errors.MEDIAN_ABSOLUTE_ERROR, "years", "lower", "median absolute error"
     ),
-    "bias": _of_ages(BIAS, "years", "nearer 0", "mean of estimate - age: positive is too old"),
-    "amae": _of_ages(AMAE, "years", "lower", "balanced MAE: mean over ages of the age's MAE"),
-    "mmae": _of_ages(MMAE, "years", "lower", "worst MAE of any age"),
+    "bias": _of_ages(
+        errors.BIAS, "years", "nearer 0", "mean of estimate - age: positive is too old"
+    ),
+    "amae": _of_ages(
+        errors.AMAE, "years", "lower", "balanced MAE: mean over ages of the age's MAE"
+    ),
+    "mmae": _of_ages(errors.MMAE, "years", "lower", "worst MAE of any age"),
     "subject_mae": Metric(
-        SUBJECT_MAE, (*_AGE, "subject"), "years", "lower", "mean over people of the person's MAE"
+        errors.SUBJECT_MAE,
+        (*_AGE, "subject"),
+        "years",
+        "lower",
+        "mean over people of the person's MAE",
     ),
-    **{f"cs@{k}": _share(cumulative_score(k), f"<= {k}") for k in (3, 5, 7)},
+    **{f"cs@{k}": _share(errors.cumulative_score(k), f"<= {k}") for k in (3, 5, 7)},
     **{f"ca_below@{k}": _accuracy(k, "below") for k in (3, 5, 7)},
     **{f"ca_at_most@{k}": _accuracy(k, "at_most") for k in (3, 5, 7)},
-    **{f"ce@{k}": _share(catastrophic_error(k), f">= {k}", "lower") for k in (10, 20)},
+    **{f"ce@{k}": _share(errors.catastrophic_error(k), f">= {k}", "lower") for k in (10, 20)},
     "epsilon_error": Metric(
-        EPSILON_ERROR,
+        errors.EPSILON_ERROR,
         (*_AGE, "age_std"),
         "share",
         "lower",
         "ChaLearn's error, less where people's votes differ more",
     ),
-    "aar": _of_ages(AAR, "points", "higher", "age accuracy and regularity, at most 10"),
+    "aar": _of_ages(errors.AAR, "points", "higher", "age accuracy and regularity, at most 10"),
     "class_accuracy": Metric(
-        CLASS_ACCURACY, _CLASS, "share", "higher", "share in exactly the right age class"
+        classification.CLASS_ACCURACY,
+        _CLASS,
+        "share",
+        "higher",
+        "share in exactly the right age class",
     ),
     "one_off_accuracy": Metric(
-        ONE_OFF_ACCURACY, _CLASS, "share", "higher", "share at most one age class off"
+        classification.ONE_OFF_ACCURACY,
+        _CLASS,
+        "share",
+        "higher",
+        "share at most one age class off",
     ),
     "gender_accuracy": Metric(
-        GENDER_ACCURACY,
+        classification.GENDER_ACCURACY,
         ("gender_estimate", "gender"),
         "share",
         "higher",
         "share whose estimated gender is the labelled one",
     ),
     "coverage": Metric(
-        COVERAGE,
+        probabilistic.COVERAGE,
         ("low_years", "high_years", "age_years"),
         "share",
         "nearer its level",
         "share of ages inside the interval",
     ),
     "mean_width": Metric(
-        MEAN_WIDTH, ("low_years", "high_years"), "years", "lower", "mean width of the interval"
+        probabilistic.MEAN_WIDTH,
+        ("low_years", "high_years"),
+        "years",
+        "lower",
+        "mean width of the interval",
     ),
-    "crps": Metric(CRPS, ("crps_years",), "years", "lower", "continuous ranked probability score"),
+    "crps": Metric(
+        probabilistic.CRPS, ("crps_years",), "years", "lower", "continuous ranked probability score"
+    ),
     "calibration_error": Metric(
-        CALIBRATION_ERROR,
+        probabilistic.CALIBRATION_ERROR,
         ("pit",),
         "share",
         "lower",

@@ -12,17 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from agelens.evaluation.bootstrap import (
-    GroupedMetrics,
-    Grouping,
-    bootstrap,
-    percentile_interval,
-    person_codes,
-)
+from agelens.evaluation.bootstrap.grouped_metrics import GroupedMetrics, bootstrap
+from agelens.evaluation.bootstrap.groupings import Grouping, percentile_interval, person_codes
 from agelens.evaluation.evaluated_table import EvaluatedTable
-from agelens.evaluation.metrics import Metric, pit_of_each
-from agelens.evaluation.metrics.base import Sums
-from agelens.evaluation.metrics.probabilistic import LEVELS
+from agelens.evaluation.metrics.base import Metric, Sums
+from agelens.evaluation.metrics.probabilistic import LEVELS, pit_of_each
 from agelens.evaluation.reports.plotting import colours, panels, percent, title
 from agelens.records import Floats
 

@@ -26,8 +26,7 @@ import numpy as np
 import pandas as pd
 
 from agelens.errors import UsageError
-from agelens.evaluation.bootstrap import percentile_interval, person_codes
-from agelens.evaluation.bootstrap.groupings import Codes
+from agelens.evaluation.bootstrap.groupings import Codes, percentile_interval, person_codes
 from agelens.evaluation.groups import FEW, Row
 from agelens.evaluation.metrics.base import ratio
 from agelens.evaluation.rates import rate

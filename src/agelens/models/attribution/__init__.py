@@ -1,6 +1,6 @@
 """Heat maps by gradients, of networks that torch holds; `GRADIENT_METHODS` names them all.
 
-What they give is what occlusion gives: `agelens.evaluation.heat_maps.HeatMap`.
+What they give is what occlusion gives: `agelens.evaluation.heat_maps.heat_map.HeatMap`.
 """
 
 from __future__ import annotations

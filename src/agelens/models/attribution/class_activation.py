@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from agelens.errors import UnknownNameError, UsageError
-from agelens.evaluation.heat_maps import HeatMap, per_patch
-from agelens.evaluation.heat_maps.heat_map import Unit
+from agelens.evaluation.heat_maps.heat_map import HeatMap, Unit, per_patch
 from agelens.models.attribution.network import ExplainedNetwork
 from agelens.models.backbones.base import Backbone
 from agelens.records import RGB, Floats
@@ -167,7 +166,7 @@ CAMS: Final[dict[str, Cam]] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClassActivationExplainer:
-    """Maps of one layer; see `agelens.evaluation.heat_maps.Explainer`.
+    """Maps of one layer; see `agelens.evaluation.heat_maps.heat_map.Explainer`.
 
     Args:
         network: to explain.

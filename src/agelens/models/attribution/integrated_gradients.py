@@ -12,7 +12,8 @@ import numpy as np
 from captum.attr import IntegratedGradients
 
 from agelens.errors import UsageError
-from agelens.evaluation.heat_maps import HeatMap, filled, per_patch
+from agelens.evaluation.heat_maps.heat_map import HeatMap, per_patch
+from agelens.evaluation.heat_maps.occlusion import filled
 from agelens.models.attribution.network import ExplainedNetwork
 from agelens.records import RGB
 
@@ -21,7 +22,7 @@ _BATCH = 32
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IntegratedGradientsExplainer:
-    """Maps whose years add up; see `agelens.evaluation.heat_maps.Explainer`.
+    """Maps whose years add up; see `agelens.evaluation.heat_maps.heat_map.Explainer`.
 
     All of a map's years together are the estimate minus that of the hidden face: `facts` has
     `baseline_estimate_years`, the latter, and `gap_years`, by how much the sum fails it. More steps

@@ -13,9 +13,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from agelens.errors import TableError
-from agelens.evaluation.bootstrap import GroupedMetrics, Grouping, bootstrap
-from agelens.evaluation.metrics import Metric
-from agelens.evaluation.metrics.base import Sums
+from agelens.evaluation.bootstrap.grouped_metrics import GroupedMetrics, bootstrap
+from agelens.evaluation.bootstrap.groupings import Grouping
+from agelens.evaluation.metrics.base import Metric, Sums
 from agelens.evaluation.reports.page import Section
 from agelens.recognition.embedding_table import EmbeddingModel
 from agelens.recognition.protocols.rates import Codes, GenuinePairs, Rate, Resampling

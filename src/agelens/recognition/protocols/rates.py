@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from agelens.evaluation.bootstrap import percentile_interval, person_codes
+from agelens.evaluation.bootstrap.groupings import percentile_interval, person_codes
 from agelens.recognition.embedding_table import EmbeddingTable
 from agelens.records import Floats
 from agelens.tables.columns import as_categories, as_plain

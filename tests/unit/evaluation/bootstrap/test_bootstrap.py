@@ -6,14 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agelens.evaluation.bootstrap import (
-    GroupedMetrics,
+from agelens.evaluation.bootstrap.grouped_metrics import GroupedMetrics, bootstrap
+from agelens.evaluation.bootstrap.groupings import (
     Grouping,
-    bootstrap,
+    drawn_weights,
     percentile_interval,
     person_codes,
 )
-from agelens.evaluation.bootstrap.groupings import drawn_weights
 from agelens.evaluation.metrics import METRICS
 from agelens.tables import PredictionsTable
 

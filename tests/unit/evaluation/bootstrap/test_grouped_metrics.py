@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agelens.evaluation.bootstrap import GroupedMetrics, Grouping, bootstrap, medians
+from agelens.evaluation.bootstrap import medians
+from agelens.evaluation.bootstrap.grouped_metrics import GroupedMetrics, bootstrap
+from agelens.evaluation.bootstrap.groupings import Grouping
 from agelens.evaluation.metrics import METRICS
 
 WORDS = np.array(["female", "male", None], dtype=object)

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agelens.evaluation.heat_maps import HeatMap
 from agelens.evaluation.heat_maps.by_age import ByAgeReport, LabelledChip, cells, mean_maps
 from agelens.evaluation.heat_maps.explained_faces import (
     NOT_TOLD,
@@ -17,6 +16,7 @@ from agelens.evaluation.heat_maps.explained_faces import (
     MappedFace,
     RandomizationResult,
 )
+from agelens.evaluation.heat_maps.heat_map import HeatMap
 from agelens.evaluation.reports.heat_map_page import bands_figure, face_figure
 from agelens.records import RGB, Chip
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import rankdata
 from skimage.metrics import structural_similarity as skimage_ssim
 
-from agelens.evaluation.heat_maps import HeatMap, per_patch
+from agelens.evaluation.heat_maps.heat_map import HeatMap, per_patch
 from agelens.evaluation.heat_maps.sanity_check import rank_correlation, structural_similarity
 from agelens.evaluation.reports.heat_map_page import over_photo
 from agelens.records import Floats

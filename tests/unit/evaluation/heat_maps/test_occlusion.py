@@ -11,7 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agelens.errors import UnknownNameError, UsageError
-from agelens.evaluation.heat_maps import OcclusionExplainer, Windows, filled, occlusion_map
+from agelens.evaluation.heat_maps.occlusion import (
+    OcclusionExplainer,
+    Windows,
+    filled,
+    occlusion_map,
+)
 from agelens.inference.estimator import AgeEstimator
 from agelens.records import RGB, Floats
 

@@ -13,9 +13,14 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from agelens.errors import UsageError
-from agelens.evaluation.heat_maps import HeatMap, OcclusionExplainer, Windows
 from agelens.evaluation.heat_maps.explained_faces import RandomizationResult, verdict
-from agelens.evaluation.heat_maps.occlusion import shuffled_estimator, shuffled_onnx
+from agelens.evaluation.heat_maps.heat_map import HeatMap
+from agelens.evaluation.heat_maps.occlusion import (
+    OcclusionExplainer,
+    Windows,
+    shuffled_estimator,
+    shuffled_onnx,
+)
 from agelens.evaluation.heat_maps.sanity_check import sanity_check
 from agelens.evaluation.reports.result import plain_json
 from agelens.inference.estimator import AgeEstimator

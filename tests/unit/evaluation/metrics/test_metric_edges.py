@@ -12,25 +12,22 @@ from hypothesis import strategies as st
 
 from agelens.ages import AgeScale
 from agelens.errors import UnknownNameError
-from agelens.evaluation.metrics import (
-    METRICS,
-    AgeClasses,
+from agelens.evaluation.metrics import METRICS, named_metric
+from agelens.evaluation.metrics.classification import AgeClasses, gender_accuracy
+from agelens.evaluation.metrics.errors import (
     aar,
     amae,
     bias,
     ca_at,
-    crps_of_each,
     cs_at,
     epsilon_error,
-    gender_accuracy,
     mae,
     median_absolute_error,
     mmae,
-    named_metric,
-    pit_of_each,
     rmse,
     subject_mae,
 )
+from agelens.evaluation.metrics.probabilistic import crps_of_each, pit_of_each
 
 ONE: dict[str, Any] = {
     "estimate_years": 33.0,

@@ -13,29 +13,33 @@ from dlordinal.metrics import amae as reference_amae
 from dlordinal.metrics import mmae as reference_mmae
 
 from agelens.ages import AgeScale
-from agelens.evaluation.metrics import (
-    METRICS,
+from agelens.evaluation.metrics import METRICS
+from agelens.evaluation.metrics.classification import (
+    class_accuracy,
+    gender_accuracy,
+    one_off_accuracy,
+)
+from agelens.evaluation.metrics.errors import (
     aar,
     amae,
     bias,
     ca_at,
-    calibration_error,
     ce_at,
-    class_accuracy,
+    cs_at,
+    epsilon_error,
+    mae,
+    median_absolute_error,
+    mmae,
+    rmse,
+    subject_mae,
+)
+from agelens.evaluation.metrics.probabilistic import (
+    calibration_error,
     coverage,
     crps,
     crps_of_each,
-    cs_at,
-    epsilon_error,
-    gender_accuracy,
-    mae,
     mean_width,
-    median_absolute_error,
-    mmae,
-    one_off_accuracy,
     pit_of_each,
-    rmse,
-    subject_mae,
 )
 
 RNG = np.random.default_rng(0)

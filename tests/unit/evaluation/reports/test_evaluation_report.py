@@ -15,8 +15,7 @@ from PIL import Image
 from agelens.evaluation.all_rows import evaluate_all
 from agelens.evaluation.by_group import FIGURE_COLUMN, evaluate_groups
 from agelens.evaluation.evaluated_table import EvaluatedTable
-from agelens.evaluation.metrics import calibration_error
-from agelens.evaluation.metrics.probabilistic import LEVELS
+from agelens.evaluation.metrics.probabilistic import LEVELS, calibration_error
 from agelens.evaluation.reports.evaluation_figures import (
     coverage_by_age,
     error_by_age,

@@ -10,8 +10,7 @@ import pandas as pd
 import pytest
 
 from agelens.errors import TableError, UnknownNameError, UsageError
-from agelens.evaluation.bootstrap import percentile_interval, person_codes
-from agelens.evaluation.bootstrap.groupings import drawn_weights
+from agelens.evaluation.bootstrap.groupings import drawn_weights, percentile_interval, person_codes
 from agelens.evaluation.sensitivity.conditions import (
     CLEAN,
     Condition,

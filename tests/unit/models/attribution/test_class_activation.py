@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from agelens.cli.explain import CAM_METHODS, METHODS
+from agelens.workflows.explain import CAM_METHODS, METHODS
 from captum.attr import LayerGradCam
 
 from agelens.errors import UnknownNameError, UsageError

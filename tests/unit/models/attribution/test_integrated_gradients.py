@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from agelens.errors import UnknownNameError, UsageError
-from agelens.evaluation.heat_maps import filled
+from agelens.evaluation.heat_maps.occlusion import filled
 from agelens.evaluation.heat_maps.sanity_check import sanity_check
 from agelens.inference.answers import read_answers
 from agelens.models.attribution import (
