@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from agelens.workflows.explain import CAM_METHODS, METHODS
 from captum.attr import LayerGradCam
 
 from agelens.errors import UnknownNameError, UsageError
@@ -19,6 +18,7 @@ from agelens.models.attribution import (
 )
 from agelens.models.attribution.class_activation import as_maps, map_layers
 from agelens.models.backbones import build_backbone
+from agelens.workflows.explain import CAM_METHODS, METHODS
 
 Networks = Callable[..., ExplainedNetwork]
 CHIP = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
