@@ -4,7 +4,7 @@
 
 Each photo is made smaller, blurred, darker, brighter or turned in steps; the table shows
 the measured quality number and the error of the default model at each step. The limits of
-`cc0-resnet10` lie where the error has grown by one to three years over the untouched photos,
+`cc0-resnet10` (and of `agelens-1`, which took them over) lie where the error has grown by one to three years over the untouched photos,
 no tighter: the last table shows how often each group of UTKFace is referred, and a sharpness
 limit of 0.15 would refer 9 % of the faces that it calls Indian, 3 % of the White. A table before
 it has photos that end within the face. The photos are a fixed choice by the hash of their names.

@@ -52,7 +52,7 @@ def predict(
         part: only this part, such as valid, or all; of a run's own store test by default.
         limit: this many of the faces, drawn at random.
         own_intervals: leave out the calibration in the card.
-        gender: also estimate gender, of photos.
+        gender: also estimate gender, of photos, or of chips where the model itself tells it.
         mirror: average with the mirrored face.
         detector: of faces in photos.
         workers: threads; all available cores by default.

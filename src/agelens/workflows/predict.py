@@ -34,18 +34,16 @@ def predict(
         root: where the table's photos are.
         chosen: which of the faces.
         own_intervals: leave out the calibration in the card.
-        gender: also estimate gender, of photos.
+        gender: also estimate gender, of photos, or of chips where the model itself tells it.
         mirror: average with the mirrored face.
         detector: that finds the faces in photos.
         workers: threads; all available cores by default.
         progress: called with faces done and faces in all.
 
     Raises:
-        UsageError: see `labelled_faces`; or gender of chips, which are for the age network only.
+        UsageError: see `labelled_faces`; or gender of chips by a model that tells none.
     """
     faces = labelled_faces(data, chosen or Chosen(), model=model, root=root)
-    if faces.store is not None and gender:
-        raise UsageError("--gender needs photos: a store has chips for the age network only")
     estimator = estimator_of(
         model,
         detector=detector,
@@ -54,4 +52,9 @@ def predict(
         calibrated=not own_intervals,
         workers=workers,
     )
+    if faces.store is not None and gender and not estimator.card.labels:
+        raise UsageError(
+            "--gender needs photos: a store has chips for the age network only, and "
+            f"{estimator.card.name} tells no gender"
+        )
     return faces.predict(estimator, progress)
