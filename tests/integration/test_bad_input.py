@@ -133,7 +133,7 @@ class TestPhotos:
         bad = [folder / name for name, _, _ in BAD_PHOTOS[:5]]
         ran = agelens("estimate", *bad, good, "-o", tmp_path / "ages.csv")
         assert ran.status == 3
-        _, *lines, fine = ran.out.splitlines()
+        _, *lines, fine, _ = ran.out.splitlines()
         for line, (_, _, words) in zip(lines, BAD_PHOTOS, strict=False):
             assert words in line
         assert " to " in fine
