@@ -56,6 +56,15 @@ class ProgressBars:
             if self._bars is not None and task is not None:
                 self._bars.remove_task(task)
 
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Without bars while the context lasts: for what shows its own."""
+        if self._bars is not None:
+            self._bars.stop()
+        yield
+        if self._bars is not None:
+            self._bars.start()
+
     def _added(self, what: str, total: int | None = None) -> TaskID | None:
         return None if self._bars is None else self._bars.add_task(what, total=total)
 

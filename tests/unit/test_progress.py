@@ -44,6 +44,20 @@ def test_steps_are_named_and_have_a_bar_of_their_own(monkeypatch: pytest.MonkeyP
     assert "trials" in shown
 
 
+def test_bars_are_hidden_while_something_else_shows_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = watched(monkeypatch)
+    with progress_bars("steps") as bars:
+        bars(1, 5)
+        with bars.hidden():
+            before = len(terminal.getvalue())
+            bars(2, 5)
+            assert len(terminal.getvalue()) == before
+        bars(3, 5)
+    assert "3/5" in terminal.getvalue()
+
+
 def test_items_are_counted_and_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = watched(monkeypatch)
     assert list(counted("abcd", "letters")) == list("abcd")

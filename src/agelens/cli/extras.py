@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import Final
 
 from agelens.errors import MissingDependencyError
@@ -38,16 +37,3 @@ def missing_extra(command: str) -> Iterator[None]:
                     f"agelens {command} needs {package}: pip install 'agelens[{extra}]'"
                 ) from error
         raise
-
-
-def require(packages: Sequence[str], command: str, extra: str = "train") -> None:
-    """Make sure that `packages` are installed, without importing them.
-
-    Raises:
-        MissingDependencyError: some are not; the message names them and the extra.
-    """
-    missing = [name for name in packages if find_spec(name) is None]
-    if missing:
-        raise MissingDependencyError(
-            f"agelens {command} needs {', '.join(missing)}: pip install 'agelens[{extra}]'"
-        )

@@ -51,6 +51,3 @@ def _detectors(options: argparse.Namespace) -> int:
     rows = [{"name": d.name, "summary": d.summary, "licence": d.licence} for d in classes]
     print_rows(rows, as_json=options.json)
     return 0
-
-
-show = print_rows

@@ -182,7 +182,8 @@ class _Tuning:
         self.bars(self.step, self.steps, "the long run")
         place, run = self.folder.run, self.make(found)
         text = str(yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True))
-        done = train_in(place, run, text, quiet=self.quiet, export=False)
+        with self.bars.hidden():
+            done = train_in(place, run, text, quiet=self.quiet, export=False)
         self._done(f"5. the long run: valid MAE {done.metrics['valid']['mae']:.3f} years")
 
     def _done(self, line: str) -> None:
