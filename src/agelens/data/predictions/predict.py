@@ -153,7 +153,8 @@ def predict_store(
     """What the model says of each row of `store`.
 
     A row without a chip keeps its status, such as ``no_face``. Quality is judged by the chip and
-    the landmarks that were found when it was cut.
+    the landmarks that were found when it was cut; how much of the face the photo showed is not
+    known any more.
 
     Args:
         estimator: of a model for such chips.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from agelens.evaluation.evaluate import worst_errors
+from agelens.evaluation.all_rows import worst_errors
 from PIL import Image
 
 from agelens.data.predictions import predict_store
