@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from agelens.evaluation.all_rows import worst_errors
 from PIL import Image
 
 from agelens.data.predictions import predict_store
 from agelens.data.predictions.worst_pictures import chips_of, photos_below, write_worst_pictures
 from agelens.data.store import ChipStore
+from agelens.evaluation.all_rows import worst_errors
 from agelens.inference.estimator import AgeEstimator
 from agelens.tables import SampleTable
 
