@@ -121,7 +121,7 @@ class TestFrames:
     def test_distributions_where_they_are_asked_for(self, result: PhotoResult) -> None:
         frame = result.to_frame(distribution=True)
         ages = [name for name in frame.columns if name.startswith("p_")]
-        assert (ages[0], len(ages)) == ("p_000", 81)
+        assert (ages[0], len(ages)) == ("p_000", 101)
         assert frame[ages].to_numpy().sum() == pytest.approx(1, abs=1e-4)
 
     def test_a_folder_is_one_frame(
