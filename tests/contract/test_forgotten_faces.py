@@ -13,7 +13,8 @@ from agelens.export.export_network import ExportNetwork, TrainedInput
 from agelens.export.formats import weights_of
 from agelens.models.age_model import AgeModel
 from agelens.models.backbones import Backbone
-from agelens.models.methods import METHODS, AgeTargets, LearningHead, method_class
+from agelens.models.methods import METHODS, method_class
+from agelens.models.methods.base import AgeTargets, LearningHead
 from agelens.training.training_loop import weights_file
 
 LEAST_RUN = 8

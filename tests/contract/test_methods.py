@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from agelens.errors import UnknownNameError
 from agelens.inference.answers import Answers, read_answers
-from agelens.models.methods import METHODS, AgeMethod, AgeTargets, LearningHead, method_class
+from agelens.models.methods import METHODS, method_class
+from agelens.models.methods.base import AgeMethod, AgeTargets, LearningHead
 
 FEATURES, BATCH = 8, 16
 SCALES = ["20-50", "0.25,1-40"]
