@@ -15,7 +15,7 @@ from agelens.ages import AgeScale
 from agelens.errors import CardError, UnknownNameError
 from agelens.inference import cards as weights_file
 from agelens.inference.answers import OutputSpec
-from agelens.inference.cards import MODELS, Card, load_card, read_card
+from agelens.inference.cards import DEFAULT_MODEL, MODELS, Card, load_card, read_card
 
 WriteCard = Callable[..., Path]
 Document = dict[str, Any]
@@ -57,6 +57,29 @@ class TestPackaged:
         assert card.age_scale is not None
         assert card.age_scale.years == (0.25, *range(1, 81))
         assert (card.task, card.input.size, card.input.template) == ("age", 64, "dlib-64")
+
+    def test_the_default_says_what_it_is_and_for_what_it_may_be_used(self) -> None:
+        card = load_card(DEFAULT_MODEL)
+        assert card.name == "agelens-1"
+        assert card.age_scale == AgeScale.yearly(0, 100)
+        assert (card.labels, card.width) == (("female", "male"), 103)
+        assert (card.input.template, card.input.fill) == ("arcface-112", "mirror")
+        assert card.weights.stat().st_size < 16e6
+        assert "non-commercial" in card.licences["weights"]
+        assert {"code", "weights", "data"} == set(card.licences)
+        assert {one["dataset"] for one in card.document["trained_on"]} == {"utkface", "fgnet"}
+
+    @pytest.mark.parametrize("name", ["agelens-1", "cc0-resnet10"])
+    def test_packaged_intervals_hold_on_each_dataset(self, name: str) -> None:
+        card = load_card(name)
+        assert card.calibration is not None
+        measured = [
+            row
+            for row in card.document["calibration"]["measured"]
+            if (row["level"], row["grouping"]) == (0.9, "dataset")
+        ]
+        assert {row["group"] for row in measured} == {"utkface", "fgnet", "london"}
+        assert all(0.86 <= row["coverage"] < 0.98 for row in measured)
 
     def test_gender_is_words(self) -> None:
         card = load_card("cc0-gender")
