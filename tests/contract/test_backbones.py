@@ -24,6 +24,7 @@ SMALL = {
     "ssr-net": 38,
     "c3ae": 32,
     "dlib-resnet10": 64,
+    "mobilenet-face": 64,
     "resnet18": 64,
     "resnet50": 64,
     "seresnext50_32x4d": 64,

@@ -122,7 +122,8 @@ class _ConvNorm(nn.Module):
         super().__init__()
         padding = kernel // 2 if stride == 1 else 0
         self.conv = nn.Conv2d(inputs, width, kernel, stride, padding, groups=groups, bias=False)
-        nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
+        # By what goes in: a depthwise kernel sees one channel, of which fan_out would know nothing.
+        nn.init.kaiming_normal_(self.conv.weight, mode="fan_in", nonlinearity="relu")
         self.norm = nn.BatchNorm2d(width)
 
     def forward(self, maps: Tensor) -> Tensor:
