@@ -176,7 +176,7 @@ def _absurd(table: SampleTable, work: Path, weights: Path) -> np.ndarray:
 
 def _features(table: SampleTable, work: Path, weights: Path) -> tuple[np.ndarray, np.ndarray]:
     """What the untouched network makes of each row [N, 1281], and its age [N]; NaN without chip."""
-    backbone = build_backbone("mobilenet-face", weights=weights, size=144, options={"crop": 112})
+    backbone = build_backbone("mobilenet-face", weights=weights, size=144, crop=112)
     net = backbone.backbone.eval()
     assert net.packaged_head is not None
     weight, bias = net.packaged_head
