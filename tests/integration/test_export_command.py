@@ -91,6 +91,7 @@ def test_its_card_says_what_it_is(run: Path, agelens: Run) -> None:
         "alignment": "similarity",
         "template": "dlib-64",
         "margin": 0.0,
+        "fill": "black",
         "detector": "retinaface",
         "resized_inside_to": document["input"]["resized_inside_to"],
         "cropped_inside_to": 40,
