@@ -133,7 +133,7 @@ def test_a_run_is_loaded_without_what_it_was_trained_on(
 ) -> None:
     from agelens.data.store import ChipStore
     from agelens.inference.answers import read_answers
-    from agelens.training.trained_run import open_run
+    from agelens.training.run import open_run
 
     shutil.copytree(finished[0], tmp_path / "run")
     text = (tmp_path / "run" / "config.yaml").read_text()

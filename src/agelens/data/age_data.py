@@ -33,7 +33,7 @@ from agelens.data.training_input.batches import (
     TrainingLoader,
     TrainingOrder,
 )
-from agelens.data.training_input.network_input import NetworkInput, Numbers3, Words, input_transform
+from agelens.data.training_input.chip_dataset import NetworkInput, Numbers3, Words, input_transform
 from agelens.errors import UnknownNameError, UsageError
 from agelens.recorded import Recorded
 from agelens.records import Floats

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from agelens.atomic import write_atomically
 from agelens.errors import TrainingError, UsageError
-from agelens.training.epoch_history import EpochResults
+from agelens.training.epoch_metrics import EpochResults
 from agelens.training.run_folder import RunFolder
 
 _REASON: Final = re.compile(r"(?:WeightsUnpickler error:\s*|(?=Trying to load ))(\S.*)")

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import nn
 
 from agelens.atomic import write_atomically
-from agelens.data.training_input.network_input import Words
+from agelens.data.training_input.chip_dataset import Words
 from agelens.errors import UnknownNameError, UsageError
 from agelens.models.age_model import AgeModel, StandardisedChips
 from agelens.models.auxiliary import AUXILIARY, AuxiliaryHeads, AuxiliaryTask

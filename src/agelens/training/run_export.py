@@ -12,18 +12,17 @@ import numpy as np
 from agelens.data.age_data import AgeData
 from agelens.data.splits.resolve_split import TRAIN, VALID
 from agelens.data.training_input.batches import SplitDataset
-from agelens.data.training_input.network_input import NetworkInput
+from agelens.data.training_input.chip_dataset import NetworkInput
 from agelens.errors import TrainingError, UsageError
-from agelens.export.bundle import CardFacts, export_model
+from agelens.export.bundle import CardFacts, Parity, export_model
 from agelens.export.export_network import TrainedInput
 from agelens.export.formats import Format, Precision, check_choice
-from agelens.export.parity import Parity
 from agelens.models.mean_model import MeanModel
 from agelens.records import RGB, Floats
 from agelens.training.model_parts import BackboneChoice
 from agelens.training.resume_identity import config_diff, data_identity
+from agelens.training.run import TrainedRun, open_run
 from agelens.training.run_folder import RunFolder
-from agelens.training.trained_run import TrainedRun, open_run
 
 _CUT_BY = ("alignment", "template", "size", "margin", "fill")
 UNKNOWN_TERMS = "not stated"

@@ -14,7 +14,7 @@ from safetensors.torch import save
 
 from agelens.atomic import write_atomically, write_json
 from agelens.data.splits.resolve_split import TEST, TRAIN, VALID
-from agelens.data.training_input.network_input import NetworkInput
+from agelens.data.training_input.chip_dataset import NetworkInput
 from agelens.errors import TrainingError
 from agelens.inference.answers import OutputSpec, read_answers
 from agelens.models.age_model import AgeModel, start_head
@@ -26,8 +26,7 @@ from agelens.training.checkpoints import (
     model_weights,
     read_checkpoint,
 )
-from agelens.training.epoch_history import EpochHistory, TimeShare
-from agelens.training.epoch_metrics import validation_metrics
+from agelens.training.epoch_metrics import EpochHistory, TimeShare, validation_metrics
 from agelens.training.model_parts import age_model
 from agelens.training.resume_identity import (
     can_resume,

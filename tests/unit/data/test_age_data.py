@@ -13,7 +13,7 @@ from agelens.data.age_data import AgeData
 from agelens.data.splits import HashSplit
 from agelens.data.store import ChipStore
 from agelens.data.training_input import weights_within
-from agelens.data.training_input.network_input import NetworkInput
+from agelens.data.training_input.chip_dataset import NetworkInput
 from agelens.errors import DatasetError, TableError, UnknownNameError, UsageError
 from agelens.tables import SampleTable, write_table
 from agelens.training.resume_identity import config_diff, data_description, data_identity

@@ -13,10 +13,9 @@ import torch
 
 from agelens.errors import ExportError, OutputError, UsageError
 from agelens.export import bundle
-from agelens.export.bundle import CardFacts, export_model
+from agelens.export.bundle import CardFacts, Parity, export_model
 from agelens.export.export_network import TrainedInput
 from agelens.export.formats import weights_of
-from agelens.export.parity import Parity
 from agelens.inference.answers import read_answers
 from agelens.inference.cards import load_card
 from agelens.inference.estimator import AgeEstimator

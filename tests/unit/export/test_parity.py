@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from agelens.errors import ExportError
+from agelens.export.bundle import Parity, measure_parity, require_parity
 from agelens.export.export_network import TrainedInput
-from agelens.export.parity import Parity, measure_parity, require_parity
 from agelens.inference.answers import read_answers
 from agelens.models.age_model import AgeModel
 from agelens.records import RGB, Floats

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from agelens.data.age_data import AgeData
-from agelens.data.training_input.network_input import NetworkInput
+from agelens.data.training_input.chip_dataset import NetworkInput
 from agelens.models.age_model import AgeModel, ModelOutputs
 from agelens.models.backbones.base import Backbone
 from agelens.models.methods.base import AgeTargets, LearningHead

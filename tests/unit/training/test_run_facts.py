@@ -12,9 +12,9 @@ import pytest
 from agelens.data.training_input.geometry import ChipTransform
 from agelens.errors import UsageError
 from agelens.models.age_model import AgeModel
+from agelens.training.run import TrainedRun
 from agelens.training.run_export import card_from_run, default_folder, trained_input_of
 from agelens.training.run_folder import RunFolder
-from agelens.training.trained_run import TrainedRun
 
 SETTINGS = {
     "size": 64,

@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from agelens.training import epoch_history as time_share
-from agelens.training.epoch_history import TimeShare
-from agelens.training.epoch_metrics import LossAverager, validation_metrics
+from agelens.training import epoch_metrics as time_share
+from agelens.training.epoch_metrics import LossAverager, TimeShare, validation_metrics
 from agelens.training.resume_identity import config_diff, resume_identity
 from agelens.training.run_trainer import SeededSteps, environment, reseed
 
@@ -138,7 +137,7 @@ def test_the_environment_says_what_numbers_hang_on() -> None:
 
 def test_the_history_is_one_row_an_epoch(tmp_path: Path) -> None:
     from agelens.training.age_module import AgeModule
-    from agelens.training.epoch_history import EpochHistory
+    from agelens.training.epoch_metrics import EpochHistory
 
     history = EpochHistory(tmp_path / "metrics.csv")
     module = mock.Mock(spec=AgeModule, improved=True)

@@ -29,8 +29,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from agelens.data.splits.random_split import RandomSplit
-from agelens.data.splits.split import Split, uncovered
-from agelens.data.splits.split_groups import By
+from agelens.data.splits.split import By, Split, uncovered
 from agelens.errors import TableError, UnknownNameError, UsageError
 from agelens.tables import COLUMNS, SampleTable
 

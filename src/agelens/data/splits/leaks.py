@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from agelens.data.splits.split import PartCodes, Split
-from agelens.data.splits.split_groups import Codes, duplicate_codes, subject_codes
+from agelens.data.splits.split import Codes, PartCodes, Split, duplicate_codes, subject_codes
 from agelens.errors import LeakError
 from agelens.tables import SampleTable
 

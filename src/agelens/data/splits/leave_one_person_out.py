@@ -8,8 +8,16 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from agelens.data.splits.split import PartCodes, Split, deal, seeded
-from agelens.data.splits.split_groups import Codes, Units, subject_codes, units_of
+from agelens.data.splits.split import (
+    Codes,
+    PartCodes,
+    Split,
+    Units,
+    deal,
+    seeded,
+    subject_codes,
+    units_of,
+)
 from agelens.errors import TableError, UsageError
 from agelens.tables import SampleTable
 

@@ -9,8 +9,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from agelens.data.splits.split import Split, check_shares, deal, seeded
-from agelens.data.splits.split_groups import By, units_of
+from agelens.data.splits.split import By, Split, check_shares, deal, seeded, units_of
 from agelens.errors import UsageError
 from agelens.tables import SampleTable
 

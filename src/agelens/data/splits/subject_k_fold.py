@@ -14,8 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from agelens.data.splits.split import Split, seeded
-from agelens.data.splits.split_groups import Codes, Units, units_of
+from agelens.data.splits.split import Codes, Split, Units, seeded, units_of
 from agelens.errors import UsageError
 from agelens.tables import SampleTable
 

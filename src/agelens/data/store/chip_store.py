@@ -13,8 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from agelens.data.formats.ldl import ROTATED_BOX
-from agelens.data.store.card import CARD_NAME, StoreCard, check_shard
-from agelens.data.store.encodings import decode_chip
+from agelens.data.store.card import CARD_NAME, StoreCard, check_shard, decode_chip
 from agelens.data.store.journal import IMAGE, JOURNAL_NAME, OUTCOME_TYPES, open_shard
 from agelens.errors import DatasetError, PhotoError
 from agelens.records import RGB

@@ -12,8 +12,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from agelens.data.store.card import StoreSettings
-from agelens.data.store.encodings import ChipEncoding
+from agelens.data.store.card import ChipEncoding, StoreSettings
 from agelens.errors import PhotoError, PhotoStatus, UsageError
 from agelens.imaging.align import Fill, SimilarityAligner, template_named
 from agelens.imaging.detectors import Detector

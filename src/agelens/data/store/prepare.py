@@ -17,6 +17,7 @@ from agelens.data.datasets import DATASETS
 from agelens.data.store.card import (
     CARD_NAME,
     ROWS_PER_SHARD,
+    ChipEncoding,
     ShardEntry,
     StoreCard,
     StoreSettings,
@@ -34,7 +35,6 @@ from agelens.data.store.cutting import (
     labelled_photos,
     picture_source,
 )
-from agelens.data.store.encodings import ChipEncoding
 from agelens.data.store.journal import (
     JOURNAL_NAME,
     StoreJournal,

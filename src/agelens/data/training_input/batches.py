@@ -15,8 +15,7 @@ from torch import Tensor
 
 from agelens.data.splits.split import places
 from agelens.data.training_input import ChipBatch, ChipDataset
-from agelens.data.training_input.chip_dataset import CODED
-from agelens.data.training_input.network_input import Words
+from agelens.data.training_input.chip_dataset import CODED, Words
 from agelens.errors import UsageError
 from agelens.records import Floats
 from agelens.tables import SampleTable

@@ -4,19 +4,68 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from agelens.ages import AgeScale
 from agelens.data.store.chip_store import ChipStore
 from agelens.data.training_input.geometry import ChipTransform
+from agelens.data.training_input.presets import Preset
 from agelens.errors import TableError, UnknownNameError
 from agelens.tables import YEARS, SampleTable
+
+Numbers3: TypeAlias = tuple[float, float, float]
+Words: TypeAlias = dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkInput:
+    """What a network asks of its data.
+
+    `size` in pixels, `mean` and `std` of pixels from 0 to 1 as its starting weights expect
+    them; the age `scale` of the method; `words`: columns that auxiliary heads learn, each
+    with its vocabulary, or an empty one where the train part is to tell.
+    """
+
+    size: int
+    mean: Numbers3
+    std: Numbers3
+    scale: AgeScale
+    words: Words
+
+
+def input_transform(
+    network: NetworkInput, preset: Preset, *, steps: Sequence[nn.Module] | None
+) -> ChipTransform:
+    """Chips to the input of `network`, sized and cropped as `preset` has it.
+
+    Args:
+        network: asks for size, mean and deviation, which are not the preset's.
+        preset: how much larger chips are before they are cropped.
+        steps: of augmentation, with a random crop; None for evaluation.
+
+    Raises:
+        UsageError: a size that no input has.
+    """
+    training = steps is not None
+    form = preset.for_training if training else preset.for_evaluation
+    enlarge = preset.enlarge_train if training else preset.enlarge_eval
+    return ChipTransform(
+        form(network.size).size,
+        steps=steps or (),
+        enlarge=enlarge,
+        random_crop=training and enlarge > 1,
+        mean=network.mean,
+        std=network.std,
+    )
+
 
 CODED: Final = ("age_kind", "gender", "ethnicity", "subject", "dataset")
 UNKNOWN: Final = -1

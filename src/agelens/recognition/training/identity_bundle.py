@@ -22,9 +22,9 @@ from agelens.inference.runtimes import open_runtime
 from agelens.recognition.extractors.network import TASK
 from agelens.recognition.purification import PurifiedBranch
 from agelens.recognition.training.branch_choice import BranchChoice
+from agelens.training.run import finished_folder, stated_transform
 from agelens.training.run_export import UNKNOWN_TERMS, require_same_crop
 from agelens.training.run_folder import RunFolder
-from agelens.training.trained_run import finished_folder, stated_transform
 
 PAPER: Final = (
     "Xie, Pun and Lam, Implicit and Explicit Feature Purification for Age-Invariant Facial "

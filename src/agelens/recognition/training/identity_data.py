@@ -13,7 +13,7 @@ from agelens.data.splits.resolve_split import labels_of, open_store, rows_by_sto
 from agelens.data.store import ChipStore
 from agelens.data.training_input import ChipDataset, preset_named
 from agelens.data.training_input.batches import SplitDataset, TrainingLoader, TrainingOrder
-from agelens.data.training_input.network_input import Numbers3
+from agelens.data.training_input.chip_dataset import Numbers3
 from agelens.errors import UnknownNameError, UsageError
 from agelens.imaging.align import template_named
 from agelens.recorded import Recorded

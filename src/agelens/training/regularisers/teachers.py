@@ -23,8 +23,8 @@ from agelens.inference.cards import MODELS, Card, load_card
 from agelens.inference.network import ChipNetwork
 from agelens.models.age_model import AgeModel
 from agelens.models.backbones.base import Backbone
+from agelens.training.run import open_run
 from agelens.training.run_folder import RunFolder
-from agelens.training.trained_run import open_run
 
 _WHITE = 255.0
 

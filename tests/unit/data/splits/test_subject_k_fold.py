@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agelens.data.splits import RandomSplit, SubjectKFold, describe_leaks
-from agelens.data.splits.split import seeded
-from agelens.data.splits.split_groups import units_of
+from agelens.data.splits.split import seeded, units_of
 from agelens.data.splits.subject_k_fold import balanced_folders
 from agelens.errors import UsageError
 from agelens.tables import SampleTable

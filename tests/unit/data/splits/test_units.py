@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agelens.data.splits.split import fingerprints
-from agelens.data.splits.split_groups import subject_codes, units_of
+from agelens.data.splits.split import fingerprints, subject_codes, units_of
 from agelens.errors import TableError, UsageError
 from agelens.tables import SampleTable
 

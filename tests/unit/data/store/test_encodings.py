@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agelens.data.store.encodings import ChipEncoding, decode_chip
+from agelens.data.store.card import ChipEncoding, decode_chip
 from agelens.errors import UnknownNameError, UsageError
 
 

@@ -3,13 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from agelens.data.store.card import ChipEncoding, decode_chip
 from agelens.data.store.cutting import (
     PhotoWorker,
     WholePictureCutter,
     labelled_photos,
     picture_source,
 )
-from agelens.data.store.encodings import ChipEncoding, decode_chip
 from agelens.errors import UsageError
 
 
