@@ -116,6 +116,11 @@ COMMANDS: Final[dict[str, Command]] = {
     "detectors": Command(
         "list the face detectors", "detectors", "registries:add_commands", options="argparse"
     ),
+    "data sample": Command(
+        "draw a small dataset of faces that belong to nobody, to try things with",
+        "data sample -o sample",
+        "data:sample",
+    ),
     "data read": Command(
         "read a downloaded dataset, a list or own data into a table",
         "data read people.csv --columns age_years=Age,path=file -o people.parquet",

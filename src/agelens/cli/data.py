@@ -68,6 +68,18 @@ def splits(*, json: bool = False) -> None:
     print_rows(rows, as_json=json)
 
 
+def sample(*, output: Path, count: PositiveInt = 400, seed: NonNegativeInt = 0) -> None:
+    """Draw a small dataset of faces that belong to nobody, to try things with.
+
+    Args:
+        output: folder to write, with photos/ and people.csv (age, gender, person, tone).
+        count: number of photos, two of each person.
+        seed: the same one draws the same faces.
+    """
+    table = data.draw_sample(output, count, seed=seed)
+    print(f"{count} drawn faces, labelled in {table}")
+
+
 def read(
     source: str,
     folder: Path | None = None,

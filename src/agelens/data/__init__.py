@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agelens.data.auditing import read_duplicates as read_duplicates
     from agelens.data.calling import call_with_options as call_with_options
     from agelens.data.datasets import DATASETS as DATASETS
+    from agelens.data.drawn_sample import draw_sample as draw_sample
     from agelens.data.exploration import explore as explore
     from agelens.data.formats import FORMATS as FORMATS
     from agelens.data.formats import format_named as format_named
@@ -58,6 +59,7 @@ __getattr__, __dir__, __all__ = attach(
         "call_with_options": "agelens.data.calling",
         "check_other_chips": "agelens.data.predictions",
         "describe_leaks": "agelens.data.splits",
+        "draw_sample": "agelens.data.drawn_sample",
         "explore": "agelens.data.exploration",
         "format_named": "agelens.data.formats",
         "make_protocol": "agelens.data.splits",
