@@ -62,6 +62,7 @@ _FAILURES: Final = (OutputError, MissingDependencyError, ExportError, TrainingEr
 GROUPS: Final = {
     "estimate": "photos",
     "registries": "photos",
+    "service": "photos",
     "data": "data",
     "training": "training",
     "evaluation": "evaluation",
@@ -115,6 +116,12 @@ COMMANDS: Final[dict[str, Command]] = {
     ),
     "detectors": Command(
         "list the face detectors", "detectors", "registries:add_commands", options="argparse"
+    ),
+    "serve": Command(
+        "answer HTTP requests, and show a page with the camera",
+        "serve --port 8000",
+        "service:add_command",
+        options="argparse",
     ),
     "data sample": Command(
         "draw a small dataset of faces that belong to nobody, to try things with",

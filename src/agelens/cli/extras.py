@@ -15,6 +15,7 @@ EXTRAS: Final = {
         *("pandas", "yaml", "scipy", "matplotlib", "seaborn", "imagehash", "safetensors"),
         *("optuna", "captum", "tensorboard", "onnxscript"),
     ),
+    "serve": ("fastapi", "uvicorn", "python_multipart", "pydantic_settings", "prometheus_client"),
     "identity": ("face_recognition_models", "faiss"),
 }
 """The packages of each extra that commands need, by the names that they are imported by."""

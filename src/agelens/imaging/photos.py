@@ -377,6 +377,17 @@ def _decoded(image: Image.Image, label: str, max_pixels: int) -> RGB:
         return srgb_pixels(upright(image), label)
 
 
+def pixels_stated(file: BinaryIO) -> int | None:
+    """How many pixels the header of an encoded photo states; None where it is no picture.
+
+    Raises:
+        PhotoError: its first bytes are those of a picture, and its header is damaged.
+    """
+    with _refusing(source_name(file)):
+        image = open_encoded(file)
+    return image.width * image.height if image else None
+
+
 def _odd_tiff(image: Image.Image) -> str | None:
     """Why a TIFF would come out wrong: Pillow does not heed all tags of its pixels."""
     tags = getattr(image, "tag_v2", None)

@@ -436,6 +436,26 @@ class AgeEstimator:
             for block in blocks(ready, weight=lambda p: max(least, len(p.chips)), limit=BATCH):
                 yield from self._finish(block, on_photo)
 
+    def prepare(self, photo: PhotoLike, *, hold: bool = False) -> PreparedPhoto:
+        """The first half of `estimate`: read a photo, find its faces, cut their chips.
+
+        For whoever runs the halves apart, as the service does, so that the faces of several
+        requests share a batch of the network. It never raises for a photo; see `estimate`.
+
+        Args:
+            photo: as for `estimate`.
+            hold: the result keeps what was given, to draw on it.
+        """
+        return self._preparation(photo, hold=hold)
+
+    def answer(self, prepared: Sequence[PreparedPhoto]) -> list[PhotoResult]:
+        """The second half of `estimate`: the results of prepared photos, in order.
+
+        Raises:
+            CardError: the network's answers are not what its card says.
+        """
+        return [result for _, result in self._finish(prepared)]
+
     def estimate_chips(self, chips: RGB | Sequence[RGB | Chip]) -> list[AgeEstimate]:
         """Estimate faces that are aligned already, as the model's card says.
 

@@ -1,0 +1,1 @@
+"""An HTTP service and its page: `agelens serve`."""
