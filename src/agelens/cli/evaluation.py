@@ -205,7 +205,13 @@ def compare(
     )
     from agelens.evaluation.reports.comparison_tables import matrix_table  # noqa: PLC0415
 
-    tell(found, output, json=json, tables=[("MAE in years:", matrix_table(found.found))])
+    names = {
+        "mae": "MAE in years:",
+        "false_adult@18": "People under 18 who are estimated at 18 or more:",
+        "false_minor@18": "People of 18 or more who are estimated under 18:",
+    }
+    tables = [(words, matrix_table(found.found, name)) for name, words in names.items()]
+    tell(found, output, json=json, tables=tables)
 
 
 def named_models(words: Sequence[str]) -> Iterator[Any]:

@@ -285,7 +285,7 @@ def _tell(run: Run, exported: bool) -> None:
     for part, figures in run.metrics.items():
         print(
             f"{part}: MAE {figures['mae']:.3f} years, CS@5 {100 * figures['cs5']:.1f} %, "
-            f"bias {figures['bias']:+.2f}, {figures['samples']:,} samples"
+            f"bias {figures['bias']:+.2f}{_false_adults(figures)}, {figures['samples']:,} samples"
         )
     share = run.summary["model_time_share"]
     told = f", {100 * share:.0f} % of it in the model" if share is not None else ""
@@ -293,6 +293,11 @@ def _tell(run: Run, exported: bool) -> None:
     print(f"{epochs} epochs in {seconds:.0f} s{told}; wrote {run.folder}")
     if exported:
         print(f"agelens estimate --model {run.folder} uses it")
+
+
+def _false_adults(figures: dict[str, float]) -> str:
+    share = figures.get("false_adult@18")
+    return "" if share is None else f", {100 * share:.1f} % of those under 18 estimated as adults"
 
 
 def _runs_below(folder: Path) -> list[Path]:

@@ -20,8 +20,9 @@ from agelens.evaluation.bootstrap.groupings import (
     percentile_interval,
     person_codes,
 )
+from agelens.evaluation.groups import RatesOfRows
 from agelens.evaluation.metrics import METRICS, MetricLike, chosen_metrics
-from agelens.evaluation.metrics.base import Better, Metric, Unit
+from agelens.evaluation.metrics.base import Better, ErrorRate, Metric, Unit
 from agelens.evaluation.metrics.classification import AgeClasses
 from agelens.evaluation.metrics.probabilistic import crps_of_each, pit_of_each
 from agelens.evaluation.table_checks import RowCounts, check_unmeasurable, count_rows, words_in_use
@@ -177,8 +178,10 @@ class MetricResult:
     """One metric of one set of rows.
 
     `value` is NaN where no row has all that the metric needs. `low` and `high` bound its
-    bootstrap interval; they are NaN without draws, and where fewer than two people are
-    behind the value, since one person says nothing of others. `left_out` rows lack an estimate
+    bootstrap interval, which holds it (see `percentile_interval`), or of an `ErrorRate` that of
+    `agelens.evaluation.rates`; they are NaN without draws, and where fewer than two people are
+    behind the value, since one person says nothing of others. `samples` of an `ErrorRate` are those
+    that errors are counted among. `left_out` rows lack an estimate
     or a label that the metric needs; `undefined_draws` draws did not have a value.
     """
 
@@ -254,11 +257,15 @@ def evaluate_all(
     interval_level = claimed_level(frame, chosen)
     people = person_codes(frame)
     everybody = Grouping.everybody(len(frame))
-    measured = GroupedMetrics(chosen, columns, people, [everybody])
+    rates = {name for name, one in chosen.items() if isinstance(one.statistic, ErrorRate)}
+    resampled = {name: metric for name, metric in chosen.items() if name not in rates}
+    measured = GroupedMetrics(resampled, columns, people, [everybody])
     values = measured.values()[everybody.name]
     drawn = bootstrap(measured, draws=draws, seed=seed)[everybody.name] if draws else {}
     found = {
-        name: _result(metric, columns, people, values[name][0], drawn.get(name), level=level)
+        name: _rate(metric, columns, people, level=level if draws else None)
+        if name in rates
+        else _result(metric, columns, people, values[name][0], drawn.get(name), level=level)
         for name, metric in chosen.items()
     }
     return Evaluation(
@@ -285,11 +292,31 @@ def _result(
     present = int(np.count_nonzero(np.bincount(people[rows])))
     low = high = float("nan")
     if draws is not None and present > 1:
-        low, high = percentile_interval(draws[0], level)
+        low, high = percentile_interval(draws[0], level, holding=float(value))
     return MetricResult(
         *(float(value), low, high, metric.unit, metric.better),
         samples=int(rows.sum()),
         people=present,
         left_out=int((~rows).sum()),
         undefined_draws=0 if draws is None else int(np.isnan(draws[0]).sum()),
+    )
+
+
+def _rate(
+    metric: Metric, columns: Mapping[str, NDArray[Any]], people: Codes, *, level: float | None
+) -> MetricResult:
+    """Of an `ErrorRate`; without a level there is no interval."""
+    rates = RatesOfRows(metric, columns, people)
+    found = rates.of(np.ones(len(people), dtype=bool), level=level or 0.95)
+    present = int(np.count_nonzero(np.bincount(people[rates.among])))
+    known = level is not None and present > 1
+    return MetricResult(
+        found.share,
+        found.low if known else float("nan"),
+        found.high if known else float("nan"),
+        *(metric.unit, metric.better),
+        samples=found.samples,
+        people=present,
+        left_out=int((~complete_rows(columns, metric.needs)).sum()),
+        undefined_draws=0,
     )

@@ -136,10 +136,13 @@ def _with_ends(
 ) -> Row:
     """How far apart groups of these `values` [G] are, and its interval from `draws` [G, D]."""
     drawn = None if draws is None else distance(draws)
-    return {name: float(distance(values))} | ends(drawn, level, f"{name}_")
+    value = float(distance(values))
+    return {name: value} | ends(drawn, level, value, f"{name}_")
 
 
-GROUP_METRICS: Final = ("mae", "rmse", "bias", "cs@5", "coverage", "mean_width")
+GROUP_METRICS: Final = (
+    *("mae", "false_adult@18", "false_minor@18", "rmse", "bias", "cs@5", "coverage", "mean_width"),
+)
 FIGURE_COLUMN: Final = "age_five_years"
 """Never crossed: the bins that figures by age are drawn from."""
 

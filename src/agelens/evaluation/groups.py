@@ -17,9 +17,11 @@ from agelens.evaluation.bootstrap.groupings import (
     Columns,
     Grouping,
     complete_rows,
+    measured_columns,
     percentile_interval,
 )
-from agelens.evaluation.metrics.base import Metric
+from agelens.evaluation.metrics.base import ErrorRate, Metric
+from agelens.evaluation.rates import Rate, rate
 from agelens.records import Floats
 
 MOST_CELLS: Final = 30_000
@@ -113,20 +115,46 @@ def group_rows(
     }
     rows = []
     for name, metric in measured.metrics.items():
-        for place, (samples, people) in enumerate(zip(*counts[metric.needs], strict=True)):
+        counted, rates = counts[metric.needs], None
+        if isinstance(metric.statistic, ErrorRate):
+            rates = RatesOfRows(metric, measured.columns, measured.people)
+            counted = _counted(grouping, measured.people, rates.among)
+        for place, (samples, people) in enumerate(zip(*counted, strict=True)):
+            value = float(values[name][place])
             known = drawn is not None and people > 1  # one person says nothing of others
             draws = drawn[name][place] if drawn is not None and known else None
             row: Row = {"grouping": grouping.name, "group": grouping.groups[place], "metric": name}
-            row |= {"value": float(values[name][place])} | ends(draws, measured.level)
+            row |= {"value": value} | ends(draws, measured.level, value)
+            if rates is not None and known:
+                found = rates.of(grouping.codes == place, level=measured.level)
+                row |= {"low": found.low, "high": found.high}
             row |= {"samples": int(samples), "people": int(people), "few": bool(samples < FEW)}
             rows.append(row)
     return rows
 
 
-def ends(draws: Floats | None, level: float, prefix: str = "") -> Row:
-    """The interval's ends as columns; NaN without draws."""
+class RatesOfRows:
+    """A metric that is an `ErrorRate`, of any of the rows [N], with the interval of rates."""
+
+    def __init__(self, metric: Metric, columns: Columns, people: Codes) -> None:
+        if not isinstance(metric.statistic, ErrorRate):
+            raise TypeError("a rate of errors was expected")
+        rows = complete_rows(columns, metric.needs)
+        self._wrong, self.among = np.zeros((2, len(rows)), dtype=bool)
+        wrong, among = metric.statistic.marks(*measured_columns(metric, columns, rows))
+        self._wrong[rows], self.among[rows] = wrong, among
+        self._people = people
+
+    def of(self, rows: NDArray[np.bool_], *, level: float) -> Rate:
+        """Of the rows marked."""
+        chosen = self.among & rows
+        return rate(self._wrong[chosen], self._people[chosen], level=level)
+
+
+def ends(draws: Floats | None, level: float, value: float, prefix: str = "") -> Row:
+    """The ends of the interval of `value` as columns; NaN without draws."""
     nothing = (float("nan"), float("nan"))
-    low, high = nothing if draws is None else percentile_interval(draws, level)
+    low, high = nothing if draws is None else percentile_interval(draws, level, holding=value)
     return {f"{prefix}low": low, f"{prefix}high": high}
 
 

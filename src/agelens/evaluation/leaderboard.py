@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from agelens.errors import UsageError
 from agelens.evaluation.comparison.common_samples import (
+    LEGAL_FIGURES,
     ComparedTable,
     Interval,
     check_same_network,
@@ -30,6 +31,7 @@ from agelens.evaluation.comparison.comparison import (
 )
 from agelens.evaluation.finished_runs import CONFIG, FinishedRun, finished_run, model_names
 from agelens.evaluation.groups import FEW
+from agelens.evaluation.metrics.legal_ages import LEGAL_AGES
 from agelens.evaluation.model_calibration import uncalibrated_outputs
 from agelens.evaluation.reports.page import with_interval
 from agelens.evaluation.table_checks import has_age, spelled, tally
@@ -70,7 +72,8 @@ class RunFacts:
 class LeaderboardEntry:
     """A model on a test set.
 
-    `mae` and `cs5` are means over the seeds, with the bootstrap's interval by person; `coverage`,
+    `mae` and `cs5` are means over the seeds, with the bootstrap's interval by person; `crossed` has
+    false adults and false minors (`agelens.evaluation.metrics.legal_ages`) by name; `coverage`,
     `size_mb` and `chip_ms` are means over the runs. `people` says whether anybody may be in
     training and in test.
     """
@@ -83,6 +86,7 @@ class LeaderboardEntry:
     mae: Interval
     mae_of_seeds: tuple[float, ...]
     cs5: Interval
+    crossed: Mapping[str, Interval]
     samples: int
     left_out: int
     age_kinds: tuple[str, ...]
@@ -153,6 +157,7 @@ def _entry(
         figures["mae"],
         errors.by_seed[first.model],
         figures["cs@5"],
+        {name: figures[name] for name in LEGAL_FIGURES},
         samples=len(common.age_years),
         left_out=len(first.frame) - len(common.age_years),
         age_kinds=tuple(tally(aged["age_kind"])),
@@ -199,7 +204,8 @@ def _check_mixed(entries: Sequence[LeaderboardEntry]) -> None:
 
 _COLUMNS: Final = (
     *("model", "method", "backbone", "trained on", "tested on", "ages", "split", "people", "seeds"),
-    *("samples", "MAE", "CS@5", "coverage of 90 %", "MB", "ms a chip"),
+    *("samples", "MAE", "false adults %", "false minors %", "CS@5", "coverage of 90 %"),
+    *("MB", "ms a chip"),
 )
 _RIGHT: Final = ("samples", "MB", "ms a chip")
 _LIMITS: Final = (
@@ -264,6 +270,8 @@ def _row(entry: LeaderboardEntry) -> dict[str, str]:
         "seeds": ", ".join("?" if seed is None else str(seed) for seed in entry.seeds),
         "samples": f"{entry.samples:,}{left_out}{' (few)' if entry.few else ''}",
         "MAE": mae,
+        "false adults %": _of_legal_ages(entry, "false_adult"),
+        "false minors %": _of_legal_ages(entry, "false_minor"),
         "CS@5": cs5,
         "coverage of 90 %": (
             "not calibrated" if entry.coverage is None else f"{100 * entry.coverage:.1f} %"
@@ -271,6 +279,12 @@ def _row(entry: LeaderboardEntry) -> dict[str, str]:
         "MB": f"{entry.size_mb:.1f}",
         "ms a chip": "" if entry.chip_ms is None else f"{entry.chip_ms:.1f}",
     }
+
+
+def _of_legal_ages(entry: LeaderboardEntry, rate: str) -> str:
+    """As ``0.4 / 2.1 / 9.8 / 14.0``, one for each legal age."""
+    shares = (entry.crossed[f"{rate}@{legal}"].value for legal in LEGAL_AGES)
+    return " / ".join("?" if np.isnan(share) else f"{100 * share:.1f}" for share in shares)
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -283,8 +297,10 @@ def _legend(entries: Sequence[LeaderboardEntry], machine: str, level: float) -> 
     lines = [
         f"MAE in years, mean over seeds, with {100 * level:g} % bootstrap interval by person. "
         "CS@5: share of errors of at most 5 years. People: whether anybody may be in training and "
-        "in test. Coverage: share of the test set's ages that the card's calibrated 90 % "
-        "intervals hold.",
+        f"in test. False adults at {' / '.join(map(str, LEGAL_AGES))}: of those under the age, the "
+        "share estimated at it or older; false minors: of the others, the share estimated under "
+        "it; ? where there is nobody. Coverage: share of the test set's ages that the card's "
+        "calibrated 90 % intervals hold.",
     ]
     if any(entry.chip_ms is not None for entry in entries):
         lines.append(

@@ -168,13 +168,15 @@ def headline_mae(frame: pd.DataFrame, resampling: Resampling) -> HeadlineMae:
     of_cells = together.values()[cells.name]["mae"]
     rows = measured.complete[METRICS["mae"].needs] & (cells.codes >= 0)
     samples = np.bincount(cells.codes[rows], minlength=len(cells))
+    value = float(_mean(of_cells[:, np.newaxis])[0])
     low = high = float("nan")
     drawn = _drawn(together, resampling)
     if drawn is not None and len(np.unique(measured.people[rows])) > 1:
-        low, high = percentile_interval(_mean(drawn[cells.name]["mae"]), resampling.level)
+        means = _mean(drawn[cells.name]["mae"])
+        low, high = percentile_interval(means, resampling.level, holding=value)
     few = (samples > 0) & (samples < FEW)
     return HeadlineMae(
-        float(_mean(of_cells[:, np.newaxis])[0]),
+        value,
         *(low, high),
         *(int((samples > 0).sum()), int(few.sum()), int(samples.sum())),
     )

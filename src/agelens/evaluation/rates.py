@@ -81,16 +81,22 @@ def _effective(errors: np.ndarray, clusters: ArrayLike | None) -> float:
     names = np.asarray(clusters)
     if len(names) != total:
         raise UsageError(f"{total} samples, but {len(names)} clusters")
-    _, place = np.unique(names, return_inverse=True)
-    sizes = np.bincount(place)
+    place = names if _is_small(names) else np.unique(names, return_inverse=True)[1]
+    counted = np.bincount(place)
+    sizes = counted[counted > 0]
     people, share = len(sizes), errors.mean()
     if people == total:
         return float(total)
     if share in (0.0, 1.0) or people == 1:
         # No error to see how they cluster by: a person counts once.
         return float(people)
-    residual = np.bincount(place, weights=errors - share)
+    residual = np.bincount(place, weights=errors - share)[counted > 0]
     # Taylor linearised variance of the ratio mean between clusters, over the binomial one.
     between = people / (people - 1) * np.sum(residual**2) / total**2
     effect = between / (share * (1 - share) / total)
     return float(np.clip(total / effect, min(people, total), total)) if effect > 0 else total
+
+
+def _is_small(names: np.ndarray) -> bool:
+    """Whether they are numbers to count by: sorting a million of them takes ten times as long."""
+    return bool(names.dtype.kind in "iu" and names.min() >= 0 and names.max() < 10 * len(names))

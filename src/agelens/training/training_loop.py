@@ -16,6 +16,7 @@ from agelens.atomic import write_atomically, write_json
 from agelens.data.splits.resolve_split import TEST, TRAIN, VALID
 from agelens.data.training_input.chip_dataset import NetworkInput
 from agelens.errors import TrainingError
+from agelens.evaluation.metrics.legal_ages import rates_across
 from agelens.inference.answers import OutputSpec, read_answers
 from agelens.models.age_model import AgeModel, start_head
 from agelens.records import Floats
@@ -172,6 +173,7 @@ def write_predictions_of(
         figures = validation_metrics(
             table.frame["estimate_years"], table.frame["age_years"], run.metrics
         )
+        figures |= rates_across(table.frame["estimate_years"], table.frame["age_years"])
         metrics[part] = {"samples": len(table), **figures}
     return {**made_by, "metrics": metrics}
 

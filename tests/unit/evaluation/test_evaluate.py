@@ -13,6 +13,7 @@ import pytest
 from agelens.ages import AgeScale
 from agelens.errors import TableError, UnknownNameError, UsageError
 from agelens.evaluation.all_rows import evaluate_all
+from agelens.evaluation.by_group import evaluate_groups
 from agelens.evaluation.metrics import METRICS
 from agelens.evaluation.metrics.classification import AgeClasses
 from agelens.evaluation.metrics.errors import mae
@@ -76,7 +77,9 @@ def test_everything_is_measured_where_everything_is_there() -> None:
     text = json.dumps(plain_json(found), allow_nan=False)
     assert json.loads(text)["metrics"]["crps"]["unit"] == "years"
     for name, result in found.metrics.items():
-        assert result.samples == COUNT, name
+        counted = {"false_adult": (AGES < 18).sum(), "false_minor": (AGES >= 18).sum()}
+        rate, _, legal = name.partition("@")
+        assert result.samples == counted.get(rate, COUNT) or legal in ("13", "16", "21"), name
         assert result.low <= result.high, name
 
 
@@ -179,3 +182,39 @@ def test_intervals_of_several_levels_are_refused_where_they_are_measured() -> No
 def test_an_empty_table_has_no_labels() -> None:
     with pytest.raises(TableError, match="no labels"):
         evaluate_all(table().select([]))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_interval_holds_its_own_estimate(seed: int) -> None:
+    """Of few people too, where all resampled maxima lie above the worst age's own MAE."""
+    random = np.random.default_rng(seed)
+    found = table(
+        estimate_years=np.maximum(AGES + random.normal(0, 6, COUNT), 0),
+        subject=[f"s{row % 40}" for row in range(COUNT)],
+        gender=random.choice(["female", "male"], COUNT),
+        ethnicity=random.choice(["A", "B", "C"], COUNT),
+    )
+    for one in evaluate_all(found, draws=100).metrics.values():
+        assert one.low <= one.value <= one.high or math.isnan(one.value)
+    groups = evaluate_groups(found, metrics=["mae", "mmae", "false_adult@18"], draws=100)
+    known = groups.groups.dropna(subset=["low"])
+    assert len(known) > 100
+    assert (known["low"] <= known["value"]).all()
+    assert (known["value"] <= known["high"]).all()
+    for name in ("gap", "ratio", "gini"):
+        some = groups.gaps.dropna(subset=[f"{name}_low"])
+        assert len(some)
+        assert (some[f"{name}_low"] <= some[name]).all()
+        assert (some[name] <= some[f"{name}_high"]).all()
+
+
+def test_a_rate_without_an_error_is_bounded_by_how_many_were_seen() -> None:
+    right = table(estimate_years=AGES, subject=None)
+    found = evaluate_all(right, draws=50).metrics["false_adult@18"]
+    young = int((AGES < 18).sum())
+    assert (found.value, found.low, found.samples, found.people) == (0, 0, young, young)
+    # Clopper and Pearson, of no error: (1 - high)^n is the tail.
+    assert (1 - found.high) ** young == pytest.approx(0.025)
+    group = evaluate_groups(right, ["dataset"], ["false_adult@18"], draws=50).groups.iloc[0]
+    assert (group["high"], group["samples"]) == (found.high, young)
+    assert math.isnan(evaluate_all(right, draws=0).metrics["false_adult@18"].high)

@@ -14,11 +14,17 @@ from agelens.evaluation.metrics.base import Metric
 from agelens.records import Floats
 
 
-def percentile_interval(draws: Floats, level: float) -> tuple[float, float]:
+def percentile_interval(
+    draws: Floats, level: float, *, holding: float = float("nan")
+) -> tuple[float, float]:
     """Low and high end of the central share `level` of `draws` [D] (Efron, 1979).
 
     Draws in which the metric is not defined (NaN: nobody of the group was drawn) are left
     out; without any other, both ends are NaN.
+
+    A maximum, such as the worst age's MAE or the gap between groups, grows when people are drawn
+    anew, as each draw adds noise to every age: all draws may lie above the estimate. Where the
+    estimate, given as `holding`, lies outside, the interval reaches up to it.
 
     Raises:
         ValueError: `level` is not strictly between 0 and 1.
@@ -29,7 +35,7 @@ def percentile_interval(draws: Floats, level: float) -> tuple[float, float]:
     if not defined.size:
         return float("nan"), float("nan")
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    return float(np.fmin(low, holding)), float(np.fmax(high, holding))
 
 
 Codes: TypeAlias = NDArray[np.int64]

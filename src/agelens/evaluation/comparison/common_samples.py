@@ -18,7 +18,10 @@ from agelens.evaluation.bootstrap.groupings import (
     percentile_interval,
     person_codes,
 )
+from agelens.evaluation.groups import RatesOfRows
+from agelens.evaluation.metrics import METRICS
 from agelens.evaluation.metrics.base import Metric, Sums
+from agelens.evaluation.metrics.legal_ages import LEGAL_AGES
 from agelens.evaluation.table_checks import check_mixed_kinds, check_unlabelled
 from agelens.records import Floats
 from agelens.tables import PredictionsTable
@@ -220,6 +223,10 @@ def _first_names(table: ComparedTable) -> str:
 WITHIN_YEARS: Final = 5
 FIGURES: Final = ("mae", "cs@5", "bias")
 """What is measured of each model; each is a mean over samples, and then over seeds."""
+LEGAL_FIGURES: Final = tuple(
+    f"{rate}@{legal}" for rate in ("false_adult", "false_minor") for legal in LEGAL_AGES
+)
+"""Beside them, of those on one side of each legal age, over samples and seeds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,8 +275,11 @@ def model_errors(
     figures: dict[str, dict[str, Interval]] = {model: {} for model in errors}
     for (model, name), column in columns.items():
         key = f"{name} {model}"
-        low, high = _ends(drawn[key][0], level, common) if draws else (np.nan, np.nan)
-        figures[model][name] = Interval(float(column.mean()), low, high)
+        figures[model][name] = _with_ends(
+            float(column.mean()), drawn[key][0] if draws else None, level, common
+        )
+    for model in errors:
+        figures[model] |= _across_legal_ages(common, model, level if draws else None)
     return ModelErrors(
         figures,
         {model: columns[model, "mae"] for model in errors},
@@ -283,8 +293,8 @@ def interval_of_difference(
 ) -> Interval:
     """MAE of `model` less MAE of `other`, from draws of the same people (paired bootstrap)."""
     value = errors.figures[model]["mae"].value - errors.figures[other]["mae"].value
-    drawn = errors.draws[model] - errors.draws[other]
-    return Interval(value, *_ends(drawn, level, common))
+    drawn = errors.draws[model] - errors.draws[other] if len(errors.draws[model]) else None
+    return _with_ends(value, drawn, level, common)
 
 
 def _of_samples(errors: Floats) -> dict[str, Floats]:
@@ -296,9 +306,28 @@ def _of_samples(errors: Floats) -> dict[str, Floats]:
     }
 
 
-def _ends(drawn: Floats, level: float, common: CommonSamples) -> tuple[float, float]:
+def _across_legal_ages(
+    common: CommonSamples, model: str, level: float | None
+) -> dict[str, Interval]:
+    """False adults and false minors over all seeds, whose answers about one person go together."""
+    estimates = common.estimates[model]
+    ages, people = (np.tile(column, len(estimates)) for column in (common.age_years, common.people))
+    found = {}
+    for name in LEGAL_FIGURES:
+        rates = RatesOfRows(
+            METRICS[name], {"estimate_years": estimates.ravel(), "age_years": ages}, people
+        )
+        one = rates.of(np.ones(len(ages), dtype=bool), level=level or 0.95)
+        known = level is not None and common.people_count > 1
+        found[name] = Interval(one.share, *((one.low, one.high) if known else (np.nan, np.nan)))
+    return found
+
+
+def _with_ends(value: float, drawn: Floats | None, level: float, common: CommonSamples) -> Interval:
     """One person says nothing of others: an interval of one would have no width."""
-    return percentile_interval(drawn, level) if common.people_count > 1 else (np.nan, np.nan)
+    if drawn is None or common.people_count < 2:
+        return Interval(value, np.nan, np.nan)
+    return Interval(value, *percentile_interval(drawn, level, holding=value))
 
 
 def _itself(column: Floats) -> Floats:

@@ -81,8 +81,8 @@ def drawn_ranks(draws: dict[str, Floats], level: float) -> dict[str, DrawnRank]:
     best = (first / first.sum(axis=1, keepdims=True)).mean(axis=0)
     return {
         model: DrawnRank(
-            float(ranks[:, place].mean()),
-            *percentile_interval(ranks[:, place], level),
+            float(mean := ranks[:, place].mean()),
+            *percentile_interval(ranks[:, place], level, holding=mean),
             float(best[place]),
         )
         for place, model in enumerate(draws)

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from agelens.records import Floats
 
 Cells: TypeAlias = NDArray[np.int64]
+Marks: TypeAlias = NDArray[np.bool_]
 
 
 def ratio(numerator: Floats, denominator: Floats) -> Floats:
@@ -54,6 +55,20 @@ class Sums:
         counts = np.bincount(cells).astype(np.float64)
         sums = np.stack([np.bincount(cells, weights=term) for term in terms.T], axis=-1)
         return float(self.finish(sums, counts))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorRate(Sums):
+    """A share of errors among some of the samples, of which there may be few or none.
+
+    Resampling a table without errors says that there never is one. The interval of such a share
+    is therefore `agelens.evaluation.rates.rate`'s.
+
+    Args:
+        marks: from the columns to what is an error [N], and to what it is counted among [N].
+    """
+
+    marks: Callable[..., tuple[Marks, Marks]]
 
 
 def as_terms(terms: Floats) -> Floats:

@@ -70,7 +70,9 @@ def quantile_reliability(
     values = measured.values()["everybody"]
     at_most = np.array([values[f"{one:g}"][0] for one in LEVELS])
     tenths, drawn_tenths = _tenths(at_most), _tenths(drawn)
-    return Reliability(len(rows), at_most, _ends(drawn, level), tenths, _ends(drawn_tenths, level))
+    return Reliability(
+        len(rows), at_most, _ends(drawn, level, at_most), tenths, _ends(drawn_tenths, level, tenths)
+    )
 
 
 def distribution_calibration(
@@ -110,8 +112,9 @@ def _tenths(at_most: Floats) -> Floats:
     return np.diff(np.concatenate([ends, at_most[1::2], ends + 1]), axis=0)
 
 
-def _ends(drawn: Floats, level: float) -> Floats:
-    return np.array([percentile_interval(row, level) for row in drawn])
+def _ends(drawn: Floats, level: float, values: Floats) -> Floats:
+    pairs = zip(drawn, values.ravel(), strict=True)
+    return np.array([percentile_interval(row, level, holding=value) for row, value in pairs])
 
 
 def _histogram(panel: Axes, found: Reliability, colour: Any) -> None:

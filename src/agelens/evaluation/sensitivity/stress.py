@@ -26,8 +26,8 @@ import numpy as np
 import pandas as pd
 
 from agelens.errors import UsageError
-from agelens.evaluation.bootstrap.groupings import Codes, percentile_interval, person_codes
-from agelens.evaluation.groups import FEW, Row
+from agelens.evaluation.bootstrap.groupings import Codes, person_codes
+from agelens.evaluation.groups import FEW, Row, ends
 from agelens.evaluation.metrics.base import ratio
 from agelens.evaluation.rates import rate
 from agelens.evaluation.sensitivity.conditions import Condition
@@ -59,7 +59,7 @@ def severity_rows(
         for name in OF_SEVERITY:
             row[name] = float(values[name][0, place])
             of_draws = None if drawn is None or alone else drawn[name][:, place]
-            row |= _ends(name, of_draws, level)
+            row |= ends(of_draws, level, row[name], f"{name}_")
         row["clean_mae"] = float(values["clean_mae"][0, place])
         row["reference_mae"] = (
             float(values["reference"][0, place]) if "reference" in values else np.nan
@@ -95,7 +95,7 @@ def corruption_rows(
             if quantity in values:
                 row[quantity] = float(values[quantity][0, number])
                 draws = None if of_draws is None else of_draws[quantity][:, number]
-                row |= _ends(quantity, draws, level)
+                row |= ends(draws, level, row[quantity], f"{quantity}_")
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -129,11 +129,6 @@ def _of_corruptions(means: Mapping[str, Floats], places: list[Codes]) -> dict[st
         name: np.concatenate([one, one.mean(axis=1, keepdims=True)], axis=1)
         for name, one in stacked.items()
     }
-
-
-def _ends(name: str, draws: Floats | None, level: float) -> Row:
-    low, high = (np.nan, np.nan) if draws is None else percentile_interval(draws, level)
-    return {f"{name}_low": low, f"{name}_high": high}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -254,7 +254,7 @@ def rank_rates(
         # One person drawn again and again says nothing about others.
         found = nothing if drawn is None or among < 2 else drawn[grouping.name][name][group]
         value = float(values[grouping.name][name][group])
-        return Rate(value, *resampling.ends(found), int(inside.sum()), among)
+        return Rate(value, *resampling.ends(found, value), int(inside.sum()), among)
 
     everybody, gaps = groupings
     rates = {rank: rate(everybody, str(rank), 0) for rank in range(1, most + 1)}
@@ -284,7 +284,7 @@ def rank_1_gain(
     drawn = np.full(1, np.nan)
     if how.draws and len(people) > 1:
         drawn = bootstrap(measured, draws=how.draws, seed=how.seed)[_EVERYBODY]["gain"][0]
-    return Rate(value, *how.ends(drawn), len(gain), len(people))
+    return Rate(value, *how.ends(drawn, value), len(gain), len(people))
 
 
 def _at_most(rank: int) -> Metric:

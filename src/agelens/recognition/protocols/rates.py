@@ -143,9 +143,9 @@ class Resampling:
         if not 0 < self.level < 1:
             raise ValueError(f"an interval's level is between 0 and 1, got {self.level}")
 
-    def ends(self, drawn: Floats) -> tuple[float, float]:
-        """Low and high end of what was drawn [D]; NaN where nothing was."""
-        return percentile_interval(drawn, self.level)
+    def ends(self, drawn: Floats, value: float) -> tuple[float, float]:
+        """Low and high end, about `value`, of what was drawn [D]; NaN where nothing was."""
+        return percentile_interval(drawn, self.level, holding=value)
 
 
 @dataclass(frozen=True, slots=True)

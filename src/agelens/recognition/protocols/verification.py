@@ -108,7 +108,7 @@ class PairRates:
         people = len(np.union1d(self._a[inside], self._b[inside]))
         # One person drawn again and again says nothing about others.
         drawn = [of(weights) for weights in self._drawn()] if people > 1 else []
-        ends = self._how.ends(np.concatenate([[np.nan], *drawn]))
+        ends = self._how.ends(np.concatenate([[np.nan], *drawn]), value)
         return Rate(value, *ends, int(inside.sum()), people)
 
     def _drawn(self) -> Iterator[Floats]:

@@ -33,6 +33,12 @@ from agelens.evaluation.metrics.errors import (
     rmse,
     subject_mae,
 )
+from agelens.evaluation.metrics.legal_ages import (
+    LEGAL_AGES,
+    false_adult_rate,
+    false_minor_rate,
+    rates_across,
+)
 from agelens.evaluation.metrics.probabilistic import (
     calibration_error,
     coverage,
@@ -48,6 +54,20 @@ ESTIMATES = np.maximum(AGES + RNG.normal(1, 6, 400), 0)
 WHOLE = np.round(ESTIMATES)
 PAIRS = list(zip(WHOLE, AGES, strict=True))
 SCALE = AgeScale((0.25, *range(1, 81)))
+
+
+@pytest.mark.parametrize("legal", LEGAL_AGES)
+def test_rates_across_a_legal_age_against_a_confusion_matrix(legal: int) -> None:
+    wrong = sklearn.metrics.confusion_matrix(legal <= AGES, legal <= WHOLE, normalize="true")
+    assert false_adult_rate(WHOLE, AGES, legal) == pytest.approx(wrong[0, 1])
+    assert false_minor_rate(WHOLE, AGES, legal) == pytest.approx(wrong[1, 0])
+    assert 0 < wrong[0, 1] < 1
+
+
+def test_rates_across_legal_ages_leave_out_whom_nobody_is() -> None:
+    assert rates_across([18, 12, 30], [17, 12, 40])["false_adult@18"] == 0.5
+    assert rates_across([17, 12, 30], [18, 12, 40])["false_minor@18"] == 0.5
+    assert set(rates_across([30, 31], [35, 40])) == {f"false_minor@{one}" for one in LEGAL_AGES}
 
 
 @pytest.fixture(scope="module")
