@@ -63,6 +63,7 @@ GROUPS: Final = {
     "estimate": "photos",
     "registries": "photos",
     "service": "photos",
+    "page": "photos",
     "data": "data",
     "training": "training",
     "evaluation": "evaluation",
@@ -121,6 +122,12 @@ COMMANDS: Final[dict[str, Command]] = {
         "answer HTTP requests, and show a page with the camera",
         "serve --port 8000",
         "service:add_command",
+        options="argparse",
+    ),
+    "page": Command(
+        "write the page as static files that estimate in the browser",
+        "page -o page --runtime onnxruntime-web-1.30.0.tgz",
+        "page:add_command",
         options="argparse",
     ),
     "data sample": Command(

@@ -28,7 +28,7 @@ from agelens.imaging.align import TEMPLATES, apply, similarity
 from agelens.records import RGB, Face, Floats, Quality
 
 _NOSE_DEPTH: Final = 0.6
-_FRAME: Final = TEMPLATES["dlib-64"]
+FRAME: Final = TEMPLATES["dlib-64"]
 # Of that frame, what is face rather than surroundings: corners [4, 2] as shares of its side. Of
 # 150 photos of UTKFace, none shows less than 0.9 of it as it is, 89 to 100 % with a fifth of the
 # face cut off, by the side: `python benchmarks/quality_limits.py UTKFACE_FOLDER --photos 150`.
@@ -99,9 +99,9 @@ def visible_share(face: Face, size_hw: tuple[int, ...]) -> float:
     The face is a square around the five landmarks, turned and sized like them; see `_FACE_PART`.
     0 where the landmarks are those of no face.
     """
-    matrix = similarity(face.landmarks, _FRAME.points)
+    matrix = similarity(face.landmarks, FRAME.points)
     to_photo = np.asarray(cv2.invertAffineTransform(matrix), dtype=np.float64)
-    corners = apply(to_photo, _FACE_PART * _FRAME.size - 0.5) + 0.5
+    corners = apply(to_photo, _FACE_PART * FRAME.size - 0.5) + 0.5
     height, width = size_hw[:2]
     photo = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float32)
     corners = corners.astype(np.float32)

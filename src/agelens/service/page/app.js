@@ -31,18 +31,14 @@ function options() {
     }
     gate = { legal, challenge };
   }
-  return { gender: fields.gender.checked, gate };
+  return { gender: fields.gender.checked, gate, model: fields.model.value };
 }
 
-async function rowOf(blob, name, wanted, signal) {
-  const row = await estimator.estimate(blob, name, { ...wanted, signal });
-  if (wanted.gate) {
-    for (const face of row.faces) {
-      face.legal_age = wanted.gate.legal;
-      face.challenge_age = wanted.gate.challenge;
-    }
-  }
-  return row;
+/** The row of one picture; a gate's row also says by which ages it decided. */
+async function rowOf(blob, name, wanted) {
+  const row = await estimator.estimate(blob, name, wanted);
+  if (!wanted.gate) return row;
+  return { ...row, legal_age: wanted.gate.legal, challenge_age: wanted.gate.challenge };
 }
 
 function add(files) {
@@ -71,11 +67,14 @@ async function work() {
     const done = photos.filter((one) => one.row || one.error).length;
     say(`Estimating photo ${done + 1} of ${photos.length} …`);
     try {
-      photo.row = await rowOf(photo.file, photo.name, wanted, signal);
+      const draw = !(await photo.view.isShown);
+      const { drawn_jpeg: drawn, ...row } = await rowOf(photo.file, photo.name, { ...wanted, draw, signal });
+      if (drawn) photo.view.showDrawn(drawn);
+      photo.row = row;
     } catch (error) {
       if (error.name === "AbortError") break;
-      if (error.status === 401 || error.status === 403) {
-        askForToken(error);
+      if (wantsToken(error)) {
+        askForToken();
         break;
       }
       photo.error = inWords(error);
@@ -88,7 +87,7 @@ async function work() {
     if (photos.length) work();
     return;
   }
-  if (photos.every((one) => one.row || one.error)) summarise();
+  if (photos.length && photos.every((one) => one.row || one.error)) summarise();
 }
 
 function summarise() {
@@ -105,10 +104,22 @@ function inWords(error) {
   return `${error.message}${id}`;
 }
 
-function askForToken(error) {
+const wantsToken = (error) => error.status === 401;
+
+function askForToken() {
+  const refused = form.elements.token.value !== "";
   $("token-field").hidden = false;
   form.elements.token.focus();
-  say(`This server wants an access token. ${error.message}`, { wrong: true });
+  say(refused ? "The server does not know this token." : "This server wants an access token.", { wrong: true });
+}
+
+async function useToken() {
+  estimator?.setToken?.(form.elements.token.value);
+  if (!(await describe())) return;
+  $("token-field").hidden = true;
+  say("The token is right.");
+  $("choose").focus();
+  again();
 }
 
 /** Ask anew for every photo, as after a change of what is asked. */
@@ -122,51 +133,62 @@ function again() {
   work();
 }
 
+/** A photo on the page: its picture with boxes, and its faces in words. */
 function makeView(photo) {
   const image = element("img", { attributes: { alt: "" } });
   const holder = element("div", { className: "picture" }, image);
   const side = element("div", { className: "picture-side" }, holder);
   const text = element("div", { className: "text-side" });
   const item = element("li", { className: "photo" }, side, text);
-  const heading = element("h3", { text: photo.name });
   const address = URL.createObjectURL(photo.file);
-  let drawable = true;
+  let drawn = false;
 
-  function draw() {
-    if (drawable && image.naturalWidth) {
-      drawBoxes(holder, photo.row, image.naturalWidth, image.naturalHeight);
-    }
-  }
-  image.addEventListener("load", draw);
-  image.addEventListener("error", () => {
-    drawable = false;
-    const words = "This browser cannot show a picture of this kind.";
-    side.replaceChildren(element("p", { className: "no-picture", text: words }));
+  const isShown = new Promise((resolve) => {
+    image.addEventListener("load", () => {
+      side.replaceChildren(holder);
+      resolve(true);
+      draw();
+    });
+    image.addEventListener("error", () => {
+      const words = "This browser cannot show a file of this kind.";
+      side.replaceChildren(element("p", { className: "no-picture", text: words }));
+      resolve(false);
+    });
   });
   image.src = address;
+
+  function draw() {
+    if (image.naturalWidth && !drawn) drawBoxes(holder, photo.row, image.naturalWidth, image.naturalHeight);
+  }
+
+  /** What the server drew, where the browser cannot show the file itself. */
+  function showDrawn(jpeg) {
+    drawn = true;
+    image.src = `data:image/jpeg;base64,${jpeg}`;
+  }
 
   function point(index) {
     holder.querySelectorAll(".box").forEach((box, at) => box.classList.toggle("marked", at === index));
   }
 
   function show() {
-    const parts = [heading];
+    const faces = photo.row?.faces.length ?? 0;
+    let body = element("p", { className: "waiting", text: "Waiting for its turn …" });
     if (photo.error) {
-      parts.push(element("p", { className: "problem", text: photo.error }));
-    } else if (!photo.row) {
-      parts.push(element("p", { className: "waiting", text: "Waiting for its turn …" }));
-    } else if (photo.row.faces.length) {
-      image.alt = `${photo.name}, ${count(photo.row.faces.length, "face")} marked`;
-      parts.push(faceList(photo.row, point));
-    } else {
-      const problem = photo.row.status === "no_face" ? "waiting" : "problem";
-      parts.push(element("p", { className: problem, text: sentence(photo.row.message) }));
+      body = element("p", { className: "problem", text: photo.error });
+    } else if (faces) {
+      body = faceList(photo.row, point);
+    } else if (photo.row) {
+      const className = photo.row.status === "no_face" ? "waiting" : "problem";
+      const words = photo.row.message.replace(`${photo.row.photo}: `, "");
+      body = element("p", { className, text: sentence(words) });
     }
-    text.replaceChildren(...parts);
+    image.alt = faces ? `${photo.name}, ${count(faces, "face")} marked` : photo.name;
+    text.replaceChildren(element("h3", { text: photo.name }), body);
     draw();
   }
   show();
-  return { item, show, close: () => URL.revokeObjectURL(address) };
+  return { item, isShown, show, showDrawn, close: () => URL.revokeObjectURL(address) };
 }
 
 function sentence(words) {
@@ -194,7 +216,8 @@ async function beginCamera() {
       video: $("video"),
       holder: $("camera-picture"),
       estimate: async (blob, name) => {
-        const wanted = options() ?? { gender: false, gate: null };
+        const wanted = options();
+        if (!wanted) throw new Error("Its ages make no gate.");
         return rowOf(blob, name, wanted);
       },
       onRow: (row) => {
@@ -205,7 +228,7 @@ async function beginCamera() {
       },
       onError: (error) => {
         endCamera();
-        if (error.status === 401 || error.status === 403) askForToken(error);
+        if (wantsToken(error)) askForToken();
         else say(`The camera has stopped. ${inWords(error)}`, { wrong: true });
       },
     });
@@ -243,7 +266,6 @@ function listen() {
     add(event.target.files);
     event.target.value = "";
   });
-  const drop = $("give");
   for (const kind of ["dragenter", "dragover"]) {
     document.addEventListener(kind, (event) => {
       event.preventDefault();
@@ -251,7 +273,7 @@ function listen() {
     });
   }
   document.addEventListener("dragleave", (event) => {
-    if (!event.relatedTarget || !drop) $("drop").classList.remove("over");
+    if (!event.relatedTarget) $("drop").classList.remove("over");
   });
   document.addEventListener("drop", (event) => {
     event.preventDefault();
@@ -262,9 +284,7 @@ function listen() {
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    estimator?.setToken?.(form.elements.token.value);
-    describe();
-    again();
+    useToken();
   });
   let timer = 0;
   form.addEventListener("input", (event) => {
@@ -290,29 +310,40 @@ function listen() {
   $("clear").addEventListener("click", clear);
 }
 
+/** What estimates here, in the small print; whether it tells genders; whether it wants a token. */
 async function describe() {
   try {
-    const about = await estimator.describe();
-    const model = [about.model && `model ${about.model}`, about.version && `agelens ${about.version}`];
-    $("model-words").textContent = model.filter(Boolean).join(", ");
+    const { model, models = [], version, licences, genders } = await estimator.describe();
+    $("model-field").hidden = models.length < 2;
+    form.elements.model.replaceChildren(...models.map((name) => new Option(name, name, name === model)));
+    const parts = [model && `Model ${model}`, version && `agelens ${version}`].filter(Boolean);
+    const terms = licences ? ` Weights: ${licences.weights}. Training data: ${licences.data}.` : "";
+    $("model-words").textContent = `${parts.join(", ")}.${terms}`;
+    form.elements.gender.disabled = genders === false;
+    return true;
   } catch (error) {
-    if (error.status === 401 || error.status === 403) $("token-field").hidden = false;
+    if (wantsToken(error)) askForToken();
+    else say(`Nothing can be estimated now. ${inWords(error)}`, { wrong: true });
+    return false;
   }
 }
 
 async function start() {
   $("fallback").remove();
   listen();
-  $("where").textContent = onDevice ? "Runs in this browser: no photo leaves it" : "Answered by this server";
-  const source = onDevice ? "./device/estimator.js" : "./server.js";
-  try {
-    const { openEstimator } = await import(source);
-    estimator = await openEstimator();
-  } catch (error) {
-    say(`The page cannot work here: ${error.message}`, { wrong: true });
-    return;
+  if (onDevice) {
+    $("where").textContent = "Works in this browser";
+    $("privacy").textContent =
+      "The networks run in this browser: no photo leaves your device, and nothing is stored.";
+    say("Loading the networks, some 30 megabytes, once …");
+  } else {
+    $("where").textContent = `Answered by ${location.host}`;
   }
-  describe();
+  const source = onDevice ? "./device/estimator.js" : "./server.js";
+  const { openEstimator } = await import(source);
+  estimator = await openEstimator();
+  const ready = await describe();
+  if (ready && onDevice && !photos.length) say("Ready.");
   work();
 }
 

@@ -58,6 +58,7 @@ export function faceList(row, onPoint) {
     const age = element("p", { className: "age", text: `${years(face.estimate_years)} ` });
     age.append(element("small", { text: face.estimate_years === 1 ? "year" : "years" }));
     body.append(age);
+    if (face.low_years !== null) body.append(scale(face));
     body.append(element("p", { className: "hint", text: intervalWords(face) }));
     if (face.gender) {
       body.append(element("p", { className: "hint", text: genderWords(face) }));
@@ -77,6 +78,19 @@ export function faceList(row, onPoint) {
     list.append(item);
   });
   return list;
+}
+
+/** The interval and the estimate on a line from 0 to 100 years, for the eye alone. */
+function scale(face) {
+  const share = (value) => `${Math.min(Math.max(value, 0), 100)}%`;
+  const range = element("span", { className: "range" });
+  range.style.left = share(face.low_years);
+  range.style.width = share(Math.min(face.high_years, 100) - face.low_years);
+  const point = element("span", { className: "point" });
+  point.style.left = share(face.estimate_years);
+  const line = element("span", { className: "line" }, range, point);
+  const ends = [0, 100].map((end) => element("span", { text: `${end}` }));
+  return element("div", { className: "scale", attributes: { "aria-hidden": "true" } }, ends[0], line, ends[1]);
 }
 
 function intervalWords(face) {

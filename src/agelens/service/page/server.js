@@ -15,6 +15,7 @@ export class Refused extends Error {
 
 export async function openEstimator() {
   let token = "";
+  let limits = null;
 
   async function ask(path, init = {}) {
     for (let left = TRIES; ; left -= 1) {
@@ -41,18 +42,27 @@ export async function openEstimator() {
     setToken(text) {
       token = text.trim();
     },
-    /** Words on what estimates here: {model, version}. */
+    /** What estimates here: {model, models, version, licences}. */
     async describe() {
-      const info = await ask("v1/info");
-      return { model: info.model, version: info.agelens_version ?? info.version };
+      const [info, { models }] = await Promise.all([ask("v1/info"), ask("v1/models")]);
+      limits = info.limits;
+      const { licences } = models.find((one) => one.default) ?? models[0];
+      return { model: info.model, models: info.models, version: info.agelens_version, licences };
     },
     /**
-     * The row of one photo, as `agelens estimate` writes it; with a gate, each face has a decision.
+     * The row of one photo, as `agelens estimate` writes it; with a gate, each face has a decision,
+     * with `draw` the row has `drawn_jpeg`, for a kind of file that browsers do not show.
      */
-    async estimate(photo, name, { gender, gate, signal }) {
+    async estimate(photo, name, { gender, gate, model, draw = false, signal }) {
+      const most = limits?.request_bytes ?? Infinity;
+      if (photo.size > 0.99 * most) {
+        throw new Error(`This photo has ${megabytes(photo.size)}, and the server takes ${megabytes(most)}: make it smaller.`);
+      }
       const form = new FormData();
       form.append("files", photo, name);
       form.append("gender", String(gender));
+      if (draw) form.append("draw", "true");
+      if (model) form.append("model", model);
       if (gate) {
         form.append("legal_age", String(gate.legal));
         form.append("challenge_age", String(gate.challenge));
@@ -63,6 +73,8 @@ export async function openEstimator() {
     },
   };
 }
+
+const megabytes = (bytes) => `${Math.round(bytes / 1e5) / 10} MB`;
 
 async function refusal(response) {
   let body = {};

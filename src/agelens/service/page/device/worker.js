@@ -1,0 +1,179 @@
+// The estimator itself, off the page's thread: photo in, row of `agelens estimate` out.
+
+import * as ort from "./runtime/ort.wasm.min.mjs";
+import { decide, normalised, outputOf, statedAge } from "./ages.js";
+import { Detector } from "./detector.js";
+import { planes, similarity, warp } from "./pixels.js";
+import { judge, referral } from "./quality.js";
+
+const BATCH = 8;
+const round = (value, digits) => Number(value.toFixed(digits));
+const rounded = (values, digits) => values.map((value) => round(value, digits));
+
+async function load(path) {
+  const response = await fetch(new URL(path, import.meta.url));
+  if (!response.ok) throw new Error(`${path} cannot be loaded: the server answered ${response.status}.`);
+  return response;
+}
+
+const opened = open();
+
+async function open() {
+  ort.env.wasm.numThreads = 1; // more need headers that plain servers do not send
+  const [settings, card] = await Promise.all(
+    ["model/settings.json", "model/card.json"].map(async (path) => (await load(path)).json()),
+  );
+  const [faces, ages] = await Promise.all(
+    ["model/detector.onnx", "model/age.onnx"].map(async (path) => {
+      const content = await (await load(path)).arrayBuffer();
+      return ort.InferenceSession.create(new Uint8Array(content), { executionProviders: ["wasm"] });
+    }),
+  );
+  const run = async (session, pixels, shape) => {
+    const feeds = { [session.inputNames[0]]: new ort.Tensor("float32", pixels, shape) };
+    const answer = await session.run(feeds);
+    return session.outputNames.map((name) => answer[name].data);
+  };
+  const detector = new Detector(
+    (pixels, height, width) => run(faces, pixels, [1, 3, height, width]),
+    settings.detector,
+  );
+  return { settings, card, detector, ages: (pixels, shape) => run(ages, pixels, shape) };
+}
+
+async function pixelsOf(photo, name, most) {
+  let bitmap;
+  try {
+    bitmap = await createImageBitmap(photo);
+  } catch {
+    const message = `${name}: this browser cannot decode it; save it as JPEG or PNG`;
+    return { status: "unreadable", message };
+  }
+  const { width, height } = bitmap;
+  if (width * height > most) {
+    const allowed = most.toLocaleString("en");
+    const message = `${name}: ${width} x ${height} pixels are more than the ${allowed} allowed; make it smaller`;
+    return { status: "too_large", message };
+  }
+  const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  context.fillStyle = "white"; // behind what is transparent
+  context.fillRect(0, 0, width, height);
+  context.drawImage(bitmap, 0, 0);
+  bitmap.close();
+  return { picture: context.getImageData(0, 0, width, height) };
+}
+
+async function estimate({ photo, name, gender, gate }) {
+  const { settings, card, detector, ages } = await opened;
+  const row = (status, message, faces = []) => ({
+    photo: name,
+    status,
+    message,
+    faces,
+    model: card.name,
+    detector: settings.detector.name,
+    agelens_version: settings.agelens_version,
+    ...(gate && { decision: faces.length === 1 ? faces[0].decision : "refer" }),
+  });
+  const { picture, status, message } = await pixelsOf(photo, name, settings.max_pixels);
+  if (!picture) return row(status, message);
+  const found = await detector.detect(picture);
+  if (!found.length) return row("no_face", noFace(picture, settings.detector.longest_side));
+  const chips = found.map(({ landmarks }) => {
+    const matrix = similarity(landmarks, settings.template_points);
+    return warp(picture, matrix, card.input.size, card.input.fill);
+  });
+  const answers = await answersOf(chips, card, ages);
+  const faces = found.map((face, index) => {
+    const quality = judge(face.landmarks, chips[index], picture, settings.quality_frame);
+    const made = describe(face, quality, answers[index], { card, settings, picture, gender });
+    return gate ? { ...made, decision: decide(made, gate) } : made;
+  });
+  return row("ok", "", faces);
+}
+
+function noFace(picture, searched) {
+  const size = Math.max(picture.width, picture.height);
+  return size < 2 * searched
+    ? "no face found"
+    : `no face found in a copy of ${searched} of its ${size} pixels; cut the photo to its faces`;
+}
+
+async function answersOf(chips, card, run) {
+  const { size, mean, std, color_order: order } = card.input;
+  const { width, labels } = outputOf(card);
+  const all = width + labels.length;
+  const answers = [];
+  for (let start = 0; start < chips.length; start += BATCH) {
+    const part = chips.slice(start, start + BATCH);
+    const pixels = new Float32Array(part.length * 3 * size * size);
+    part.forEach((chip, index) => pixels.set(planes(chip, { mean, std, order }), index * 3 * size * size));
+    const [flat] = await run(pixels, [part.length, 3, size, size]);
+    if (flat.length !== part.length * all) throw new Error("The network is not the one its card describes.");
+    part.forEach((_, index) => answers.push(Array.from(flat.subarray(index * all, (index + 1) * all))));
+  }
+  return answers;
+}
+
+function describe(face, quality, answer, { card, settings, picture, gender }) {
+  const { width, labels } = outputOf(card);
+  const told = gender && labels.length ? likelier(normalised(answer.slice(width)), labels) : null;
+  const level = settings.interval_level;
+  const { age, median, low, high, coverage } = statedAge(answer.slice(0, width), card, {
+    level,
+    normalReach: settings.normal_reach,
+    gender: told?.gender,
+  });
+  const edges = [picture.width, picture.height, picture.width, picture.height];
+  const box = face.box.map((value, at) => Math.min(Math.max(value, 0), edges[at]));
+  const shown = coverage !== null;
+  return {
+    box_xyxy: rounded(box, 2),
+    landmarks: face.landmarks.map((point) => rounded(point, 2)),
+    detection_score: round(face.score, 6),
+    quality: {
+      inter_eye_px: round(quality.inter_eye_px, 2),
+      sharpness: round(quality.sharpness, 4),
+      exposure: round(quality.exposure, 4),
+      roll_degrees: round(quality.roll_degrees, 2),
+      yaw_proxy: round(quality.yaw_proxy, 4),
+      visible_share: round(quality.visible_share, 4),
+    },
+    refer: referral(quality, card.limits ?? {}),
+    estimate_years: round(age, 3),
+    median_years: round(median, 3),
+    low_years: shown ? round(low, 3) : null,
+    high_years: shown ? round(high, 3) : null,
+    interval: shown ? `${round(100 * level, 6)} %, calibrated` : null,
+    interval_level: level,
+    coverage,
+    ...(told && { gender: told.gender, gender_score: round(told.score, 6) }),
+  };
+}
+
+function likelier(shares, labels) {
+  const score = Math.max(...shares);
+  return { gender: labels[shares.indexOf(score)], score };
+}
+
+async function about() {
+  const { settings, card } = await opened;
+  return {
+    model: card.name,
+    version: settings.agelens_version,
+    licences: card.licences,
+    genders: (card.output.labels ?? []).length > 0,
+  };
+}
+
+// One after the other: a session runs one batch at a time.
+let last = Promise.resolve();
+self.onmessage = ({ data: { id, task, ...given } }) => {
+  last = last.then(async () => {
+    try {
+      self.postMessage({ id, answer: await (task === "about" ? about() : estimate(given)) });
+    } catch (error) {
+      self.postMessage({ id, error: error.message });
+    }
+  });
+};
