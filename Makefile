@@ -2,11 +2,12 @@
 PYTHON ?= python3
 DEMO_VENV := .venv-demo
 TEST_VENV := .venv-test
+LINT_VENV := .venv-lint
 DEMO_OUT := demo-output
 # Processes that share the tests.
 JOBS ?= auto
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint types docs docs-serve clean
 
 # The use lane only: no torch. Bytecode of everything would be 90 MB more on the disk: only what an
 # estimate imports is compiled, by importing it once.
@@ -35,11 +36,27 @@ $(TEST_VENV)/.installed: pyproject.toml constraints.txt
 test: $(TEST_VENV)/.installed
 	$(TEST_VENV)/bin/python -m pytest -n $(JOBS)
 
-lint: $(TEST_VENV)/.installed
-	$(TEST_VENV)/bin/ruff check .
-	$(TEST_VENV)/bin/ruff format --check .
+# Ruff and the import contracts need none of what agelens needs.
+$(LINT_VENV)/.installed: constraints.txt
+	$(PYTHON) -m venv $(LINT_VENV)
+	$(LINT_VENV)/bin/python -m pip install --quiet -c constraints.txt ruff import-linter
+	touch $@
+
+lint: $(LINT_VENV)/.installed
+	$(LINT_VENV)/bin/ruff check .
+	$(LINT_VENV)/bin/ruff format --check .
+	PYTHONPATH=src $(LINT_VENV)/bin/lint-imports
+
+types: $(TEST_VENV)/.installed
 	$(TEST_VENV)/bin/mypy
-	$(TEST_VENV)/bin/lint-imports
+
+# The site, with every page that the code tells; a broken link or a page outside the menu fails.
+docs: $(TEST_VENV)/.installed
+	$(TEST_VENV)/bin/python docs/generate.py .docs-build/pages
+	$(TEST_VENV)/bin/mkdocs build --strict --quiet
+
+docs-serve: docs
+	$(TEST_VENV)/bin/python -m http.server --bind 127.0.0.1 --directory .docs-build/site 8000
 
 clean:
-	rm -rf $(DEMO_VENV) $(TEST_VENV) $(DEMO_OUT)
+	rm -rf .docs-build $(LINT_VENV) $(DEMO_VENV) $(TEST_VENV) $(DEMO_OUT)

@@ -1,0 +1,92 @@
+"""Docs as their readers would follow them: tutorials from top to bottom, and the site."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from agelens.cli import COMMANDS
+from agelens.models.methods import METHODS
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+NOTEBOOKS = sorted((DOCS / "tutorials").glob("*.ipynb"))
+PAGES = sorted((DOCS / "tutorials").glob("*.md"))
+
+
+def _module(name: str):
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+pages = _module("run_pages")
+
+
+def test_there_are_tutorials() -> None:
+    assert [file.stem for file in NOTEBOOKS] == ["python"]
+    assert {"photos", "train", "compare", "audit", "own-parts"} <= {file.stem for file in PAGES}
+
+
+@pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
+def test_every_cell_runs(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    notebook = nbformat.read(file, as_version=4)
+    NotebookClient(notebook, timeout=600, kernel_name="python3").execute(cwd=str(tmp_path))
+    shown = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.outputs]
+    assert len(shown) > 10
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: file.stem)
+def test_a_tutorial_runs_as_typed_and_prints_what_it_shows(file: Path) -> None:
+    assert pages.check(file) == []
+
+
+def test_a_page_that_shows_something_else_is_told(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "```sh\necho 12 apples; echo 3 pears\n```\n\n```text\n99 apples\n4 plums\n```\n"
+        '```python title="a.py"\nX = 5\n```\n```python\nfrom a import X\nprint(X)\n```\n'
+    )
+    assert pages.check(page) == ["page.md, line 1: 4 plums"]
+    pages.write(page)
+    assert "12 apples\n3 pears\n```" in page.read_text()
+    assert pages.check(page) == []
+    page.write_text("```sh\nfalse\n```\n")
+    with pytest.raises(RuntimeError, match="line 1: exit status 1"):
+        pages.check(page)
+
+
+def test_the_site_builds_strictly_and_has_a_page_for_everything(tmp_path: Path) -> None:
+    _module("generate").generate(tmp_path / "pages")
+    config = (ROOT / "mkdocs.yml").read_text()
+    config = re.sub(r"(?m)^docs_dir:.*$", f"docs_dir: {tmp_path / 'pages'}", config)
+    config = re.sub(r"(?m)^site_dir:.*$", f"site_dir: {tmp_path / 'site'}", config)
+    config = config.replace("paths: [src]", f"paths: [{ROOT / 'src'}]")
+    (tmp_path / "mkdocs.yml").write_text(config)
+    built = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", tmp_path / "mkdocs.yml"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr[-3000:]
+    site = tmp_path / "site"
+    assert {file.stem for file in (site / "methods").glob("*.html")} == {*METHODS, "index"}
+    told = "".join(file.read_text() for file in (site / "reference/commands").glob("*.html"))
+    assert [name for name in COMMANDS if f"usage: agelens {name}" not in told] == []
+    python = (site / "reference/python.html").read_text()
+    assert "agelens.training.Engine" in python
+    assert "estimate_years" in python
+    fetched = re.findall(r'(?:src|href)="(https?://[^"]+)"', (site / "index.html").read_text())
+    assert [url for url in fetched if url.endswith((".js", ".css", ".woff2"))] == []
