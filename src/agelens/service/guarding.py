@@ -16,6 +16,7 @@ from typing import Final
 from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agelens.service.errors import RequestError, busy, error_response
@@ -69,6 +70,8 @@ class Observed:
 
         try:
             await self._app(scope, receive, send_with_headers)
+        except ClientDisconnect:
+            status = _CLIENT_GONE
         except Exception:  # noqa: BLE001 - the last one who can answer
             LOG.error("failed", exc_info=True, extra={"fields": {"request_id": request_id}})
             if not status:

@@ -60,7 +60,7 @@ class Service:
                 return None
             try:
                 check = self.queue.run(self.models.check, photos=1)
-                async with asyncio.timeout(self.settings.timeout_seconds):
+                async with asyncio.timeout(_FRESH_SECONDS):
                     await asyncio.wrap_future(check)
             except QueueFullError:
                 return "the queue is full"
