@@ -53,6 +53,8 @@ def config_file(name: str | Path) -> Path:
 def resolve_names(document: Mapping[str, Any]) -> dict[str, Any]:
     """`document` with import paths in place of names; raises as `class_path` does."""
     spelled = dict(document)
+    if isinstance(spelled.get("backbone"), str):
+        spelled["backbone"] = {"name": spelled["backbone"]}
     for key in REGISTRIES:
         group, _, inner = key.partition(".")
         value = spelled.get(group)
@@ -64,7 +66,7 @@ def resolve_names(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def named_arguments(arguments: Sequence[str]) -> list[str]:
-    """`arguments` with import paths in place of names: ``--method dldl-v2``.
+    """`arguments` with import paths in place of names: ``--method dldl-v2``, ``--backbone ir50``.
 
     Raises:
         UnknownNameError: as `class_path` does.
@@ -73,6 +75,10 @@ def named_arguments(arguments: Sequence[str]) -> list[str]:
     spelled = list(arguments)
     for place, argument in enumerate(arguments):
         option, equals, value = argument.partition("=")
+        given = value if equals else "".join(arguments[place + 1 : place + 2])
+        settings = given.startswith("{") or given.endswith((".yaml", ".yml"))
+        if option == "--backbone" and not settings:
+            spelled[place] = f"--backbone.name{equals}{value}"  # as --method takes a name
         key = option.removeprefix("--").removesuffix("+")
         chosen = key.removesuffix(".class_path")
         if chosen != key and chosen in REGISTRIES and chosen not in LISTS:

@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from agelens.errors import UsageError
-from agelens.training.config_files import RECIPES, config_file, named_arguments, recipe_names
+from agelens.training.config_files import (
+    RECIPES,
+    config_file,
+    named_arguments,
+    recipe_names,
+    resolve_names,
+)
 
 
 def test_a_recipe_goes_by_its_whole_name_or_its_last_part() -> None:
@@ -45,3 +51,15 @@ def test_what_is_no_recipe_is_told(name: str, told: str) -> None:
 def test_yamls_own_spelling_of_a_class_works_as_an_option(words: list[str]) -> None:
     option, _, value = " ".join(named_arguments(words)).replace("=", " ").partition(" ")
     assert (option, value) == ("--method", "agelens.models.methods.coral.CORAL")
+
+
+@pytest.mark.parametrize("name", ["ir50", "resnet50.a1_in1k"])
+def test_a_backbone_is_named_as_a_method_is(name: str) -> None:
+    assert named_arguments(["--backbone", name]) == ["--backbone.name", name]
+    assert named_arguments([f"--backbone={name}"]) == [f"--backbone.name={name}"]
+    assert resolve_names({"backbone": name}) == {"backbone": {"name": name}}
+
+
+@pytest.mark.parametrize("words", [["--backbone", "{name: ir50}"], ["--backbone", "net.yaml"]])
+def test_a_backbones_whole_settings_are_left_as_they_are(words: list[str]) -> None:
+    assert named_arguments(words) == words
