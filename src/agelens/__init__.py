@@ -8,6 +8,7 @@ Importing this package loads nothing heavy: each name below is fetched on first 
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from agelens.lazy import attach
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from agelens.records import Face as Face
     from agelens.records import Photo as Photo
     from agelens.records import Quality as Quality
+
+# Before anything loads onnxruntime, which else sends what it runs to its makers, and keeps a
+# number for this machine and files in the temporary folder. `agelens` sends nothing anywhere.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __getattr__, __dir__, __all__ = attach(
     __name__,

@@ -18,6 +18,7 @@ import onnxruntime as ort
 from onnx import numpy_helper
 
 from agelens.errors import CardError, UsageError
+from agelens.foreign_files import decoding
 
 PROVIDERS: Final = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _SMALLEST_NORMAL: Final = float(np.finfo(np.float32).tiny)
@@ -54,6 +55,20 @@ def _tensors(message: Any) -> Iterator[onnx.TensorProto]:
                 yield from _tensors(inner)
 
 
+def read_onnx(content: bytes, *, name: str) -> onnx.ModelProto:
+    """The ONNX network in `content`, whole in itself: the hash of its card covers all of it.
+
+    Raises:
+        CardError: it is no ONNX file, or keeps weights in others, whichever part of it says so.
+    """
+    with decoding(name, "an ONNX file", CardError):
+        model = onnx.load_from_string(content)
+        outside = any(t.data_location == onnx.TensorProto.EXTERNAL for t in _tensors(model))
+    if outside:
+        raise CardError(f"{name}: keeps weights in files beside it, which agelens does not follow")
+    return model
+
+
 def open_session(content: bytes, *, name: str, device: str = "cpu") -> ort.InferenceSession:
     """Open the ONNX network in `content`; `name` is what errors call it.
 
@@ -62,16 +77,9 @@ def open_session(content: bytes, *, name: str, device: str = "cpu") -> ort.Infer
         UsageError: `device` is unknown, or this onnxruntime has no provider for it.
     """
     provider = _provider_of(device)
-    try:
-        model = onnx.load_from_string(content)
-    except Exception as error:  # protobuf's DecodeError has no stable import path
-        raise CardError(f"{name}: not an ONNX file ({error})") from error
-    if any(t.data_location == onnx.TensorProto.EXTERNAL for t in _tensors(model)):
-        raise CardError(f"{name}: keeps weights in files beside it, which agelens does not follow")
-    try:
+    model = read_onnx(content, name=name)
+    with decoding(name, "an ONNX file", CardError):  # a tensor's bytes may not fill its shape
         flush_subnormals(model)
-    except (ValueError, TypeError) as error:  # a tensor whose bytes do not fill its shape
-        raise CardError(f"{name}: a damaged ONNX file ({error})") from error
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -79,10 +87,8 @@ def open_session(content: bytes, *, name: str, device: str = "cpu") -> ort.Infer
     # Pictures of many sizes make the arena keep a block for each: without it memory stays flat.
     options.enable_cpu_mem_arena = False
     options.log_severity_level = _ERRORS_ONLY
-    try:
+    with decoding(name, "a network that onnxruntime runs", CardError):
         return ort.InferenceSession(model.SerializeToString(), options, providers=[provider])
-    except Exception as error:  # onnxruntime raises its own classes, all straight under Exception
-        raise CardError(f"{name}: onnxruntime cannot run it ({error})") from error
 
 
 def _provider_of(device: str) -> str:

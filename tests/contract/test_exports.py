@@ -14,16 +14,17 @@ from torch import Tensor, nn
 from agelens.data.training_input.geometry import ChipTransform
 from agelens.export.export_network import ExportNetwork, TrainedInput
 from agelens.export.formats import weights_of
+from agelens.export.torchscript import TracedRuntime
 from agelens.inference.answers import read_answers
 from agelens.inference.network import normalised
-from agelens.inference.runtimes import open_runtime
+from agelens.inference.runtimes import OnnxRuntime, Runtime
 from agelens.models.age_model import AgeModel
 from agelens.models.auxiliary import AUXILIARY, AuxiliaryTask
 from agelens.models.backbones import Backbone, build_backbone
 from agelens.models.methods import METHODS, method_class
 from agelens.records import RGB
 
-FORMATS = {"onnx": ".onnx", "torchscript": ".ts.pt"}
+FORMATS = ("onnx", "torchscript")
 SMALL = {"dlib-resnet10": 64, "tinyagenet": 64, "ssr-net": 38, "c3ae": 32, "resnet18": 64}
 
 
@@ -72,7 +73,11 @@ def exported(
     pixels = normalised(chips, seen.chip_input)
     content = weights_of(network, [pixels], format=form, precision=precision)  # type: ignore[arg-type]
     width = model.method.spec.width + len(model.genders)
-    runtime = open_runtime(FORMATS[form], content, name="it", size=seen.chip_size, width=width)
+    runtime: Runtime = (
+        OnnxRuntime(content, name="it", size=seen.chip_size, width=width)
+        if form == "onnx"
+        else TracedRuntime(content)
+    )
     # By one, all together, and none of the two that a trace has seen.
     alone = np.concatenate([runtime(pixels[n : n + 1]) for n in range(len(pixels))])
     np.testing.assert_allclose(runtime(pixels), alone, rtol=1e-4, atol=1e-4)

@@ -514,7 +514,9 @@ class TestModels:
         self, agelens: Run, good: Path, tmp_path: Path, write_card: WriteCard
     ) -> None:
         write_card(tmp_path, b"no network at all")
-        assert "toy: not an ONNX file" in self.refusal(agelens, good, "--model", tmp_path)
+        assert "toy: cannot be read as an ONNX file" in self.refusal(
+            agelens, good, "--model", tmp_path
+        )
 
     def test_a_network_whose_answer_is_no_posterior(
         self,
@@ -540,7 +542,7 @@ class TestModels:
         [
             ("{", "cannot be read as a card"),
             ("[]", "malformed"),
-            ('{"name": "x"}', "the card lacks 'summary'"),
+            ('{"name": "x"}', "it lacks 'summary'"),
         ],
     )
     def test_a_malformed_card(

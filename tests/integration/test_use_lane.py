@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -78,3 +79,16 @@ def test_every_public_name_resolves(name: str) -> None:
 def test_an_unknown_name_is_told_as_python_does() -> None:
     with pytest.raises(AttributeError, match="module 'agelens' has no attribute 'AgeGuesser'"):
         _ = agelens.AgeGuesser  # type: ignore[attr-defined]
+
+
+def test_an_estimate_writes_nothing_but_what_is_asked_for(
+    astronaut_png: Path, tmp_path: Path
+) -> None:
+    """onnxruntime would leave a log and its makers' numbers, and send them."""
+    home = tmp_path / "home"
+    home.mkdir()
+    told = {"HOME": str(home), "TMPDIR": str(home), "XDG_CACHE_HOME": str(home)}
+    kept = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    command = [sys.executable, "-m", "agelens", "estimate", str(astronaut_png)]
+    subprocess.run(command, env=kept | told, check=True, capture_output=True, timeout=120)
+    assert list(home.rglob("*")) == []

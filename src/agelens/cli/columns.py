@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agelens.errors import UsageError
+from agelens.foreign_files import read_yaml
 
 if TYPE_CHECKING:
     from agelens.tables import ColumnMapping
@@ -27,23 +28,9 @@ def column_mapping(words: str | Sequence[str] | None) -> ColumnMapping | None:
     return _of_file(",".join(pairs))
 
 
-def read_yaml(path: Path) -> Any:
-    """The document in a YAML file.
-
-    Raises:
-        UsageError: there is none.
-    """
-    import yaml  # noqa: PLC0415 - pairs do without
-
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read as YAML: {error}") from error
-
-
 def _of_file(name: str) -> ColumnMapping:
     try:
-        document = read_yaml(Path(name))
+        document = read_yaml(Path(name), UsageError, as_text=True)
     except UsageError as error:
         raise UsageError(
             f"--columns takes pairs such as estimate_years=pred, or a YAML file of them; {error}"

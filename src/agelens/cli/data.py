@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import agelens
 from agelens import data
-from agelens.cli.columns import column_mapping, read_yaml
+from agelens.cli.columns import column_mapping
 from agelens.cli.options import NonNegativeInt, OneOf, PositiveInt
 from agelens.cli.output import check_new, check_new_table, print_rows
 from agelens.errors import UsageError
+from agelens.foreign_files import read_yaml
 from agelens.progress import progress_bars
 
 if TYPE_CHECKING:
@@ -409,7 +410,7 @@ def split(
     duplicates = data.read_duplicates(audit) if audit else None
     is_file = Path(protocol).suffix.lower() in (".yaml", ".yml")
     chosen = data.make_protocol(
-        read_yaml(Path(protocol)) if is_file else protocol,
+        read_yaml(Path(protocol), UsageError) if is_file else protocol,
         repeats=repeats,
         listed=data.read_table(listed, extra=None) if listed else None,
     )

@@ -8,9 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from agelens.errors import DatasetError, UsageError
+from agelens.foreign_files import parse_yaml
 from agelens.training.config_files import read_arguments
 from agelens.training.config_schema import ConfigSchema
 from agelens.training.run_folder import RunFolder, is_helper
@@ -66,7 +65,7 @@ def _check_stores(document: Mapping[str, Any], options: Sequence[str]) -> None:
     for word, following in pairwise([*options, ""]):
         option, equals, value = word.partition("=")
         if option == "--data.stores":
-            stores = yaml.safe_load(value if equals else following)
+            stores = parse_yaml(value if equals else following, option, UsageError)
     for store in stores if isinstance(stores, list) else [stores]:
         if isinstance(store, str) and not Path(store).is_dir():
             raise DatasetError(

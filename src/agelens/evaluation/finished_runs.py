@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -12,12 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from agelens.errors import TrainingError, UsageError
+from agelens.foreign_files import decoding, json_object, read_yaml
 
 if TYPE_CHECKING:
     from agelens.tables import PredictionsTable
 
 CONFIG: Final = "config.yaml"
 TEST: Final = "test"
+_FACTS: Final = ("summary", "data")
 _OWN_PARTS: Final = ("valid", TEST)
 _BETWEEN: Final = "-_. "
 
@@ -100,14 +101,12 @@ def finished_run(path: Path) -> FinishedRun:
             f"the run in {path} is not finished (it has no summary.json): "
             f"agelens train --resume {path}"
         )
-    try:
-        config = yaml.safe_load(stored.read_text(encoding="utf-8"))
+    config = read_yaml(stored, TrainingError)
+    with decoding(stored, "the configuration of a run", TrainingError):
         seed = int(config["seed"])
         unseeded = {name: value for name, value in config.items() if name != "seed"}
         recipe = yaml.safe_dump(unseeded, sort_keys=True)
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError) as error:
-        raise TrainingError(f"{stored} is no configuration of a run: {error}") from error
-    summary, data = (_read(path / name) for name in ("summary.json", "data.json"))
+    summary, data = (json_object(path / f"{name}.json", TrainingError) for name in _FACTS)
     return FinishedRun(path, seed, recipe, config, summary, data)
 
 
@@ -139,14 +138,6 @@ def _shared(names: Sequence[str]) -> str:
     alike = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(least, greatest)))  # noqa: B905
     start = least[:alike].rstrip(_BETWEEN)
     return start.removesuffix("seed").rstrip(_BETWEEN) or names[0]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise TrainingError(f"{path} cannot be read: {error}") from error
-    return document
 
 
 def _read_part(file: Path, part: str) -> PredictionsTable:

@@ -19,6 +19,7 @@ from agelens.data.training_input.geometry import ChipTransform
 from agelens.errors import ExportError, OutputError, UsageError
 from agelens.export.export_network import ExportNetwork, TrainedInput
 from agelens.export.formats import WEIGHTS_FILE, Format, Precision, check_choice, weights_of
+from agelens.export.torchscript import TracedRuntime
 from agelens.inference.answers import Answers, OutputSpec, read_answers
 from agelens.inference.cards import CARD_FILE, Card, read_card
 from agelens.inference.network import ChipNetwork, normalised
@@ -251,7 +252,9 @@ def export_model(
     )
     with trial_folder(folder) as trial:
         (trial / WEIGHTS_FILE[format]).write_bytes(content)
-        exported = ChipNetwork(_write_card(trial, card))
+        # Compared as a program made here; of a file, agelens runs no TorchScript.
+        runtime = TracedRuntime(content) if format == "torchscript" else None
+        exported = ChipNetwork(_write_card(trial, card), runtime=runtime)
         parity = measure_parity(model, trained_input.transform, exported, chips)
         if precision != "int8":
             require_parity(parity, facts.name, half=precision == "half")

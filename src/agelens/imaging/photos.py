@@ -11,12 +11,14 @@ import os
 import re
 import stat
 import struct
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Final, TypeAlias, TypeGuard
+from time import thread_time
+from typing import IO, Any, BinaryIO, Final, TypeAlias, TypeGuard, cast
 
 import cv2
 import numpy as np
@@ -210,6 +212,80 @@ _LONGEST_NAME: Final = 1024
 _LONGEST_DATA_URI: Final = 60
 
 
+# Decoding takes some 12 bytes a pixel at its height. What many cores share is more memory.
+_PIXELS_IN_FLIGHT: Final = max(150_000_000, 16_000_000 * (os.cpu_count() or 1))
+_MOST_SCANNED: Final = 2_000_000_000  # pixels, each as often as a progressive JPEG refines it
+_DECODING_SECONDS: Final = 30.0  # of this thread on a processor
+_SCAN: Final = b"\xff\xda"
+_READ_AT_ONCE: Final = 2**20
+
+
+class PixelBudget:
+    """How many pixels all threads of this process have in hand at a time.
+
+    Args:
+        pixels: in all; a photo of more waits until it is the only one.
+    """
+
+    def __init__(self, pixels: int) -> None:
+        self._pixels = pixels
+        self._taken = 0
+        self._given_back = threading.Condition()
+        self._thread = threading.local()
+
+    @contextmanager
+    def one_photo(self) -> Iterator[None]:
+        """What this thread reads counts until the end of the context, one photo at a time."""
+        with ExitStack() as held:
+            self._thread.held = held
+            try:
+                yield
+            finally:
+                self._thread.held = None
+
+    @contextmanager
+    def decoding(self, pixels: int) -> Iterator[None]:
+        """Wait for room for `pixels`; without `one_photo` they count while they are decoded."""
+        with ExitStack() as own:
+            held = getattr(self._thread, "held", None) or own
+            held.close()
+            held.enter_context(self._taking(pixels))
+            yield
+
+    @contextmanager
+    def _taking(self, pixels: int) -> Iterator[None]:
+        with self._given_back:
+            self._given_back.wait_for(
+                lambda: not self._taken or self._taken + pixels <= self._pixels
+            )
+            self._taken += pixels
+        try:
+            yield
+        finally:
+            with self._given_back:
+                self._taken -= pixels
+                self._given_back.notify_all()
+
+
+IN_FLIGHT: Final = PixelBudget(_PIXELS_IN_FLIGHT)
+
+
+class _TimedFile:
+    """A file that decoders read piece by piece, for so long as they are given."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._end = thread_time() + _DECODING_SECONDS
+
+    def read(self, size: int = -1) -> bytes:
+        if thread_time() > self._end:
+            raise ValueError(f"it takes more than {_DECODING_SECONDS:g} seconds to decode")
+        return self._file.read(size)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
 def read_photo(
     source: PhotoSource,
     *,
@@ -353,8 +429,11 @@ def _opened(path: str | os.PathLike[str], label: str) -> BinaryIO:
 
 
 def _rgb_of_file(file: BinaryIO, label: str, max_pixels: int) -> RGB:
+    timed = cast(BinaryIO, _TimedFile(file))
     with _refusing(label):
-        image = open_encoded(file)
+        image = open_encoded(timed)
+        if image is not None and image.info.get("progressive"):
+            _check_scans(file, image.size, label)
     if image is None:
         file.seek(0)
         found = "it holds none of" if file.read(1) else "it is empty (0 bytes), expected one of"
@@ -372,7 +451,7 @@ def _decoded(image: Image.Image, label: str, max_pixels: int) -> RGB:
             "make it smaller, or raise the limit (max_pixels, --max-megapixels)",
             status="too_large",
         )
-    with _refusing(label):
+    with _refusing(label), IN_FLIGHT.decoding(width * height):
         image.load()
         return srgb_pixels(upright(image), label)
 
@@ -386,6 +465,23 @@ def pixels_stated(file: BinaryIO) -> int | None:
     with _refusing(source_name(file)):
         image = open_encoded(file)
     return image.width * image.height if image else None
+
+
+def _check_scans(file: BinaryIO, size_wh: tuple[int, int], label: str) -> None:
+    """Refuse a progressive JPEG that refines its pixels so often that it would take minutes."""
+    place, scans, before = file.tell(), 0, b""
+    file.seek(0)
+    while part := file.read(_READ_AT_ONCE):
+        scans += (before + part).count(_SCAN)
+        before = part[-1:] if part[-1:] == _SCAN[:1] else b""
+    file.seek(place)
+    width, height = size_wh
+    if scans * width * height > _MOST_SCANNED:
+        raise PhotoError(
+            f"{label}: a JPEG of {width} x {height} pixels in {scans} scans would take minutes to "
+            "decode; save it anew",
+            status="too_large",
+        )
 
 
 def _odd_tiff(image: Image.Image) -> str | None:

@@ -8,9 +8,7 @@ point into the packages that carry the weights.
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from math import isfinite
@@ -19,14 +17,15 @@ from typing import Any, Final, Literal
 
 from agelens.ages import AgeScale
 from agelens.errors import CardError, UnknownNameError, shortened
+from agelens.foreign_files import decoding, json_object
 from agelens.imaging.align import FILLS, TIGHTEST_MARGIN, WIDEST_MARGIN, Fill
 from agelens.imaging.quality import QualityLimits
 from agelens.inference.answers import LINKS, OUTPUT_KINDS, POINTS, OutputKind, OutputSpec
 from agelens.inference.calibration import Calibration
-from agelens.inference.runtimes import RUNTIMES, runtime_suffix
+from agelens.inference.runtimes import ONNX, TORCHSCRIPT
 
 LARGEST_WEIGHTS: Final = 2**31
-"""Bytes. The formats themselves hold no more (ONNX), or have no reason to (TorchScript)."""
+"""Bytes. ONNX itself holds no more."""
 
 
 def checked_weights(name: str, path: Path, sha256: str) -> bytes:
@@ -141,13 +140,6 @@ class Card:
         return (self.answer.width if self.answer else 0) + len(self.labels)
 
     @property
-    def weights_suffix(self) -> str:
-        """The key in `RUNTIMES` of what runs the weights."""
-        suffix = runtime_suffix(self.weights)
-        assert suffix is not None  # noqa: S101 - a card with other weights was not read
-        return suffix
-
-    @property
     def summary(self) -> str:
         """One line for lists."""
         return str(self.document["summary"])
@@ -222,34 +214,8 @@ def card_path(
 
 def read_card(path: Path) -> Card:
     """Parse the card at `path`; see `load_card` for what is raised."""
-    with card_errors(path):
-        return _parse(card_document(path), path)
-
-
-def card_document(path: Path) -> dict[str, Any]:
-    """The JSON object of the card at `path`.
-
-    Raises:
-        CardError: it cannot be read as one.
-    """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CardError(f"{path}: cannot be read as a card: {error}") from error
-    if not isinstance(document, dict):
-        raise CardError(f"{path}: a card is a JSON object, got {type(document).__name__}")
-    return document
-
-
-@contextmanager
-def card_errors(path: Path) -> Iterator[None]:
-    """What goes wrong while the card at `path` is parsed is a `CardError` that names it."""
-    try:
-        yield
-    except KeyError as error:
-        raise CardError(f"{path}: the card lacks {error}") from error
-    except (TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise CardError(f"{path}: the card is malformed: {error}") from error
+    with decoding(path, "a card", CardError):
+        return _parse(json_object(path, CardError, what="a card"), path)
 
 
 def _parse(document: Mapping[str, Any], path: Path) -> Card:
@@ -336,8 +302,6 @@ def _one_of(what: str, value: Any, valid: tuple[str, ...]) -> Any:
 
 def _network_file(section: Mapping[str, Any], path: Path) -> Path:
     weights = locate_weights(section, path)
-    if runtime_suffix(weights) is None:
-        raise ValueError(
-            f"weights.path must end in one of {', '.join(RUNTIMES)}, got {section['path']!r}"
-        )
+    if not weights.name.lower().endswith((ONNX, TORCHSCRIPT)):
+        raise ValueError(f"weights.path must end in {ONNX}, got {section['path']!r}")
     return weights

@@ -148,7 +148,6 @@ class AgeEstimator:
         UnknownNameError: a model or detector that does not exist.
         CardError: a card and weights that do not fit each other or the task.
         UsageError: a device that this machine lacks.
-        MissingDependencyError: TorchScript weights, and torch is not installed.
     """
 
     def __init__(

@@ -11,7 +11,7 @@ from agelens.imaging.align import Aligner, SimilarityAligner, template_named
 from agelens.imaging.detectors.base import Detector
 from agelens.inference.answers import Answers, OutputSpec, read_answers, survival_probabilities
 from agelens.inference.cards import Card, ChipInput
-from agelens.inference.runtimes import Pixels, open_runtime
+from agelens.inference.runtimes import TORCHSCRIPT, OnnxRuntime, Pixels, Runtime
 from agelens.records import RGB, Floats
 
 _SUREST: Final = 1e-12  # probabilities this near to 0 or 1 keep a finite logit
@@ -62,19 +62,30 @@ class ChipNetwork:
         card: the network to open.
         device: ``cpu`` or ``cuda``.
         mirror: average the answers for each chip and its mirror image.
+        runtime: what runs the weights; by default onnxruntime.
 
     Raises:
-        CardError: weights that are not the card's, or a network whose input or output
-            does not have the shape that the card states.
+        CardError: weights that are not the card's or no ONNX, or a network whose input or
+            output does not have the shape that the card states.
         UsageError: a device that this machine lacks.
-        MissingDependencyError: the package that runs such weights is not installed.
     """
 
-    def __init__(self, card: Card, *, device: str = "cpu", mirror: bool = False) -> None:
+    def __init__(
+        self,
+        card: Card,
+        *,
+        device: str = "cpu",
+        mirror: bool = False,
+        runtime: Runtime | None = None,
+    ) -> None:
         self.card = card
         self.mirror = mirror
-        self._runtime = open_runtime(
-            card.weights_suffix,
+        if runtime is None and card.weights.name.lower().endswith(TORCHSCRIPT):
+            raise CardError(
+                f"{card.name}: {card.weights.name} is TorchScript, a program that could do "
+                "anything, so agelens does not run it. Use its ONNX: agelens export RUN"
+            )
+        self._runtime = runtime or OnnxRuntime(
             card.read_weights(),
             name=card.name,
             size=card.input.size,

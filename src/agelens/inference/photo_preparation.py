@@ -18,7 +18,14 @@ from PIL import Image
 from agelens.errors import InputTypeError, PhotoError, PhotoStatus
 from agelens.imaging.align import Aligner
 from agelens.imaging.detectors import Detector
-from agelens.imaging.photos import PhotoSource, file_content, is_file, read_photo, source_name
+from agelens.imaging.photos import (
+    IN_FLIGHT,
+    PhotoSource,
+    file_content,
+    is_file,
+    read_photo,
+    source_name,
+)
 from agelens.imaging.quality import judge
 from agelens.inference.results import PhotoResult, Pixels
 from agelens.records import RGB, Face, Photo, Quality
@@ -123,6 +130,7 @@ class PhotoPreparation:
         took = 1000 * (perf_counter() - started)
         return replace(prepared, result=replace(prepared.result, milliseconds=took))
 
+    @IN_FLIGHT.one_photo()
     def _searched(self, source: PhotoLike, *, bgr: bool, keep: bool, hold: bool) -> PreparedPhoto:
         name = source_name(source)
         try:

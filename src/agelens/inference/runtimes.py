@@ -1,23 +1,24 @@
-"""What runs a card's network: one runtime for each kind of weights file.
+"""What runs a network's weights: onnxruntime, and nothing that could do more than reckon.
 
-The registry holds import paths, so that nothing below loads torch until a card names
-TorchScript weights.
+A TorchScript file is a program: what it may call cannot be told from its text. agelens writes
+such files for programs that read them, and runs none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib import import_module
-from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agelens.errors import CardError, MissingDependencyError
+from agelens.errors import CardError
+from agelens.foreign_files import reason
 
 Pixels: TypeAlias = NDArray[np.float32]
 """Normalised chips [N, 3, S, S] in the card's colour order."""
+
+ONNX: Final = ".onnx"
+TORCHSCRIPT: Final = ".ts.pt"
 
 
 class Runtime(Protocol):
@@ -27,25 +28,10 @@ class Runtime(Protocol):
         """Answers [N, width] for N chips."""
 
 
-RUNTIMES: Final[dict[str, str]] = {
-    ".onnx": "agelens.inference.runtimes:OnnxRuntime",
-    ".ts.pt": "agelens.export.torchscript:TorchScriptRuntime",
-    ".torchscript": "agelens.export.torchscript:TorchScriptRuntime",
-}
-
-
-def runtime_suffix(weights: Path) -> str | None:
-    """The key in `RUNTIMES` that the name of `weights` ends with, or None."""
-    return next((suffix for suffix in RUNTIMES if weights.name.lower().endswith(suffix)), None)
-
-
-def open_runtime(
-    suffix: str, content: bytes, *, name: str, size: int, width: int, device: str = "cpu"
-) -> Runtime:
-    """Open a network.
+class OnnxRuntime:
+    """An ONNX network; see `Runtime`.
 
     Args:
-        suffix: a key of `RUNTIMES`.
         content: the bytes of the weights file.
         name: what errors call the network.
         size: S of the chips that it must take.
@@ -55,22 +41,7 @@ def open_runtime(
     Raises:
         CardError: `content` is no such network, or one with another input or output.
         UsageError: a device that this machine lacks.
-        MissingDependencyError: the runtime's package is not installed.
     """
-    module, _, attribute = RUNTIMES[suffix].partition(":")
-    try:
-        runtime: Callable[..., Runtime] = getattr(import_module(module), attribute)
-    except ModuleNotFoundError as error:
-        if str(error.name).partition(".")[0] != "torch":
-            raise
-        raise MissingDependencyError(
-            f"{name} has TorchScript weights, which torch runs: pip install 'agelens[train]'"
-        ) from error
-    return runtime(content, name=name, size=size, width=width, device=device)
-
-
-class OnnxRuntime:
-    """See `agelens.inference.runtimes.Runtime` and `open_runtime`."""
 
     def __init__(
         self, content: bytes, *, name: str, size: int, width: int, device: str = "cpu"
@@ -88,7 +59,7 @@ class OnnxRuntime:
         except Exception as error:  # onnxruntime raises its own classes, straight under Exception
             raise CardError(
                 f"{self._name}: fails on {len(pixels)} chips, so the network in its file is "
-                f"damaged ({error})"
+                f"damaged ({reason(error)})"
             ) from error
 
     def _check_signature(self, size: int, width: int) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from agelens.atomic import atomic_file
 from agelens.errors import TableError, UsageError
+from agelens.foreign_files import decoding
 from agelens.tables import COLUMNS, refuse
 from agelens.tables.columns import as_categories
 from agelens.tables.samples import cast_sample_column, may_repeat
@@ -244,19 +245,16 @@ def read_embeddings(path: str | Path) -> EmbeddingTable:
     path = Path(path)
     if not path.is_file():
         raise TableError(f"there are no embeddings at {path}")
-    try:
+    with decoding(path, "embeddings", TableError):
         arrow = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise TableError(f"{path} cannot be read as embeddings: {error}") from error
+        arrow.validate(full=True)
     stated = (arrow.schema.metadata or {}).get(_MODEL_KEY)
     if stated is None or VECTOR_COLUMN not in arrow.column_names:
         raise TableError(f"{path} is no file of embeddings: make one with agelens identity embed")
-    try:
+    with decoding(path, "embeddings", TableError):
         model = EmbeddingModel(**json.loads(stated))
         vectors = _vectors(arrow.column(VECTOR_COLUMN), model.dimension)
         return EmbeddingTable(arrow.drop_columns([VECTOR_COLUMN]).to_pandas(), vectors, model)
-    except (TableError, TypeError, ValueError) as error:
-        raise TableError(f"{path}: {error}") from error
 
 
 def _to_arrow(table: EmbeddingTable) -> pa.Table:

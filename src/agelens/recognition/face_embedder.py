@@ -13,7 +13,13 @@ import numpy as np
 from agelens.data.store.cutting import choose_face
 from agelens.errors import PhotoError, PhotoStatus, UsageError
 from agelens.imaging.detectors import Detector, detector_class
-from agelens.imaging.photos import DEFAULT_MAX_PIXELS, PhotoSource, read_photo, source_name
+from agelens.imaging.photos import (
+    DEFAULT_MAX_PIXELS,
+    IN_FLIGHT,
+    PhotoSource,
+    read_photo,
+    source_name,
+)
 from agelens.inference.estimator import available_cores
 from agelens.inference.network import BATCH
 from agelens.inference.ordered import blocks, ordered_map
@@ -144,6 +150,7 @@ class FaceEmbedder:
             for block in blocks(ready, weight=lambda one: max(1, len(one[1])), limit=BATCH):
                 yield from self._embedded(block)
 
+    @IN_FLIGHT.one_photo()
     def _cut(self, request: FaceRequest) -> tuple[PhotoFaces, list[RGB]]:
         none = np.empty((0, self.extractor.model.dimension), dtype=np.float32)
         try:

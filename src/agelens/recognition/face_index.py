@@ -10,7 +10,6 @@ It holds what tells people apart: keep it as you would keep the photos.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -22,6 +21,7 @@ import pandas as pd
 
 from agelens.atomic import write_json
 from agelens.errors import PhotoError, TableError, UsageError
+from agelens.foreign_files import json_object
 from agelens.imaging.photos import display_name
 from agelens.imaging.sources import PHOTO_SUFFIXES, tree
 from agelens.recognition.embedding_table import (
@@ -264,11 +264,8 @@ class FaceIndex:
     def _facts(self) -> dict[str, Any]:
         assert self.kept_in is not None  # noqa: S101 - asked for by callers
         path = self.kept_in / FACTS
-        try:
-            facts = json.loads(path.read_bytes())
-        except (OSError, ValueError) as error:
-            raise TableError(f"{path} cannot be read: {error}; delete the index") from error
-        if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        facts = json_object(path, TableError, what="an index of faces; delete it")
+        if facts.get("format") != FORMAT:
             raise UsageError(
                 f"{path} is no index that this agelens reads; delete it, or name another folder"
             )

@@ -15,7 +15,8 @@ import numpy as np
 import onnxruntime as ort
 
 from agelens.errors import CardError, TableError
-from agelens.inference.cards import card_document, card_errors, checked_weights
+from agelens.foreign_files import decoding, json_object
+from agelens.inference.cards import checked_weights
 from agelens.recognition.embedding_table import (
     EmbeddingModel,
     EmbeddingTable,
@@ -55,10 +56,10 @@ class Purifier:
                 card's.
         """
         card, network = Path(folder) / CARD, Path(folder) / NETWORK
-        document = card_document(card)
+        document = json_object(card, CardError, what="a card")
         if document.get("format") != FORMAT:
             raise CardError(f"{card} is no card of a purifier; its format must be {FORMAT!r}")
-        with card_errors(card):
+        with decoding(card, "a card", CardError):
             name, version = str(document["name"]), str(document["version"])
             sha256, base = str(document["sha256"]), EmbeddingModel(**document["base"])
         session = open_session(checked_weights(name, network, sha256), name=str(network))

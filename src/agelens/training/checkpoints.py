@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import io
-import pickle
-import re
-import warnings
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -17,10 +14,9 @@ from torch import Tensor
 
 from agelens.atomic import write_atomically
 from agelens.errors import TrainingError, UsageError
+from agelens.models.backbones.weights.files import read_pickle
 from agelens.training.epoch_metrics import EpochResults
 from agelens.training.run_folder import RunFolder
-
-_REASON: Final = re.compile(r"(?:WeightsUnpickler error:\s*|(?=Trying to load ))(\S.*)")
 
 
 class AtomicCheckpoints(CheckpointIO):
@@ -58,22 +54,8 @@ def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
         TrainingError: it is absent, damaged, or holds anything else: a pickle can run code
             when it is loaded, so those are refused.
     """
-    try:
-        with path.open("rb") as file, warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Detected pickle protocol")  # it is told below
-            checkpoint = torch.load(file, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = _REASON.search(str(error))
-        raise TrainingError(
-            f"{path} is refused: it holds more than tensors and plain types, or is damaged, and "
-            f"what else a pickle holds may run as code ({reason[1] if reason else 'unreadable'}). "
-            "Put back the one that this run wrote, or start a new run"
-        ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise TrainingError(
-            f"{path} is absent or damaged, and cannot be read as a checkpoint ({error}). Put back "
-            "the one that this run wrote, or start a new run"
-        ) from error
+    way_out = "Put back the one that this run wrote, or start a new run"
+    checkpoint = read_pickle(path, TrainingError, way_out, map_location)
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
         raise TrainingError(f"{path} is no checkpoint of a training run")
     return checkpoint

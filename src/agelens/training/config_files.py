@@ -13,10 +13,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
-from jsonargparse import get_loader
-from yaml import YAMLError
-
 from agelens.errors import UsageError
+from agelens.foreign_files import parse_yaml, read_yaml
 from agelens.training.config_schema import LISTS, REGISTRIES, class_path
 
 RECIPES: Final = Path(__file__).parents[1] / "recipes"
@@ -110,10 +108,7 @@ def _spelled_class(key: str, value: Any) -> Any:
 
 
 def _spelled_word(key: str, word: str) -> str:
-    try:
-        value = get_loader("yaml")(word)
-    except YAMLError as error:
-        raise UsageError(f"--{key}: {word!r} is no YAML: {error}") from error
+    value = parse_yaml(word, f"--{key}", UsageError)
     spelled = _spelled(key, value)
     if isinstance(value, str) and key not in LISTS:
         return str(spelled["class_path"])
@@ -170,12 +165,7 @@ def merged(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]
 def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     if path.resolve() in above:
         raise UsageError(f"{path} is based on itself")
-    try:
-        document = get_loader("yaml")(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the configuration {path}: {error}") from error
-    except YAMLError as error:
-        raise UsageError(f"{path} is no YAML: {error}") from error
+    document = read_yaml(path, UsageError)
     if document is None:
         document = {}
     if not isinstance(document, Mapping):

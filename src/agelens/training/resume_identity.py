@@ -8,14 +8,13 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from agelens.data.age_data import AgeData
 from agelens.data.splits.resolve_split import TRAIN
 from agelens.data.store import ChipStore
 from agelens.data.store.card import CARD_NAME
 from agelens.data.training_input.batches import SplitDataset
-from agelens.errors import TrainingError, UsageError
+from agelens.errors import UsageError
 from agelens.tables import SampleTable
 from agelens.training.age_module import STATE
 from agelens.training.checkpoints import read_checkpoint
@@ -175,10 +174,7 @@ def check_same_config(folder: RunFolder, config: dict[str, Any]) -> None:
         UsageError: it was not; the message says what differs.
         TrainingError: its configuration cannot be read.
     """
-    try:
-        there = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise TrainingError(f"{folder.config} cannot be read: {error}") from error
+    there = folder.read_config()
     if changed := config_diff(resume_identity(there), resume_identity(config), "config"):
         raise UsageError(
             f"{folder.path} holds a run with another configuration: {'; '.join(changed)}. Give "

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 import torch
-import yaml
-from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 
 from agelens.data.age_data import AgeData
@@ -21,6 +19,7 @@ from agelens.data.splits.resolve_split import labels_of, open_store, resolve_spl
 from agelens.data.store import ChipStore
 from agelens.data.training_input.geometry import ChipTransform
 from agelens.errors import TrainingError, UsageError
+from agelens.foreign_files import decoding
 from agelens.inference.cards import CARD_FILE
 from agelens.inference.estimator import AgeEstimator
 from agelens.models.age_model import AgeModel
@@ -77,19 +76,14 @@ def open_run(folder: str | Path) -> TrainedRun:
     """
     place = finished_folder(folder)
     data = place.read(place.data)
-    try:
-        config = yaml.safe_load(place.config.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise TrainingError(f"{place.config} is no configuration of a run: {error}") from error
+    config = place.read_config()
     method, backbone, auxiliary = make_parts(config)
     seen = data["train_ages"]
     method.fit_ages(torch.tensor(seen["years"]).repeat_interleave(torch.tensor(seen["samples"])))
     words = {column: tuple(known) for column, known in data["words"].items()}
     model = age_model(backbone.build_empty(), method, auxiliary, words, backbone.entry())
-    try:
+    with decoding(place.weights, "this run's weights", TrainingError):
         model.load_state_dict(load_safetensors(place.weights.read_bytes()))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise TrainingError(f"{place.weights} does not hold this run's weights: {error}") from error
     model.eval()
     return TrainedRun(
         folder=place,
@@ -145,8 +139,7 @@ class Run:
     @cached_property
     def config(self) -> dict[str, Any]:
         """The configuration that it was trained with, in plain types."""
-        config: dict[str, Any] = yaml.safe_load(self._place.config.read_text(encoding="utf-8"))
-        return config
+        return self._place.read_config()
 
     @cached_property
     def trained(self) -> TrainedRun:

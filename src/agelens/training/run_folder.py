@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import Any, Final, Literal
 
 from agelens.atomic import remove_partials, write_atomically, write_json
 from agelens.errors import OutputError, TrainingError, UsageError
+from agelens.foreign_files import json_object, read_yaml
 
 _RANKS: Final = ("LOCAL_RANK", "RANK", "SLURM_PROCID")
 RunState = Literal["running", "finished", "interrupted", "failed"]
@@ -161,13 +161,18 @@ class RunFolder:
         Raises:
             TrainingError: it is absent or damaged.
         """
-        try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise TrainingError(f"{path} cannot be read: {error}") from error
-        if not isinstance(document, dict):
-            raise TrainingError(f"{path} holds no JSON object")
-        return document
+        return json_object(path, TrainingError)
+
+    def read_config(self) -> dict[str, Any]:
+        """The configuration of this run.
+
+        Raises:
+            TrainingError: it is absent or damaged.
+        """
+        config = read_yaml(self.config, TrainingError)
+        if not isinstance(config, dict):
+            raise TrainingError(f"{self.config} is no configuration of a run")
+        return config
 
     def _is_held(self) -> bool:
         try:

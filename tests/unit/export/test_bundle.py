@@ -73,7 +73,7 @@ def test_a_bundle_estimates_as_the_model_does(
     small_model: Callable[..., AgeModel],
     seen: Callable[..., TrainedInput],
 ) -> None:
-    export(tmp_path, chip_size=24)
+    export(tmp_path, chip_size=24, format="onnx")
     chips = np.random.default_rng(3).integers(0, 256, (40, 24, 24, 3), dtype=np.uint8)
     model = small_model("dldl-v2")
     with torch.no_grad():

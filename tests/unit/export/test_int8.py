@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from agelens.export.export_network import FITTING, ExportNetwork, TrainedInput
 from agelens.export.formats import to_int8, to_onnx
 from agelens.inference.network import normalised
-from agelens.inference.runtimes import open_runtime
+from agelens.inference.runtimes import OnnxRuntime
 from agelens.models.age_model import AgeModel
 from agelens.records import RGB, Floats
 
@@ -39,7 +39,7 @@ def quantised(plain: onnx.ModelProto, pixels: list[Pixels]) -> onnx.ModelProto:
 
 
 def answer(model: onnx.ModelProto, pixels: Pixels) -> NDArray[np.floating]:
-    return open_runtime(".onnx", model.SerializeToString(), name="it", size=24, width=30)(pixels)
+    return OnnxRuntime(model.SerializeToString(), name="it", size=24, width=30)(pixels)
 
 
 def test_answers_are_near_and_not_the_same(

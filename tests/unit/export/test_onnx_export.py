@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from agelens.errors import ExportError
 from agelens.export.export_network import FITTING, ExportNetwork, TrainedInput
 from agelens.export.formats import to_onnx, with_half_weights
-from agelens.inference.runtimes import open_runtime
+from agelens.inference.runtimes import OnnxRuntime
 from agelens.models.age_model import AgeModel
 
 Model = Callable[..., AgeModel]
@@ -50,7 +50,7 @@ def test_half_is_for_matrices_and_not_for_what_resizes(written: onnx.ModelProto)
 def test_half_answers_nearly_alike(network: ExportNetwork, written: onnx.ModelProto) -> None:
     pixels = network.example()
     content = with_half_weights(written).SerializeToString()
-    answer = open_runtime(".onnx", content, name="half", size=24, width=31)(pixels.numpy())
+    answer = OnnxRuntime(content, name="half", size=24, width=31)(pixels.numpy())
     np.testing.assert_allclose(answer, network(pixels).numpy(), rtol=0, atol=2e-4)
     assert answer.dtype == np.float32
 

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from agelens.errors import ExportError
 from agelens.export.export_network import ExportNetwork, TrainedInput
-from agelens.export.torchscript import quiet_torchscript, to_torchscript
-from agelens.inference.runtimes import open_runtime
+from agelens.export.torchscript import TracedRuntime, quiet_torchscript, to_torchscript
 from agelens.models.age_model import AgeModel
 
 Model = Callable[..., AgeModel]
@@ -39,7 +38,7 @@ def test_weights_lie_as_asked_and_answers_are_single(
     expected = network(pixels).numpy()
     content = to_torchscript(network, half=half)
     assert set(stored(content)) == {dtype}
-    answer = open_runtime(".ts.pt", content, name="it", size=24, width=31)(pixels.numpy())
+    answer = TracedRuntime(content)(pixels.numpy())
     np.testing.assert_allclose(answer, expected, rtol=0, atol=tolerance)
     assert answer.dtype == np.float32
 

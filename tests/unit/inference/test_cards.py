@@ -160,16 +160,16 @@ class TestMalformed:
             del section[name]
 
         path = write_card(tmp_path, change=drop)
-        assert f"the card lacks {field.rpartition('.')[2]!r}" in refusal(path)
+        assert f"it lacks {field.rpartition('.')[2]!r}" in refusal(path)
 
     @pytest.mark.parametrize(
         ("field", "value", "words"),
         [
             ("task", "height", "task must be one of age, gender, got 'height'"),
-            ("output", [], "malformed"),
+            ("output", [], "cannot be read as a card"),
             ("input.size", 10**400, "input.size must be 8 to 1024 pixels"),
-            ("input.mean", [10**400, 0, 0], "malformed: int too large to convert to float"),
-            ("limits", {"min_sharpness": 10**400}, "malformed: int too large"),
+            ("input.mean", [10**400, 0, 0], "int too large to convert to float"),
+            ("limits", {"min_sharpness": 10**400}, "int too large"),
             (
                 "output.kind",
                 "logits",
@@ -183,7 +183,7 @@ class TestMalformed:
             ("output.ages_years", [3, 2, 1], "strictly ascending"),
             ("output.ages_years", ["young", "old"], "could not convert"),
             ("output.ages_years", [0, float("nan")], "finite"),
-            ("input", "64", "malformed"),
+            ("input", "64", "cannot be read as a card"),
             ("input.size", 7, "8 to 1024 pixels, got 7"),
             ("input.size", 4096, "8 to 1024 pixels, got 4096"),
             ("input.size", "big", "invalid literal"),
@@ -195,19 +195,15 @@ class TestMalformed:
             ("input.alignment", "guess", "input.alignment must be one of similarity, rotate"),
             ("input.margin", -1, "input.margin must be -0.5 to 4.0, got -1"),
             ("input.margin", float("nan"), "input.margin must be -0.5 to"),
-            ("weights", "toy.onnx", "malformed"),
-            (
-                "weights.path",
-                "toy.pt",
-                "must end in one of .onnx, .ts.pt, .torchscript, got 'toy.pt'",
-            ),
-            ("weights.path", "toy.pkl", "must end in one of .onnx"),
+            ("weights", "toy.onnx", "cannot be read as a card"),
+            ("weights.path", "toy.pt", "must end in .onnx, got 'toy.pt'"),
+            ("weights.path", "toy.torchscript", "must end in .onnx"),
             ("weights.package", "no_such_package_anywhere", "install it"),
             ("weights.package", "", "top-level package"),
             ("weights.package", "antigravity.onnx", "top-level package"),
             ("limits", {"min_beauty": 1}, "min_beauty"),
             ("limits", {"min_sharpness": "high"}, "could not convert"),
-            ("limits", [], "malformed"),
+            ("limits", [], "cannot be read as a card"),
         ],
     )
     def test_a_wrong_value_is_told(
@@ -295,13 +291,6 @@ class TestWeights:
         monkeypatch.setattr(weights_file, "LARGEST_WEIGHTS", 1000)
         with pytest.raises(CardError, match=r"toy: .*agelens opens weights of at most 1,000"):
             card.read_weights()
-
-    @pytest.mark.parametrize("name", ["toy.onnx", "toy.ts.pt", "Toy.TorchScript"])
-    def test_the_name_says_what_runs_them(
-        self, name: str, tmp_path: Path, write_card: WriteCard
-    ) -> None:
-        card = read_card(write_card(tmp_path, change=lambda d: d["weights"].update(path=name)))
-        assert name.lower().endswith(card.weights_suffix)
 
     @pytest.mark.parametrize("where", ["../toy.onnx", "sub/../../toy.onnx", "/etc/toy.onnx"])
     def test_a_path_that_leads_outside_is_refused(

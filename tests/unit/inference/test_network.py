@@ -314,7 +314,9 @@ def test_an_operator_set_of_the_future_is_refused(
     model = onnx.load_from_string(toy_network())
     model.opset_import[0].version = 99
     card = read_card(write_card(tmp_path, model.SerializeToString()))
-    with pytest.raises(CardError, match=r"toy: onnxruntime cannot run it .*opset"):
+    with pytest.raises(
+        CardError, match=r"toy: cannot be read as a network that onnxruntime runs .*opset"
+    ):
         ChipNetwork(card)
 
 

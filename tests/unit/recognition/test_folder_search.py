@@ -100,7 +100,7 @@ def test_files_that_are_no_index_are_left_alone(
     with pytest.raises(TableError, match="cannot be read"):
         FaceIndex(folder, colour_embedder, kept)
     (kept / "index.json").write_text("{")
-    with pytest.raises(TableError, match="delete the index"):
+    with pytest.raises(TableError, match="delete it"):
         FaceIndex(folder, colour_embedder, kept)
 
 

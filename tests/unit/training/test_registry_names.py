@@ -123,5 +123,5 @@ def test_import_paths_and_other_words_stay_as_they_are() -> None:
 
 
 def test_what_is_no_yaml_is_told() -> None:
-    with pytest.raises(UsageError, match=r"--callbacks: '\[\{' is no YAML"):
+    with pytest.raises(UsageError, match=r"--callbacks: cannot be read as YAML"):
         named_arguments(["--callbacks=[{"])

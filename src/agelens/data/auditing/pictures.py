@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 from agelens.data.store.cutting import PictureSource, Root, picture_source
 from agelens.errors import PhotoError
 from agelens.imaging.detectors import Detector
-from agelens.imaging.photos import read_photo
+from agelens.imaging.photos import IN_FLIGHT, read_photo
 from agelens.inference.estimator import available_cores
 from agelens.inference.ordered import ordered_map
 from agelens.progress import Progress
@@ -91,6 +91,7 @@ class _Look:
     detector: Detector | None
     mirrored: bool
 
+    @IN_FLIGHT.one_photo()
     def __call__(self, picture: tuple[str, str]) -> tuple[dict[str, object], Hashes, Hashes]:
         dataset, path = picture
         try:

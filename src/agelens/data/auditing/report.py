@@ -17,6 +17,7 @@ from agelens.data.store.cutting import Root, picture_source
 from agelens.errors import PhotoError, TableError
 from agelens.evaluation.reports.page import Page, Section
 from agelens.evaluation.reports.plotting import save
+from agelens.foreign_files import decoding
 from agelens.imaging.photos import read_photo
 from agelens.tables import BOX, SampleTable
 from agelens.version import __version__
@@ -142,11 +143,9 @@ def read_duplicates(folder: str | Path) -> pd.Series:
         TableError: there is none, or it is damaged.
     """
     path = Path(folder) / DUPLICATES_NAME
-    try:
+    with decoding(path, "near-duplicates of an audit", TableError):
         rows = pd.read_csv(path, dtype="str", keep_default_na=False, index_col=False)
         return rows.set_index("sample_id")["group"].astype(np.int64)
-    except (OSError, ValueError, KeyError) as bad:
-        raise TableError(f"{path} holds no near-duplicates of an audit: {bad}") from bad
 
 
 def _page(report: AuditReport) -> Page:

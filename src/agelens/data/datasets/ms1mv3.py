@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from agelens.data.datasets.base import named_pictures, numbers, sample_table, with_issues
 from agelens.data.datasets.folder import DatasetFolder
 from agelens.errors import DatasetError
+from agelens.foreign_files import decoding
 from agelens.tables import SampleTable
 
 _MAGIC: Final = 0xCED7230A
 _MAGIC_BYTES: Final = struct.pack("<I", _MAGIC)
 _WHOLE, _FIRST, _MIDDLE, _LAST = range(4)
 _HEADER: Final = struct.Struct("<IfQQ")
+_MOST_CLASSES: Final = 2**31
 
 
 class RecordFile:
@@ -68,6 +70,21 @@ class RecordFile:
         """The labels of one record [K]: one, or as many as its flag says."""
         return _split(self._payload(key))[0]
 
+    def person(self, key: int) -> int:
+        """The class of a picture's record."""
+        label = float(self.labels(key)[0])
+        if not abs(label) < _MOST_CLASSES:
+            raise DatasetError(f"{self.path}: record {key} has no class, its label is {label}")
+        return int(label)
+
+    def span(self, key: int) -> tuple[int, int]:
+        """The keys that one record's two labels span: the first, and that after the last."""
+        labels = self.labels(key)[:2]
+        largest = int(self._sorted_keys[-1])
+        if len(labels) < 2 or not (labels >= 0).all() or not (labels <= largest + 1).all():
+            raise DatasetError(f"{self.path}: record {key} spans no keys of the index")
+        return int(labels[0]), max(int(labels[0]), int(labels[1]))
+
     def flag(self, key: int) -> int:
         """How many labels follow the header of one record; 0 where the header holds it."""
         return int(_HEADER.unpack_from(self._payload(key))[0])
@@ -105,19 +122,19 @@ class RecordFile:
 
 def _split(payload: bytes) -> tuple[NDArray[np.float32], bytes]:
     flag, label, _, _ = _HEADER.unpack_from(payload)
+    end = _HEADER.size + 4 * flag
+    if end > len(payload):
+        raise DatasetError(f"a record states {flag} labels, and has {len(payload)} bytes in all")
     if not flag:
         return np.array([label], dtype=np.float32), payload[_HEADER.size :]
-    end = _HEADER.size + 4 * flag
     return np.frombuffer(payload[_HEADER.size : end], dtype="<f4"), payload[end:]
 
 
 def _read_index(path: Path) -> NDArray[np.int64]:
-    try:
+    with decoding(path, "an index of a record file", DatasetError):
         index = pd.read_csv(path, sep="\t", header=None, dtype=np.int64).to_numpy()
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{path} is no index of a record file: {error}") from error
-    if index.shape[1] != 2:
-        raise DatasetError(f"{path}: expected a key and an offset a line")
+    if index.shape[1] != 2 or index.min() < 0:
+        raise DatasetError(f"{path}: expected a key and an offset a line, both 0 or more")
     return index
 
 
@@ -186,12 +203,14 @@ def _open(root: str | Path) -> RecordFile:
 def _images(records: RecordFile) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Keys of the pictures' records [N] and the class of each [N]."""
     if 0 not in records or not records.flag(0):  # made with im2rec: pictures only
-        classes = [int(records.labels(key)[0]) for key in records.keys.tolist()]
+        classes = [records.person(key) for key in records.keys.tolist()]
         return records.keys, np.array(classes, dtype=np.int64)
-    first_identity, end = (int(label) for label in records.labels(0)[:2])
-    spans = [records.labels(key)[:2].astype(np.int64) for key in range(first_identity, end)]
-    keys = np.concatenate([np.arange(*span) for span in spans])
+    first_identity, end = records.span(0)
+    spans = [records.span(key) for key in range(first_identity, end)]
+    if sum(last - first for first, last in spans) > len(records.keys):
+        raise DatasetError(f"{records.path}: its identities have more pictures than it has records")
+    keys = np.concatenate([np.empty(0, np.int64), *(np.arange(*span) for span in spans)])
     # A class is not the rank of its identity record by contract: its first picture says it.
-    labels = [int(records.labels(first)[0]) for first, last in spans if first < last]
+    labels = [records.person(first) for first, last in spans if first < last]
     lengths = [last - first for first, last in spans if first < last]
     return keys, np.repeat(np.array(labels, dtype=np.int64), lengths)

@@ -30,6 +30,7 @@ from agelens.data.formats.base import (
     writing,
 )
 from agelens.errors import DatasetError
+from agelens.foreign_files import decoding, read_json
 from agelens.tables import AgeKind, SampleTable, refuse
 
 UNIFIED_NAMES: Final = {
@@ -99,6 +100,7 @@ def _is_number(value: object) -> bool:
 
 _GENDER: Final = {"M": "male", "F": "female", "U": ""}
 _LFS: Final = b"version https://git-lfs"
+_LARGEST: Final = 2**31
 
 
 def read_unified(
@@ -189,18 +191,13 @@ def write_unified(table: SampleTable, path: str | Path, *, round_ages: bool = Fa
 
 
 def _entries(path: Path) -> list[dict[str, Any]]:
-    try:
-        data = path.read_bytes()
-        entries = json.loads(data.decode("utf-8-sig"))
-    except OSError as error:
-        raise DatasetError(f"cannot read the database {path}: {error}") from error
-    except ValueError as error:  # of the encoding and of JSON alike
-        if data.startswith(_LFS):
+    with decoding(path, "a database", DatasetError), path.open("rb") as file:
+        if file.read(len(_LFS)) == _LFS:
             raise DatasetError(
-                f"{path} is a Git LFS pointer of {len(data)} bytes, not the database: fetch the "
-                "file itself (`git lfs pull`, or the authors' cloud link)"
-            ) from error
-        raise DatasetError(f"{path} is no JSON in UTF-8: {error}") from error
+                f"{path} is a Git LFS pointer, not the database: fetch the file itself "
+                "(`git lfs pull`, or the authors' cloud link)"
+            )
+    entries = read_json(path, DatasetError, what="a database", largest=_LARGEST)
     if not isinstance(entries, list) or not entries:
         raise DatasetError(f"{path}: a database is a list of objects, one a face, and not empty")
     wrong = [number for number, entry in enumerate(entries) if not isinstance(entry, dict)]

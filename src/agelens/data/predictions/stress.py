@@ -32,7 +32,7 @@ from agelens.evaluation.sensitivity.conditions import (
 from agelens.evaluation.sensitivity.estimates import StressEstimates
 from agelens.imaging.align import apply, similarity, template_named
 from agelens.imaging.detectors import Detector, detector_class
-from agelens.imaging.photos import read_photo
+from agelens.imaging.photos import IN_FLIGHT, read_photo
 from agelens.inference.cards import Card
 from agelens.inference.estimator import AgeEstimator
 from agelens.inference.network import aligner_of
@@ -212,6 +212,7 @@ class _Worker:
     seed: int
     max_pixels: int
 
+    @IN_FLIGHT.one_photo()
     def __call__(self, photo: LabelledPhoto) -> list[_RowChips]:
         try:
             source = self.pictures(photo.dataset, photo.path)

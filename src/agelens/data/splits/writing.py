@@ -18,6 +18,7 @@ from agelens.atomic import atomic_folder
 from agelens.data.splits.leaks import LeakReport, check_leaks, describe_leaks
 from agelens.data.splits.split import Split
 from agelens.errors import TableError
+from agelens.foreign_files import decoding, json_object
 from agelens.tables import SampleTable
 from agelens.version import __version__
 
@@ -115,16 +116,15 @@ def read_split(folder: str | Path) -> Split:
         TableError: there is no report or no CSV of one of its parts, or they were changed.
     """
     folder = Path(folder)
-    try:
-        report = json.loads((folder / REPORT_NAME).read_text(encoding="utf-8"))
+    report = json_object(folder / REPORT_NAME, TableError, what="a split that agelens wrote")
+    with decoding(folder, "a split that agelens wrote", TableError):
         parts = {part: _ids(folder / f"{part}.csv") for part in report["samples"]}
-    except (OSError, ValueError, KeyError, TypeError) as bad:
-        raise TableError(f"{folder} holds no split that agelens wrote: {bad}") from bad
     counts = {part: len(ids) for part, ids in parts.items()}
     if counts != report["samples"]:
         raise TableError(f"{folder}: the parts have {counts} rows, not {report['samples']}")
-    split = Split.from_parts(report["split"], parts, protocol=report["protocol"])
-    return replace(split, seed=report["seed"], notes=tuple(report["notes"]))
+    with decoding(folder, "a split that agelens wrote", TableError):
+        split = Split.from_parts(report["split"], parts, protocol=report["protocol"])
+        return replace(split, seed=report["seed"], notes=tuple(report["notes"]))
 
 
 def _write(split: Split, table: SampleTable, folder: Path, report: LeakReport) -> None:

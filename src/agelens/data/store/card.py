@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from agelens.errors import DatasetError, UnknownNameError, UsageError
+from agelens.foreign_files import decoding, json_object
 from agelens.imaging.align import FILLS, TIGHTEST_MARGIN, WIDEST_MARGIN, template_named
 from agelens.records import RGB
 from agelens.version import __version__
@@ -221,23 +222,21 @@ class StoreCard:
             DatasetError: there is none; it is damaged; or another version made the store.
         """
         path = folder / CARD_NAME
-        try:
-            document = json.loads(path.read_bytes())
-        except (OSError, ValueError) as error:
-            raise DatasetError(f"{path}: cannot be read as a store's card ({error})") from error
-        if not isinstance(document, dict) or document.get("format") != FORMAT:
+        document = json_object(path, DatasetError, what="a store's card")
+        if document.get("format") != FORMAT:
             raise DatasetError(f"{path}: is not the card of a chip store")
         _check_version(path, document)
         return cls._parsed(path, document)
 
     @classmethod
     def _parsed(cls, path: Path, document: dict[str, Any]) -> Self:
-        try:
+        with decoding(path, "a store's card", DatasetError):
             shards = tuple(ShardEntry(**entry) for entry in document["shards"])
             plain = {name: document[name] for name in cls.__slots__ if name != "shards"}
-        except (KeyError, TypeError) as error:
-            raise DatasetError(f"{path}: is damaged, an entry lacks or is odd: {error}") from error
-        return cls(**plain, shards=shards)
+            if not all(isinstance(plain[name], dict) for name in ("settings", "statuses")):
+                raise TypeError("settings and statuses are objects")
+            StoreSettings(**plain["settings"])
+            return cls(**plain, shards=shards)
 
 
 def is_whole(folder: Path, entry: ShardEntry) -> bool:

@@ -16,7 +16,7 @@ from agelens.data.store.card import ChipEncoding, StoreSettings
 from agelens.errors import PhotoError, PhotoStatus, UsageError
 from agelens.imaging.align import Fill, SimilarityAligner, template_named
 from agelens.imaging.detectors import Detector
-from agelens.imaging.photos import PhotoSource, read_photo
+from agelens.imaging.photos import IN_FLIGHT, PhotoSource, read_photo
 from agelens.imaging.rotate_crop import cut as cut_rotated
 from agelens.imaging.rotate_crop import find_rotated_box, rotate
 from agelens.records import RGB, Face, Floats
@@ -194,6 +194,7 @@ class PhotoWorker:
     encoding: ChipEncoding
     max_pixels: int
 
+    @IN_FLIGHT.one_photo()
     def __call__(self, photo: LabelledPhoto) -> tuple[LabelledPhoto, list[Outcome]]:
         """The photo with one outcome for each of its rows, in their order."""
         try:

@@ -25,6 +25,7 @@ from agelens.data.formats.ldl import ROTATED_BOX
 from agelens.data.store.card import CARD_NAME, ShardEntry, is_whole
 from agelens.data.store.cutting import Outcome
 from agelens.errors import DatasetError, OutputError, UsageError
+from agelens.foreign_files import decoding
 from agelens.records import Floats
 from agelens.tables import BOX, COLUMNS, LANDMARKS, YEARS, SampleTable
 
@@ -97,11 +98,13 @@ def open_shard(path: Path) -> pa.Table:
     Raises:
         DatasetError: it cannot be opened, or is no shard.
     """
-    try:
-        with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as stream:
-            table = stream.read_all()
-    except (OSError, pa.ArrowException) as error:
-        raise DatasetError(f"{path}: cannot be opened as a shard of chips ({error})") from error
+    with (
+        decoding(path, "a shard of chips", DatasetError),
+        pa.memory_map(str(path)) as file,
+        pa.ipc.open_stream(file) as stream,
+    ):
+        table = stream.read_all()
+        table.validate(full=True)  # or what is damaged in it would be followed out of the file
     missing = {*COLUMNS, *OUTCOME_TYPES, IMAGE}.difference(table.column_names)
     if missing:
         raise DatasetError(f"{path}: is no shard of chips, it lacks {', '.join(sorted(missing))}")

@@ -17,7 +17,6 @@ from typing import Final, Self, TypeAlias
 
 import cv2
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
@@ -26,6 +25,7 @@ from agelens.evaluation.heat_maps.heat_map import HeatMap
 from agelens.inference.cards import CARD_FILE
 from agelens.inference.estimator import AgeEstimator
 from agelens.records import RGB, Floats
+from agelens.sessions import read_onnx
 
 _FIXED: Final = "fitting."
 """Names of weights that only resize chips begin so, in what agelens exports."""
@@ -35,19 +35,11 @@ def shuffled_estimator(estimator: AgeEstimator, share: float, seed: int) -> AgeE
     """An estimator like `estimator`, with the weights of some layers shuffled.
 
     Args:
-        estimator: of a model with ONNX weights.
+        estimator: of a model.
         share: of the layers, counted from the answer back to the chip, in (0, 1].
         seed: of the shuffling.
-
-    Raises:
-        UsageError: the model's weights are no ONNX file.
     """
     card = estimator.card
-    if card.weights_suffix != ".onnx":
-        raise UsageError(
-            f"the sanity check shuffles the weights of ONNX files; {card.name} has "
-            f"{card.weights.name}. Name its run folder with a gradient method, or its ONNX export"
-        )
     content = shuffled_onnx(card.read_weights(), share, seed)
     document = dict(card.document)
     document["weights"] = {"path": "model.onnx", "sha256": hashlib.sha256(content).hexdigest()}
@@ -65,7 +57,7 @@ def shuffled_onnx(content: bytes, share: float, seed: int) -> bytes:
         share: of the layers, in (0, 1].
         seed: of the shuffling.
     """
-    model = onnx.load_from_string(content)
+    model = read_onnx(content, name="the network")
     weights = {w.name: w for w in model.graph.initializer if math.prod(w.dims) > 1}
     used = [name for node in model.graph.node for name in node.input if name in weights]
     layers = [
@@ -214,7 +206,7 @@ class OcclusionExplainer:
         return occlusion_map(self._ages, chip, self.windows, self.fill)
 
     def with_shuffled_weights(self, share: float, seed: int) -> Self:
-        """Raises UsageError where the model has no ONNX weights."""
+        """The same maps of a model whose weights are shuffled."""
         other = shuffled_estimator(self.estimator, share, seed)
         return type(self)(other, self.windows, self.fill)
 

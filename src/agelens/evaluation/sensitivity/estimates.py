@@ -15,6 +15,7 @@ from agelens.errors import TableError, UsageError
 from agelens.evaluation.bootstrap.groupings import Codes, drawn_weights
 from agelens.evaluation.metrics.base import ratio
 from agelens.evaluation.sensitivity.conditions import CLEAN, Condition
+from agelens.foreign_files import decoding
 from agelens.records import Floats
 
 LABELS: Final = ("sample_id", "dataset", "subject", "age_years", "age_kind")
@@ -69,10 +70,8 @@ class StressEstimates:
         Raises:
             TableError: the file is another one.
         """
-        try:
+        with decoding(path, "estimates of agelens stress", TableError):
             frame = pd.read_parquet(path, columns=list(_COLUMNS))
-        except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
-            raise TableError(f"{path} holds no estimates of agelens stress: {error}") from error
         first = frame["sample_id"] == frame["sample_id"].iloc[:1].squeeze()
         found = tuple(
             Condition(str(name), int(severity))

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from agelens.errors import CardError, MissingDependencyError
-from agelens.inference.cards import card_document, card_path
+from agelens.foreign_files import json_object
+from agelens.inference.cards import card_path
 from agelens.recognition.embedding_table import Crops
 from agelens.recognition.extractors.network import (
     Extractor,
@@ -55,7 +56,7 @@ def open_extractor(
     if not isinstance(model, str | Path):
         return model
     path = card_path(model, EXTRACTORS, "extractor")
-    document = card_document(path)
+    document = json_object(path, CardError, what="a card")
     if document.get("format") == FORMAT:
         return _purified(path.parent, crops, device)
     kind = NetworkExtractor

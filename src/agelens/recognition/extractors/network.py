@@ -10,18 +10,17 @@ from typing import Any, ClassVar, Final, Protocol
 import numpy as np
 
 from agelens.errors import CardError, PhotoError, UsageError
+from agelens.foreign_files import decoding, json_object
 from agelens.imaging.align import Aligner, SimilarityAligner, template_named
 from agelens.imaging.detectors.base import Detector
 from agelens.inference.cards import (
     ChipInput,
-    card_document,
-    card_errors,
     checked_weights,
     chip_input,
     locate_weights,
 )
 from agelens.inference.network import BATCH, normalised
-from agelens.inference.runtimes import Runtime, open_runtime
+from agelens.inference.runtimes import ONNX, OnnxRuntime, Runtime
 from agelens.recognition.embedding_table import Crops, EmbeddingModel, Vectors, l2_normalise
 from agelens.recognition.purifier import Purifier
 from agelens.records import RGB
@@ -109,8 +108,8 @@ def read_embedding_card(path: Path) -> EmbeddingCard:
     Raises:
         CardError: it is malformed, or of a network that answers something else.
     """
-    with card_errors(path):
-        return _parse(card_document(path), path)
+    with decoding(path, "a card", CardError):
+        return _parse(json_object(path, CardError, what="a card"), path)
 
 
 def _parse(document: Mapping[str, Any], path: Path) -> EmbeddingCard:
@@ -131,9 +130,6 @@ def _parse(document: Mapping[str, Any], path: Path) -> EmbeddingCard:
         dimension=int(output["dimension"]),
         document=document,
     )
-
-
-ONNX: Final = ".onnx"
 
 
 class NetworkExtractor:
@@ -224,8 +220,7 @@ class NetworkExtractor:
             raise CardError(
                 f"{self.card.name}: weights end in {self.weights_suffix}, got {self.card.weights}"
             )
-        return open_runtime(
-            ONNX,
+        return OnnxRuntime(
             self._onnx(self.card.read_weights()),
             name=self.card.name,
             size=self.card.input.size,

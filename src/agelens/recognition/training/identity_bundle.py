@@ -9,16 +9,15 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-import yaml
-from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 
 from agelens.errors import ExportError, TrainingError
 from agelens.export.bundle import put_in_place, trial_folder
 from agelens.export.export_network import ExportNetwork, TrainedInput
 from agelens.export.formats import WEIGHTS_FILE, to_onnx
+from agelens.foreign_files import decoding
 from agelens.inference.cards import CARD_FILE
-from agelens.inference.runtimes import open_runtime
+from agelens.inference.runtimes import OnnxRuntime
 from agelens.recognition.extractors.network import TASK
 from agelens.recognition.purification import PurifiedBranch
 from agelens.recognition.training.branch_choice import BranchChoice
@@ -69,14 +68,10 @@ def export_identity_run(folder: RunFolder) -> Path:
 
 
 def _branch(folder: RunFolder) -> PurifiedBranch:
-    config = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
+    config = folder.read_config()
     branch = BranchChoice(**config["branch"]).build_empty()
-    try:
+    with decoding(folder.weights, "this run's weights", TrainingError):
         branch.load_state_dict(load_safetensors(folder.weights.read_bytes()))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise TrainingError(
-            f"{folder.weights} does not hold this run's weights: {error}"
-        ) from error
     return branch.eval()
 
 
@@ -134,7 +129,7 @@ def _least_cosine(network: ExportNetwork, content: bytes, features: int) -> floa
     chips = network.example()
     with torch.no_grad():
         trained = network(chips).numpy().astype(np.float64)
-    run = open_runtime(".onnx", content, name="the export", size=network.chip_size, width=features)
+    run = OnnxRuntime(content, name="the export", size=network.chip_size, width=features)
     exported = np.asarray(run(chips.numpy()), dtype=np.float64)
     norms = np.linalg.norm(trained, axis=1) * np.linalg.norm(exported, axis=1)
     least = float(np.min((trained * exported).sum(1) / norms))

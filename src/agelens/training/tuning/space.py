@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
-import yaml
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -15,6 +14,7 @@ from optuna.distributions import (
 )
 
 from agelens.errors import UsageError
+from agelens.foreign_files import parse_yaml
 
 Space: TypeAlias = Mapping[str, BaseDistribution]
 """What a trial may take, by dotted key of the configuration."""
@@ -83,7 +83,7 @@ def _choice(values: str) -> CategoricalDistribution:
     plain = (_number(value) for value in values.split(","))
     return CategoricalDistribution(
         tuple(
-            yaml.safe_load(text) if number is None else number
+            parse_yaml(text, "a choice", UsageError) if number is None else number
             for number, text in zip(plain, values.split(","), strict=True)
         )
     )

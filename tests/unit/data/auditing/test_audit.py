@@ -161,5 +161,5 @@ def test_a_wrong_root_and_a_full_folder_are_refused(root, tmp_path):
 
 
 def test_no_duplicates_to_read_is_told(tmp_path):
-    with pytest.raises(TableError, match="holds no near-duplicates"):
+    with pytest.raises(TableError, match="cannot be read as near-duplicates"):
         read_duplicates(tmp_path)

@@ -142,10 +142,10 @@ def test_half_years_are_refused_or_rounded(listed_table, tmp_path) -> None:
     [
         (
             b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
-            "Git LFS pointer of 56 bytes",
+            "Git LFS pointer",
         ),
-        (b"[{", "no JSON in UTF-8"),
-        (b'["\xff"]', "no JSON in UTF-8"),
+        (b"[{", "cannot be read as a database"),
+        (b'["\xff"]', "cannot be read as a database"),
         (b"{}", "a list of objects"),
         (b"[]", "a list of objects"),
         (b"[1, {}]", "1 entries are no objects, first entry 0"),
@@ -159,7 +159,7 @@ def test_a_file_of_another_form_is_refused(tmp_path, data, said) -> None:
 
 
 def test_an_absent_file_is_said(tmp_path) -> None:
-    with pytest.raises(DatasetError, match="cannot read"):
+    with pytest.raises(DatasetError, match="cannot be read as a database"):
         read_unified(tmp_path / "none.json")
 
 

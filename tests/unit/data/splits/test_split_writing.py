@@ -131,5 +131,5 @@ def test_a_changed_part_is_noticed(table, tmp_path) -> None:
 def test_a_folder_of_something_else_is_refused(tmp_path, text) -> None:
     if text is not None:
         (tmp_path / "split.json").write_text(text)
-    with pytest.raises(TableError, match="holds no split"):
+    with pytest.raises(TableError, match="a split that agelens wrote"):
         read_split(tmp_path)

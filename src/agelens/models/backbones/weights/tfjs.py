@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from math import prod
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from agelens.errors import CardError
+from agelens.foreign_files import decoding, json_object
 
 SUFFIX: Final = ".json"
 _FLOAT: Final = "float32"
@@ -29,19 +29,14 @@ def read_tfjs(path: Path) -> dict[str, Tensor]:
         CardError: no such file, no such format, weights that are stored quantised, or bytes that
             are more or fewer than the list says.
     """
-    try:
-        groups = json.loads(path.read_text(encoding="utf-8"))["weightsManifest"]
+    document = json_object(path, CardError, what="a graph of TensorFlow.js")
+    with decoding(path, "a graph of TensorFlow.js with its weights", CardError):
+        groups = document["weightsManifest"]
         return {
             name: tensor
             for group in groups
             for name, tensor in _weights_of(group, path.parent).items()
         }
-    except OSError as error:
-        raise CardError(f"{error.filename or path}: cannot be read: {error.strerror}") from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CardError(
-            f"{path}: not a graph of TensorFlow.js with its weights: {error}"
-        ) from error
 
 
 def _weights_of(group: dict[str, Any], folder: Path) -> dict[str, Tensor]:
