@@ -15,7 +15,7 @@ from scipy.io import loadmat
 
 from agelens.errors import DatasetError, shortened
 
-_HDF5: Final = b"\x89HDF\r\n\x1a\n"
+_OTHER_VERSION: Final = b"NotImplementedError"
 
 
 def read_mat_struct(path: Path, name: str, fields: Sequence[str]) -> dict[str, NDArray[Any]]:
@@ -25,12 +25,6 @@ def read_mat_struct(path: Path, name: str, fields: Sequence[str]) -> dict[str, N
         DatasetError: the file is MATLAB 7.3 (HDF5), damaged or no .mat at all; the struct
             or one of `fields` is absent; fields have different lengths.
     """
-    with path.open("rb") as file:
-        if _HDF5 in file.read(1024):
-            raise DatasetError(
-                f"{path} is a MATLAB 7.3 (HDF5) file; the owner's is version 5. Download the "
-                "original again, or save it in MATLAB with save(..., '-v7')"
-            )
     found = _read_apart(path, name)
     if found.dtype.names is None or not found.size:
         raise DatasetError(f"{path} holds no struct {name!r}; is it another data set's .mat?")
@@ -42,8 +36,14 @@ def _read_apart(path: Path, name: str) -> NDArray[Any]:
     code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import answer; answer()"
     command = [sys.executable, "-c", code, str(path), name]
     ran = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - our own code
+    if _OTHER_VERSION in ran.stderr:
+        raise DatasetError(
+            f"{path} is a MATLAB 7.3 (HDF5) file; the owner's is version 5. Download the "
+            "original again, or save it in MATLAB with save(..., '-v7')"
+        )
     if ran.returncode:
         said = ran.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        said = said or f"scipy's reader ended by signal {-ran.returncode}"
         raise DatasetError(f"{path} is damaged or no .mat file: {shortened(said, 300)}")
     found: NDArray[Any] = pickle.loads(ran.stdout)  # noqa: S301 - what `answer` wrote
     return found
