@@ -20,17 +20,12 @@ function say(words, { wrong = false } = {}) {
 /** What the form asks for, or null, with words, where its ages make no gate. */
 function options() {
   const fields = form.elements;
-  let gate = null;
-  $("gate-error").textContent = "";
-  if (fields.gate.checked) {
-    const [legal, challenge] = [fields.legal_age.valueAsNumber, fields.challenge_age.valueAsNumber];
-    if (!(legal > 0 && legal <= challenge)) {
-      $("gate-error").textContent =
-        "A gate needs a legal age above 0, and a challenge age that is at least as high.";
-      return null;
-    }
-    gate = { legal, challenge };
-  }
+  const [legal, challenge] = [fields.legal_age.valueAsNumber, fields.challenge_age.valueAsNumber];
+  const wrong = fields.gate.checked && !(legal > 0 && legal <= challenge);
+  const words = wrong ? "A gate needs a legal age above 0, and a challenge age that is at least as high." : "";
+  if ($("gate-error").textContent !== words) $("gate-error").textContent = words;
+  if (wrong) return null;
+  const gate = fields.gate.checked ? { legal, challenge } : null;
   return { gender: fields.gender.checked, gate, model: fields.model.value };
 }
 
@@ -45,12 +40,13 @@ function add(files) {
   const pictures = [...files];
   if (!pictures.length) return;
   for (const file of pictures) {
-    const photo = { file, name: file.name || "pasted picture", row: null, error: "" };
+    const photo = { file, name: file.name || "pasted picture", row: null, error: null };
     photo.view = makeView(photo);
     photos.push(photo);
     $("photos").append(photo.view.item);
   }
   $("results").hidden = false;
+  photos.at(-pictures.length).view.item.scrollIntoView({ block: "nearest" });
   work();
 }
 
@@ -77,7 +73,7 @@ async function work() {
         askForToken();
         break;
       }
-      photo.error = inWords(error);
+      photo.error = error;
     }
     if (signal.aborted) break;
     photo.view.show();
@@ -100,8 +96,8 @@ function summarise() {
 const count = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
 
 function inWords(error) {
-  const id = error.requestId ? ` (request ${error.requestId})` : "";
-  return `${error.message}${id}`;
+  const id = error.requestId ? ` (Request ${error.requestId}.)` : "";
+  return `${sentence(error.message)}${id}`;
 }
 
 const wantsToken = (error) => error.status === 401;
@@ -128,7 +124,7 @@ function again() {
   round = new AbortController();
   for (const photo of photos) {
     photo.row = null;
-    photo.error = "";
+    photo.error = null;
   }
   work();
 }
@@ -175,7 +171,7 @@ function makeView(photo) {
     const faces = photo.row?.faces.length ?? 0;
     let body = element("p", { className: "waiting", text: "Waiting for its turn …" });
     if (photo.error) {
-      body = element("p", { className: "problem", text: photo.error });
+      body = element("p", { className: "problem", text: inWords(photo.error) });
     } else if (faces) {
       body = faceList(photo.row, point);
     } else if (photo.row) {
@@ -207,7 +203,15 @@ function clear() {
   $("choose").focus();
 }
 
-const rows = () => photos.filter((one) => one.row).map((one) => one.row);
+/** One row a photo, also of those that were refused as a whole. */
+function rows() {
+  const done = photos.filter((one) => one.row || one.error);
+  return done.map(({ row, name, error }) => row ?? refusedRow(name, error));
+}
+
+function refusedRow(photo, { status, message }) {
+  return { photo, status: { 413: "too_large", 415: "unreadable" }[status] ?? "refused", message, faces: [] };
+}
 
 async function beginCamera() {
   $("camera-start").disabled = true;
@@ -217,8 +221,7 @@ async function beginCamera() {
       holder: $("camera-picture"),
       estimate: async (blob, name) => {
         const wanted = options();
-        if (!wanted) throw new Error("Its ages make no gate.");
-        return rowOf(blob, name, wanted);
+        return wanted && rowOf(blob, name, wanted);
       },
       onRow: (row) => {
         const seen = row.faces.map((face) => Math.round(face.estimate_years)).join(", ");
@@ -239,6 +242,7 @@ async function beginCamera() {
   } catch (error) {
     $("camera-start").disabled = false;
     say(error.message, { wrong: true });
+    $("camera-start").focus();
   }
 }
 
@@ -261,8 +265,7 @@ function picturesOf(transfer) {
 }
 
 function listen() {
-  $("choose").addEventListener("click", () => $("files").click());
-  $("files").addEventListener("change", (event) => {
+  $("choose").addEventListener("change", (event) => {
     add(event.target.files);
     event.target.value = "";
   });
@@ -284,7 +287,7 @@ function listen() {
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    useToken();
+    if (!$("token-field").hidden) useToken();
   });
   let timer = 0;
   form.addEventListener("input", (event) => {

@@ -15,7 +15,7 @@ const REASONS = {
 /**
  * Starts the camera; call it from a click only.
  *
- * `estimate(blob, name)` gives a row; `onRow(row)` and `onError(error)` hear of each answer; an
+ * `estimate(blob, name)` gives a row, or null where none can be had now; `onRow(row)` and `onError(error)` hear of each answer; an
  * error stops the camera.
  */
 export async function startCamera({ video, holder, estimate, onRow, onError }) {
@@ -47,13 +47,17 @@ export async function startCamera({ video, holder, estimate, onRow, onError }) {
   async function loop() {
     while (running) {
       if (document.hidden || !video.videoWidth) {
-        await new Promise((resolve) => setTimeout(resolve, 200));
+        await rest();
         continue;
       }
       try {
         const frame = await grab(video, canvas);
         const row = await estimate(frame, "camera.jpg");
         if (!running) return;
+        if (!row) {
+          await rest();
+          continue;
+        }
         latest = { frame, row };
         drawBoxes(holder, row, canvas.width, canvas.height);
         onRow(row);
@@ -75,6 +79,8 @@ export async function startCamera({ video, holder, estimate, onRow, onError }) {
   loop();
   return { stop, latest: () => latest };
 }
+
+const rest = () => new Promise((resolve) => setTimeout(resolve, 200));
 
 function grab(video, canvas) {
   const scale = Math.min(1, LONGEST_SIDE / Math.max(video.videoWidth, video.videoHeight));
