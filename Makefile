@@ -4,10 +4,11 @@ DEMO_VENV := .venv-demo
 TEST_VENV := .venv-test
 LINT_VENV := .venv-lint
 DEMO_OUT := demo-output
+RUNTIME := onnxruntime-web-1.30.0
 # Processes that share the tests.
 JOBS ?= auto
 
-.PHONY: demo test lint types docs docs-serve clean
+.PHONY: demo test browser lint types docs docs-serve clean
 
 # The use lane only: no torch. Bytecode of everything would be 90 MB more on the disk: only what an
 # estimate imports is compiled, by importing it once.
@@ -33,8 +34,21 @@ $(TEST_VENV)/.installed: pyproject.toml constraints.txt
 	$(TEST_VENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@
 
-test: $(TEST_VENV)/.installed
+test: $(TEST_VENV)/.installed browser
 	$(TEST_VENV)/bin/python -m pytest -n $(JOBS)
+
+# What tests/browser needs: Chromium and npm of Debian where this may install them, and of npm what
+# runs networks in a browser. Where they can't be had, those tests are skipped and say why.
+browser: $(TEST_VENV)/.installed
+	@for tool in chromium npm; do \
+	    command -v $$tool > /dev/null && continue; \
+	    if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	        apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
+	            apt-get -qq install --yes --no-install-recommends $$tool > /dev/null; \
+	    fi || true; \
+	done
+	@cd $(TEST_VENV) && { ls $(RUNTIME).tgz || npm pack --silent $(subst web-,web@,$(RUNTIME)); } \
+	    > /dev/null 2>&1 || echo "no $(RUNTIME): the page on the device is not tested"
 
 # Ruff and the import contracts need none of what agelens needs.
 $(LINT_VENV)/.installed: constraints.txt

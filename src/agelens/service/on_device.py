@@ -30,6 +30,7 @@ from agelens.imaging.photos import DEFAULT_MAX_PIXELS
 from agelens.imaging.quality import FRAME
 from agelens.inference.cards import DEFAULT_MODEL, Card, load_card
 from agelens.inference.estimator import DEFAULT_INTERVAL
+from agelens.inference.runtimes import ONNX
 from agelens.version import __version__
 
 PAGE: Final = Path(__file__).parent / "page"
@@ -105,8 +106,8 @@ def _check_runs_in_browser(card: Card) -> None:
     reason = None
     if card.task != "age":
         reason = f"answers {card.task}, not age"
-    elif card.weights_suffix != ".onnx":
-        reason = f"has {card.weights_suffix} weights, and browsers run ONNX: agelens export RUN"
+    elif not card.weights.name.lower().endswith(ONNX):
+        reason = f"has {card.weights.name}, and the page runs ONNX: agelens export RUN"
     elif card.input.alignment != "similarity":
         reason = f"cuts faces by {card.input.alignment}, and the page by similarity alone"
     if reason:
