@@ -16,11 +16,13 @@ from agelens.evaluation.bootstrap.groupings import person_codes
 class RowCounts:
     """What became of the rows: none is dropped without standing here.
 
-    `statuses` counts every row by its status, `age_kinds` those with an age by its kind.
+    `statuses` counts every row by its status, `age_kinds` those with an age by its kind. A row
+    of an unknown person counts as one of the `people`; `named` rows say whose they are.
     """
 
     rows: int
     people: int
+    named: int
     estimated: int
     without_estimate: int
     labelled: int
@@ -36,6 +38,7 @@ def count_rows(frame: pd.DataFrame) -> RowCounts:
     return RowCounts(
         rows=len(frame),
         people=int(person_codes(frame).max(initial=-1)) + 1,
+        named=int(frame["subject"].notna().sum()),
         estimated=int(estimated.sum()),
         without_estimate=int((~estimated).sum()),
         labelled=int(aged.sum()),
@@ -43,6 +46,15 @@ def count_rows(frame: pd.DataFrame) -> RowCounts:
         statuses=tally(frame["status"]),
         age_kinds=tally(frame["age_kind"][aged]),
     )
+
+
+def people_words(counts: RowCounts) -> str:
+    """How many people there are, as far as anybody says."""
+    if not counts.named:
+        return "people unknown"
+    unknown = counts.rows - counts.named
+    several = f", {unknown:,} rows of unknown people as one each" if unknown else ""
+    return f"{counts.people:,} people{several}"
 
 
 def has_age(frame: pd.DataFrame) -> pd.Series:

@@ -191,7 +191,7 @@ def test_a_run_is_measured_by_its_test_part(run: Path) -> None:
 
 def test_results_show_and_save_themselves(table: PredictionsTable, tmp_path: Path) -> None:
     found = evaluate(table, metrics=["mae"], by=["gender"], **FAST)
-    assert repr(found).startswith("<EvaluationReport: table: 300 rows of 300 people")
+    assert repr(found).startswith("<EvaluationReport: table: 300 rows, people unknown")
     assert "<table>" in found._repr_html_()
     page = found.save(tmp_path / "out")
     assert page == tmp_path / "out" / "index.html"

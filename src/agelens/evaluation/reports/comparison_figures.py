@@ -41,7 +41,8 @@ def matrix_figure(found: Comparison) -> Figure:
     above = np.array([[_above_best(found, m, d) for d in found.datasets] for m in found.models])
     colour_map = colormaps["YlOrBr"].with_extremes(bad="white")
     most = float(np.clip(np.nanmax(above, initial=0.0), _LEAST_SHOWN, _WORST_SHOWN))
-    image = panel.imshow(above, cmap=colour_map, vmin=0, vmax=most, aspect="auto")
+    edges = [np.arange(count + 1) - 0.5 for count in above.shape[::-1]]
+    image = panel.pcolormesh(*edges, above, cmap=colour_map, vmin=0, vmax=most)
     for row, model in enumerate(found.models):
         for column, dataset in enumerate(found.datasets):
             _write(panel, row, column, found.cell(model, dataset), above[row, column] / most)
@@ -94,7 +95,7 @@ def _write(panel: Axes, row: int, column: int, cell: Cell | None, shade: float) 
         return
     mae = cell.figures["mae"]
     ends = "" if np.isnan(mae.low) else f"\n[{mae.low:.2f}, {mae.high:.2f}]"
-    ink = GREY if cell.few else "white" if shade > _DARK_FROM else "black"
+    ink = GREY if cell.few else "white" if shade > _DARK_FROM else "#1b2430"
     text = f"{mae.value:.2f} {SHORT[cell.relation.kind]}{ends}"
     panel.text(column, row, text, ha="center", va="center", color=ink, fontsize=8)
 

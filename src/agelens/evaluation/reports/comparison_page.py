@@ -11,6 +11,7 @@ import pandas as pd
 from agelens.evaluation.comparison.comparison import Comparison
 from agelens.evaluation.comparison.ranks import ENOUGH_BLOCKS, BlockRanks
 from agelens.evaluation.reports.comparison_tables import (
+    cell_text,
     matrix_rows,
     matrix_table,
     pair_rows,
@@ -19,9 +20,10 @@ from agelens.evaluation.reports.comparison_tables import (
     published_rows,
     rank_rows,
     samples_table,
+    verdict,
 )
 from agelens.evaluation.reports.evaluation_page import LIMITS
-from agelens.evaluation.reports.page import Page, Section, bootstrap_words
+from agelens.evaluation.reports.page import NOT_FIT, Card, Page, Section, bootstrap_words
 from agelens.evaluation.reports.result import Result
 
 OF_COMPARING: Final = (
@@ -180,15 +182,41 @@ class ComparisonReport(Result):
             "CS@5 counts errors of at most 5 years. Bias above 0: taken for older than they are."
         )
         sections = [
-            Section("What this may not be used for", [*OF_COMPARING, *LIMITS]),
-            Section("What a reader must know", found.notes or ["Nothing was left out."]),
-            Section("Mean absolute error in years", [method, _RELATIONS], [("", mae)]),
-            Section.drawn("The matrix", "matrix", draw.matrix_figure(found)),
-            Section.drawn("Ranks in a figure", "ranks", draw.ranks_figure(found)),
+            Section.drawn("Mean absolute error in years", matrix=draw.matrix_figure(found)),
+            Section("Mean absolute error as a table", [method, _RELATIONS], [("", mae)]),
             *_pairs(found),
-            Section("Ranks", rank_sentences(found)),
+            Section.drawn("Ranks", rank_sentences(found), ranks=draw.ranks_figure(found)),
             Section("Share within five years, and bias", [within], [("CS@5", cs5), ("bias", bias)]),
+            Section("What a reader must know", found.notes or ["Nothing was left out."]),
             Section("What was measured", tables=[("", samples_table(found))]),
             *_published(found),
+            Section(NOT_FIT, [*OF_COMPARING, *LIMITS]),
         ]
-        return Page(f"Comparison of {' and '.join(found.models)}", sections)
+        names = " and ".join(found.models)
+        return Page(f"Comparison of {names}", sections, list(_lead(found)), list(_cards(found)))
+
+
+def _cards(found: Comparison) -> Iterator[Card]:
+    for dataset in found.datasets:
+        cells = [one for one in found.cells if one.dataset == dataset and not one.few]
+        if cells:
+            best = min(cells, key=lambda one: one.figures["mae"].value)
+            text = cell_text(best, "mae")
+            value, _, note = text.partition(" ")
+            yield Card(f"lowest error on {dataset}, years", value, f"{best.model} {note}")
+
+
+def _lead(found: Comparison) -> Iterator[str]:
+    if not found.pairs:
+        return
+    told = [pair for pair in found.pairs if verdict(found, pair).startswith(str(pair.better))]
+    yield (
+        f"{len(told)} of {len(found.pairs)} pairs of models are told apart on the samples that "
+        "all of them answered."
+    )
+    for pair in told[:_MOST_TOLD]:
+        reading = verdict(found, pair)
+        yield f"On {pair.dataset}, of {pair.model} and {pair.other}: {reading}."
+
+
+_MOST_TOLD: Final = 3

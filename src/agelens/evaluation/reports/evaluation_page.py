@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 import pandas as pd
 
-from agelens.evaluation.all_rows import worst_errors
+from agelens.evaluation.all_rows import MetricResult, worst_errors
 from agelens.evaluation.by_group import FIGURE_COLUMN
 from agelens.evaluation.evaluated_table import EvaluatedTable
 from agelens.evaluation.groups import BETWEEN
+from agelens.evaluation.metrics import METRICS
 from agelens.evaluation.reports.page import (
+    NOT_FIT,
+    Card,
     Page,
     Section,
     bootstrap_words,
-    row_figure,
+    in_words,
     with_interval,
 )
 from agelens.evaluation.reports.result import Result
+from agelens.evaluation.table_checks import people_words
 
 LIMITS: Final = (
     "An age estimate is no proof of age, and none of these figures makes it one. Where an age "
@@ -41,7 +45,17 @@ _LEFT_OUT: Final = (
     " Rows without an estimate, or without the label that a metric needs, are left out of it and "
     "counted in metrics.csv."
 )
+_GAPS: Final = (
+    "Gap: highest less lowest value of the groups with 30 samples or more; ratio: lowest over "
+    "highest; Gini: 0 where all groups have the same error, towards 1 where one has all of it. "
+    "Chance alone makes gaps above 0, and the wider the smaller the groups. groups.csv and "
+    "gaps.csv have every metric and crossing."
+)
+_REST: Final = "Other metrics, and groups two at a time, are in groups.csv."
+_GREY: Final = "Grey: fewer than 30 samples, too few to say anything, and not compared."
 _WORST_SHOWN: Final = 10
+_ADULT_YEARS: Final = 18
+_ADULT: Final = f"false_adult@{_ADULT_YEARS}"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -80,41 +94,56 @@ class EvaluationReport(Result):
         return [_measured(one) for one in self.tables]
 
     def page(self) -> Page:
-        """Limits, all rows, figures, groups, gaps."""
-        found = self.tables[0].evaluation
-        method = bootstrap_words(found.level, found.draws, found.seed)
-        if found.draws:
-            method += _LEFT_OUT
-        sections = [
-            Section("What this may not be used for", _limits(self.tables)),
-            Section("What was measured", tables=[(one.name, _counts(one)) for one in self.tables]),
-            Section("All rows", [method], [("", metric_rows(self.tables))]),
-            *self._figures(),
-            *_groups(self.tables),
-            *_gaps(self.tables),
-        ]
-        names = " and ".join(one.name for one in self.tables)
-        return Page(f"Evaluation of {names}", sections)
-
-    def _figures(self) -> Iterator[Section]:
+        """Three sentences, headline numbers, figures, groups, gaps, every metric, limits."""
         from agelens.evaluation.reports import evaluation_figures as draw  # noqa: PLC0415
         from agelens.evaluation.reports.reliability import (  # noqa: PLC0415 - both: matplotlib
             distribution_calibration,
         )
 
         shown, found = self.tables, self.tables[0].evaluation
+        method = bootstrap_words(found.level, found.draws, found.seed)
+        if found.draws:
+            method += _LEFT_OUT
         calibration = distribution_calibration(shown, draws=found.draws, level=found.level)
-        for title, name, figure in (
-            ("Error by age", "error_by_age", draw.error_by_age(shown)),
-            ("Bias by age", "bias_by_age", draw.bias_by_age(shown)),
-            ("Coverage of the intervals by age", "coverage_by_age", draw.coverage_by_age(shown)),
-            ("Calibration of the distributions", "distribution_calibration", calibration),
-        ):
-            yield Section.drawn(title, name, figure)
-        for name in _groupings(shown):
-            title = f"Residuals by {_words(name)}"
-            file = re.sub(r"\W+", "_", f"residuals_by_{name}")  # a column's name is anybody's
-            yield Section.drawn(title, file, draw.residuals_by(shown, name))
+        groups = {
+            f"groups_{number}" if len(shown) > 1 else "groups_by_error": draw.groups_figure(one)
+            for number, one in enumerate(shown, 1)
+        }
+        sections = [
+            Section.drawn("Estimate against age", estimate_by_age=draw.estimate_by_age(shown)),
+            Section.drawn(
+                "Error and bias by age",
+                error_by_age=draw.error_by_age(shown),
+                bias_by_age=draw.bias_by_age(shown),
+            ),
+            Section.drawn("Share of faces within so many years", cs_curve=draw.cs_curve(shown)),
+            Section.drawn("Error by group", [_GREY], **groups),
+            Section("Groups in numbers", [_GREY, _REST], _group_tables(shown)),
+            *self._gap_sections(draw.gaps_figure(shown)),
+            Section.drawn(
+                "Intervals and distributions",
+                coverage_by_age=draw.coverage_by_age(shown),
+                distribution_calibration=calibration,
+            ),
+            Section("Every metric", [method], [("", metric_rows(shown, definitions=True))]),
+            Section("What was measured", tables=[(one.name, _counts(one)) for one in shown]),
+            Section(NOT_FIT, _limits(shown)),
+        ]
+        several = len(shown) > 1
+        lead = [
+            f"{one.name}: {line}" if several else line for one in shown for line in _in_short(one)
+        ]
+        cards = [card for one in shown for card in _cards(one, f"{one.name}: " if several else "")]
+        names = " and ".join(one.name for one in shown)
+        return Page(f"Evaluation of {names}", sections, lead, cards)
+
+    def _gap_sections(self, figure: Any) -> Iterator[Section]:
+        drawn = Section.drawn("How far groups are apart", gaps_by_error=figure)
+        tables = [(one.name, _gap_table(one)) for one in self.tables]
+        yield Section(drawn.title, [*drawn.lines, _GAPS], tables, figures=drawn.figures)
+        worst = [(one.name, _worst_groups(one)) for one in self.tables]
+        line = f"The {_WORST_SHOWN} with the largest MAE of all groups and crossings, but for few."
+        yield Section("Groups with the largest error", [line], worst)
 
     def _stacked(self, parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
         """Rows of all tables, the table's name first."""
@@ -126,21 +155,92 @@ class EvaluationReport(Result):
         return pd.concat(named, ignore_index=True)
 
 
+def _in_short(one: EvaluatedTable) -> Iterator[str]:
+    """How far off, for whom worst, and how often a minor is called an adult."""
+    metrics, kinds = one.evaluation.metrics, one.evaluation.counts.age_kinds
+    mae, cs5 = metrics.get("mae"), metrics.get("cs@5")
+    if mae is None or math.isnan(mae.value):
+        yield "How far the estimates are off was not measured: no row has an estimate and an age."
+        return
+    of = (
+        "the true age"
+        if {*kinds} <= {"real"}
+        else f"the labelled age (labels: {', '.join(kinds) or 'unstated'})"
+    )
+    within = "" if cs5 is None else f"; {_figure(cs5)} of them are off by five years or less"
+    yield (
+        f"On average the estimates of {mae.samples:,} faces are {_figure(mae)} years off {of}"
+        f"{within}."
+    )
+    yield _worst_sentence(one)
+    adult = metrics.get(_ADULT)
+    rows = one.predictions.frame[["age_years", "estimate_years"]].dropna()
+    minors = int((rows["age_years"] < _ADULT_YEARS).sum())
+    if adult is None or math.isnan(adult.value):
+        why = "" if minors else ": nobody here is under 18"
+        yield f"How often a minor is called an adult was not measured{why}."
+    else:
+        yield (
+            f"Of {minors:,} faces of people under 18, {_figure(adult)} are estimated "
+            "at 18 or older, and so called adults."
+        )
+
+
+def _worst_sentence(one: EvaluatedTable) -> str:
+    rows = one.groups.groups
+    plain = ~rows["grouping"].str.contains(BETWEEN, regex=False) & ~rows["few"].astype(bool)
+    rows = rows[plain & (rows["grouping"] != FIGURE_COLUMN)]
+    mae = rows[rows["metric"] == "mae"].dropna(subset="value")
+    if len(mae) < 2:
+        return "For whom it is worst was not measured: there are no two groups of 30 faces."
+    worst = mae.loc[mae["value"].idxmax()]
+    bias = rows[(rows["metric"] == "bias") & (rows["grouping"] == worst["grouping"])]
+    years = bias.loc[bias["group"] == worst["group"], "value"]
+    way = "" if years.empty else f", on average {abs(years.iloc[0]):.1f} years too "
+    way += "" if years.empty else ("old" if years.iloc[0] > 0 else "young")
+    (text,) = in_words(worst.to_frame().T)
+    return (
+        f"It is worst for {_words(str(worst['grouping']))} {worst['group']}: {text} years off"
+        f"{way} ({worst['samples']:,} faces)."
+    )
+
+
+def _figure(found: MetricResult) -> str:
+    return with_interval(found.value, found.low, found.high, share=found.unit == "share")
+
+
+_CARDS: Final = {
+    "mae": "mean absolute error, years",
+    "bias": "bias, years: above 0 too old",
+    "cs@5": "within five years",
+    _ADULT: "under 18, estimated 18 or more",
+    "coverage": "ages inside their interval",
+}
+
+
+def _cards(one: EvaluatedTable, prefix: str) -> Iterator[Card]:
+    found, counts = one.evaluation, one.evaluation.counts
+    for name, label in _CARDS.items():
+        result = found.metrics.get(name)
+        if result is not None and not math.isnan(result.value):
+            value, bracket, rest = _figure(result).partition(" [")
+            claimed = name == "coverage" and found.interval_level
+            note = f"claimed: {100 * claimed:g} %" if claimed else f"{result.samples:,} faces"
+            ends = rest[:-1].replace(", ", " to ")
+            interval = f"{100 * found.level:g} % interval {ends}; " if bracket else ""
+            yield Card(f"{prefix}{label}", value, interval + note)
+    yield Card(f"{prefix}rows", f"{counts.rows:,}", people_words(counts))
+
+
 def _measured(one: EvaluatedTable) -> str:
     counts = one.evaluation.counts
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in counts.age_kinds.items())
     notes = "".join(f"; {note}" for note in one.notes)
     return (
-        f"{one.name}: {counts.rows:,} rows of {counts.people:,} people, "
+        f"{one.name}: {counts.rows:,} rows, {people_words(counts)}, "
         f"{counts.without_estimate:,} without estimate, {counts.without_age:,} without age; "
         f"ages: {kinds or 'none'}{notes}"
     )
-
-
-def _groupings(shown: Sequence[EvaluatedTable]) -> list[str]:
-    """The columns that tables are grouped by, without their crossings."""
-    names = dict.fromkeys(name for one in shown for name in one.groups.groups["grouping"])
-    return [name for name in names if BETWEEN not in name and name != FIGURE_COLUMN]
 
 
 def _limits(shown: Sequence[EvaluatedTable]) -> list[str]:
@@ -155,57 +255,68 @@ def _limits(shown: Sequence[EvaluatedTable]) -> list[str]:
     return list(dict.fromkeys(lines))
 
 
+def counted(facts: dict[str, object]) -> pd.DataFrame:
+    """Facts as a table `what`, `count`."""
+    words = {n: f"{one:,}" if isinstance(one, int) else one for n, one in facts.items()}
+    return pd.DataFrame(list(words.items()), columns=["what", "count"])
+
+
 def _counts(one: EvaluatedTable) -> pd.DataFrame:
-    counts = one.evaluation.counts
-    rows: list[tuple[str, object]] = [
-        ("rows", counts.rows),
-        ("people", counts.people),
-        ("without estimate", counts.without_estimate),
-        ("without age", counts.without_age),
-        *((f"status {word}", count) for word, count in counts.statuses.items()),
-        *((f"ages {word}", count) for word, count in counts.age_kinds.items()),
-        ("datasets", ", ".join(one.evaluation.datasets) or "not stated"),
-        ("models", ", ".join(one.evaluation.models) or "not stated"),
-    ]
-    rows += [("note", note) for note in one.notes]
-    if one.evaluation.interval_level is not None:
-        rows.append(("intervals claim", f"{100 * one.evaluation.interval_level:g} %"))
-    return pd.DataFrame(rows, columns=["what", "count"]).astype({"count": object})
+    found, counts = one.evaluation, one.evaluation.counts
+    facts: dict[str, object] = {
+        "rows": counts.rows,
+        "people": people_words(counts),
+        "without estimate": counts.without_estimate,
+        "without age": counts.without_age,
+        **{f"status {word}": count for word, count in counts.statuses.items()},
+        **{f"ages {word}": count for word, count in counts.age_kinds.items()},
+        "datasets": ", ".join(found.datasets) or "not stated",
+        "models": ", ".join(found.models) or "not stated",
+        **{f"note {number}": note for number, note in enumerate(one.notes, 1)},
+    }
+    if found.interval_level is not None:
+        facts["intervals claim"] = f"{100 * found.interval_level:g} %"
+    return counted(facts)
 
 
-def metric_rows(shown: Sequence[EvaluatedTable]) -> pd.DataFrame:
-    """Metrics of all rows in words, a column a table."""
+def metric_rows(shown: Sequence[EvaluatedTable], *, definitions: bool = False) -> pd.DataFrame:
+    """Metrics of all rows in words, a column a table; those that count the same are one row."""
     names = dict.fromkeys(name for one in shown for name in one.evaluation.metrics)
-    rows = []
+    rows: dict[tuple[object, ...], dict[str, object]] = {}
     for name in names:
         found = {one.name: one.evaluation.metrics.get(name) for one in shown}
-        first = next(result for result in found.values() if result is not None)
-        row: dict[str, object] = {"metric": name, "unit": first.unit, "better": first.better}
+        row: dict[str, object] = {"metric": name}
         for table, result in found.items():
-            share = first.unit == "share"
-            row[table] = (
-                ""
-                if result is None
-                else with_interval(result.value, result.low, result.high, share=share)
-            )
+            row[table] = "" if result is None else _figure(result)
             row[f"rows of {table}" if len(shown) > 1 else "rows"] = (
                 0 if not result else result.samples
             )
-        rows.append(row)
-    return pd.DataFrame(rows)
+        better = {result.better for result in found.values() if result is not None}
+        # Shares of errors up to one bound, such as cs@5 and ca_at_most@5.
+        _, at, bound = name.partition("@")
+        key = (bound if at else name, *better, *list(row.values())[1:])
+        same = rows.setdefault(key, row)
+        if same is not row:
+            same["metric"] = f"{same['metric']} = {name}"
+        elif definitions and name in METRICS:
+            row["what it is"] = METRICS[name].summary
+    return pd.DataFrame(list(rows.values())).fillna("")
 
 
-def _groups(shown: Sequence[EvaluatedTable]) -> Iterator[Section]:
-    for name in _groupings(shown):
-        tables = [(_caption(one, name), _group_table(one, name)) for one in shown]
-        lines = ["Grey: fewer than 30 samples, too few to say anything, and not compared."]
-        kept = [(caption, table) for caption, table in tables if len(table)]
-        yield Section(f"By {_words(name)}", lines, kept)
+def _group_tables(shown: Sequence[EvaluatedTable]) -> list[tuple[str, pd.DataFrame]]:
+    names = dict.fromkeys(name for one in shown for name in one.groups.groups["grouping"])
+    kept = [name for name in names if BETWEEN not in name and name != FIGURE_COLUMN]
+    tables = []
+    for name in kept:
+        for one in shown:
+            caption = _words(name) if len(shown) == 1 else f"{one.name}: {_words(name)}"
+            outside = one.groups.ungrouped.get(name, 0)
+            caption += f" ({outside:,} rows do not say)" if outside else ""
+            tables.append((caption, _group_table(one, name)))
+    return [(caption, table) for caption, table in tables if len(table)]
 
 
-def _caption(one: EvaluatedTable, name: str) -> str:
-    outside = one.groups.ungrouped.get(name, 0)
-    return f"{one.name}: {outside:,} rows do not say" if outside else one.name
+_NOT_SHOWN: Final = ("rmse", "mean_width")
 
 
 def _group_table(one: EvaluatedTable, grouping: str) -> pd.DataFrame:
@@ -213,51 +324,32 @@ def _group_table(one: EvaluatedTable, grouping: str) -> pd.DataFrame:
     rows = rows[rows["grouping"] == grouping]
     if not len(rows):
         return rows
-    text = rows.assign(figure=[row_figure(row) for _, row in rows.iterrows()])
-    table = text.pivot_table(
+    table = rows.assign(figure=in_words(rows)).pivot_table(
         index="group", columns="metric", values="figure", aggfunc="first", sort=False
-    ).reset_index()
-    most = rows.groupby("group", sort=False)[["samples", "people"]].max().reset_index()
-    few = rows[rows["metric"] == rows["metric"].iloc[0]].set_index("group")["few"]
-    wide = most.merge(table, on="group")
-    return wide.assign(few=wide["group"].map(few).astype(bool))
-
-
-def _gaps(shown: Sequence[EvaluatedTable]) -> Iterator[Section]:
-    lines = [
-        "Gap: highest less lowest value of the groups with 30 samples or more; ratio: lowest over "
-        "highest; Gini: 0 where all groups have the same error, towards 1 where one has all of it. "
-        "Chance alone makes gaps above 0, and the wider the smaller the groups. groups.csv and "
-        "gaps.csv have every metric and crossing."
-    ]
-    tables = [(one.name, _gap_table(one)) for one in shown]
-    yield Section("How far groups are apart", lines, [pair for pair in tables if len(pair[1])])
-    worst = [(one.name, _worst_groups(one)) for one in shown]
-    yield Section(
-        "Groups with the largest error",
-        [f"The {_WORST_SHOWN} with the largest MAE of all groups and crossings that are not few."],
-        [pair for pair in worst if len(pair[1])],
     )
+    counts = ["samples", *(["people"] if one.evaluation.counts.named else [])]
+    most = rows.groupby("group", sort=False)[counts].max()
+    few = rows.groupby("group", sort=False)["few"].first().astype(bool)
+    table = table.drop(columns=[name for name in _NOT_SHOWN if name in table])
+    return most.join(table).assign(few=few).reset_index()
 
 
 def _gap_table(one: EvaluatedTable) -> pd.DataFrame:
     gaps = one.groups.gaps
     shown = gaps[gaps["metric"].isin(["mae", "bias", "coverage"]) & (gaps["compared"] > 1)]
+    shown = shown[~shown["grouping"].str.contains(BETWEEN, regex=False)]
     shown = shown[shown["grouping"] != FIGURE_COLUMN]
     return pd.DataFrame(
-        [
-            {
-                "groups of": _words(str(row["grouping"])),
-                "metric": row["metric"],
-                "gap": row_figure(row, "gap", "gap_"),
-                "ratio": row_figure(row, "ratio", "ratio_"),
-                "Gini": row_figure(row, "gini", "gini_"),
-                "lowest": row["lowest_group"],
-                "highest": row["highest_group"],
-                "left out": row["few"],
-            }
-            for _, row in shown.iterrows()
-        ]
+        {
+            "groups of": shown["grouping"].map(_words),
+            "metric": shown["metric"],
+            "gap": in_words(shown, "gap", "gap_"),
+            "ratio": in_words(shown, "ratio", "ratio_"),
+            "Gini": in_words(shown, "gini", "gini_"),
+            "lowest": shown["lowest_group"],
+            "highest": shown["highest_group"],
+            "left out": shown["few"],
+        }
     )
 
 
@@ -266,17 +358,14 @@ def _worst_groups(one: EvaluatedTable) -> pd.DataFrame:
     rows = rows[(rows["metric"] == "mae") & ~rows["few"] & (rows["grouping"] != FIGURE_COLUMN)]
     worst = rows.sort_values("value", ascending=False, kind="stable")[:_WORST_SHOWN]
     return pd.DataFrame(
-        [
-            {
-                "groups of": _words(str(row["grouping"])),
-                "group": row["group"],
-                "MAE": row_figure(row),
-                "samples": row["samples"],
-            }
-            for _, row in worst.iterrows()
-        ]
+        {
+            "groups of": worst["grouping"].map(_words),
+            "group": worst["group"],
+            "MAE": in_words(worst),
+            "samples": worst["samples"],
+        }
     )
 
 
 def _words(name: str) -> str:
-    return name.replace("_", " ")
+    return str(name).replace("_", " ")

@@ -12,7 +12,15 @@ from agelens.evaluation.age_gates import GateFinding, GateRates
 from agelens.evaluation.groups import FEW
 from agelens.evaluation.rates import Rate
 from agelens.evaluation.reports.evaluation_page import ESTIMATED_LABELS
-from agelens.evaluation.reports.page import Page, Section
+from agelens.evaluation.reports.page import (
+    NOT_FIT,
+    Card,
+    Drawing,
+    Page,
+    Section,
+    in_words,
+    with_interval,
+)
 from agelens.evaluation.reports.result import Result
 
 LIMITS: Final = (
@@ -57,34 +65,40 @@ class GateReport(Result):
 
     def to_frame(self) -> pd.DataFrame:
         """Both rates in numbers, a row for everybody, each true year and each group."""
-        rows = []
-        for name, one in _everyone(self.found):
-            row: dict[str, Any] = {"of": name, "group": one.group, "few": one.few}
-            for side in ("false_accept", "false_reject"):
-                rate: Rate = getattr(one, side)
-                row |= {side: rate.share, f"{side}_low": rate.low, f"{side}_high": rate.high}
-                row |= {f"{side}_errors": rate.errors, f"{side}_samples": rate.samples}
-            rows.append(row)
-        return pd.DataFrame(rows)
+        return _rates_frame(self.found)
 
     def frames(self) -> dict[str, pd.DataFrame]:
         """Both rates."""
         return {"rates": self.to_frame()}
 
     def page(self) -> Page:
-        """Limits, sentences, and where there is a gate, both rates."""
+        """What was found, both rates, limits."""
         found = self.found
-        sections = [
-            Section("What this may not be used for", LIMITS),
-            Section("What was found", self.sentences()),
-        ]
-        if found.gate is not None:
-            figures = {"rates_by_year": rates_by_year(found)}
-            sections += [
-                Section("Rates by true year", figures=figures),
-                Section("Both rates", ["Grey: under 30 samples."], [("", gate_rows(found))]),
+        sections = [Section(NOT_FIT, LIMITS)]
+        cards = []
+        if found.gate is not None and found.overall is not None:
+            rows = gate_rows(found)
+            accept, reject = _rate(found.overall.false_accept), _rate(found.overall.false_reject)
+            cards = [
+                Card("challenge age", f"{found.gate.challenge_years:g}", "the age to look"),
+                _card(f"under {found.legal_years:g}, and pass", accept),
+                _card(f"{found.legal_years:g} or older, and asked", reject),
             ]
-        return Page(f"Age gate at {found.legal_years:g}", sections)
+            sections = [
+                Section.drawn("Rates by true year", rates_by_year=rates_by_year(found)),
+                Section("Both rates", [_GREY], [("", rows[rows["of"] != _YEAR])]),
+                *sections,
+            ]
+        return Page(f"Age gate at {found.legal_years:g}", sections, self.sentences(), cards)
+
+
+_YEAR: Final = "true year"
+_GREY: Final = "Grey: under 30 samples. Rates by true year are in rates.csv."
+
+
+def _card(label: str, rate: str) -> Card:
+    value, _, interval = rate.partition(" [")
+    return Card(label, value, f"[{interval}" if interval else "")
 
 
 def gate_sentences(found: GateFinding) -> list[str]:
@@ -131,32 +145,40 @@ def gate_rows(found: GateFinding) -> pd.DataFrame:
 
     Accepts are of those younger than the legal age, rejects of those as old or older.
     """
-    return pd.DataFrame(
-        [
-            {
-                "of": name,
-                "group": one.group,
-                "accepts %": _rate(one.false_accept, ""),
-                "younger": one.false_accept.samples,
-                "rejects %": _rate(one.false_reject, ""),
-                "older": one.false_reject.samples,
-                "few": one.few,
-            }
-            for name, one in _everyone(found)
-        ]
-    )
+    rates = _rates_frame(found)
+    sides = {"accepts": ("false_accept", "younger"), "rejects": ("false_reject", "older")}
+    shown = {"of": rates["of"], "group": rates["group"]}
+    for name, (side, whom) in sides.items():
+        shown[f"{name} %"] = in_words(rates, side, f"{side}_", share=True)
+        shown[whom] = rates[f"{side}_samples"]
+    return pd.DataFrame(shown | {"few": rates["few"]})
 
 
 def _everyone(found: GateFinding) -> list[tuple[str, GateRates]]:
     parts: list[tuple[str, Sequence[GateRates]]] = [
         ("all", () if found.overall is None else (found.overall,)),
-        ("true year", found.by_year),
+        (_YEAR, found.by_year),
         *found.by_group.items(),
     ]
     return [(name, one) for name, rates in parts for one in rates]
 
 
-def rates_by_year(found: GateFinding) -> Any:
+def _rates_frame(found: GateFinding) -> pd.DataFrame:
+    rows = []
+    for name, one in _everyone(found):
+        row: dict[str, Any] = {"of": name, "group": one.group, "few": one.few}
+        for side in ("false_accept", "false_reject"):
+            rate: Rate = getattr(one, side)
+            row |= {side: rate.share, f"{side}_low": rate.low, f"{side}_high": rate.high}
+            row |= {f"{side}_errors": rate.errors, f"{side}_samples": rate.samples}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+_YEARS_BELOW, _YEARS_ABOVE = 10, 25
+
+
+def rates_by_year(found: GateFinding) -> Drawing:
     """False accepts of each year under the legal age, false rejects of each from it on."""
     from agelens.evaluation.reports.plotting import (  # noqa: PLC0415 - loads matplotlib
         COLOURS,
@@ -168,38 +190,35 @@ def rates_by_year(found: GateFinding) -> Any:
 
     figure, axes = panels(1, row_inches=3.6)
     panel = axes[0, 0]
-    sides = (
-        ("false accepts", [(one.group, one.false_accept) for one in found.by_year]),
-        ("false rejects", [(one.group, one.false_reject) for one in found.by_year]),
-    )
-    for (words, rates), colour in zip(sides, COLOURS, strict=True):
-        known = [(float(year) + 0.5, one) for year, one in rates if one.samples]
+    rates = _rates_frame(found)
+    rates = rates[rates["of"] == _YEAR].reset_index(drop=True)
+    for side, colour in zip(("false_accept", "false_reject"), COLOURS, strict=True):
+        rows = rates[rates[f"{side}_samples"] > 0]
         points(
             panel,
-            [year for year, _ in known],
-            [one.share for _, one in known],
-            ([one.low for _, one in known], [one.high for _, one in known]),
-            [one.samples < FEW for _, one in known],
+            rows["group"].astype(float) + 0.5,
+            rows[side],
+            (rows[f"{side}_low"], rows[f"{side}_high"]),
+            rows[f"{side}_samples"] < FEW,
             colour=colour,
-            label=words,
+            label=f"{side}s".replace("_", " "),
         )
     panel.axvline(found.legal_years, color="black", linewidth=0.8, linestyle=":")
     panel.axhline(found.limit, color="black", linewidth=0.8, linestyle=":")
     panel.set_xlabel("true age in years")
     panel.set_ylabel("share of the people of that age")
     panel.set_ylim(-0.02, 1.02)
+    panel.set_xlim(max(0, found.legal_years - _YEARS_BELOW), found.legal_years + _YEARS_ABOVE)
     percent(panel.yaxis)
     panel.legend(fontsize=8, frameon=False)
     challenge = found.gate.challenge_years if found.gate else float("nan")
     level = 100 * (2 * found.confidence - 1)
     title(panel, f"challenge age {challenge:g}; {level:g} % intervals; grey: under 30 samples")
-    return figure
+    return Drawing(figure, rates)
 
 
-def _rate(one: Rate, unit: str = " %") -> str:
-    if not one.samples:
-        return ""
-    return f"{100 * one.share:.1f}{unit} [{100 * one.low:.1f}, {100 * one.high:.1f}]"
+def _rate(one: Rate) -> str:
+    return with_interval(one.share, one.low, one.high, share=True) if one.samples else ""
 
 
 def _rates(one: GateRates) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from typing import Final
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from agelens.evaluation.nist_quantities import (
     FALSE_NEGATIVE,
@@ -16,12 +15,21 @@ from agelens.evaluation.nist_quantities import (
     TRUE_POSITIVE,
     NistQuantities,
 )
-from agelens.evaluation.reports.plotting import colours, drawable, panels, percent, points, title
+from agelens.evaluation.reports.page import Drawing
+from agelens.evaluation.reports.plotting import (
+    colours,
+    drawable,
+    legend,
+    panels,
+    percent,
+    points,
+    title,
+)
 
 _APART: Final = 0.16
 
 
-def mae_by_sex_and_age(found: NistQuantities) -> Figure | str:
+def mae_by_sex_and_age(found: NistQuantities) -> Drawing | str:
     """MAE of each age band, a row of points for each gender."""
     mae = found.errors[found.errors["metric"] == "mae"]
     bands = mae[mae["grouping"] == "age_band"]
@@ -40,10 +48,10 @@ def mae_by_sex_and_age(found: NistQuantities) -> Figure | str:
     _finish(panel, names, "true age in years", "mean absolute error in years")
     level = f"{100 * found.resampling.level:g} % bootstrap intervals by person"
     title(panel, f"{level}; grey: under 30 samples")
-    return figure
+    return Drawing(figure, mae[mae["grouping"].isin(["age_band", "gender x age_band"])])
 
 
-def mae_by_quality(found: NistQuantities) -> Figure | str:
+def mae_by_quality(found: NistQuantities) -> Drawing | str:
     """MAE by distance between the eyes and by yaw, a panel each."""
     mae = found.errors[found.errors["metric"] == "mae"]
     labels = {
@@ -59,10 +67,10 @@ def mae_by_quality(found: NistQuantities) -> Figure | str:
         names = rows["group"].tolist()
         _rows_of_points(panel, names, {"everybody": rows})
         _finish(panel, names, labels[name], "mean absolute error in years")
-    return figure
+    return Drawing(figure, pd.concat(parts.values(), ignore_index=True))
 
 
-def challenge_by_year(found: NistQuantities) -> Figure | str:
+def challenge_by_year(found: NistQuantities) -> Drawing | str:
     """Who passes under the legal age, and who is asked from it on, by true year."""
     rates = found.rates[found.rates["of"] == "true_year"]
     sides = (
@@ -82,10 +90,10 @@ def challenge_by_year(found: NistQuantities) -> Figure | str:
         _rows_of_points(panel, names, of_ages)
         _finish(panel, names, "true age in years", "share of the people of that age", share=True)
         title(panel, words)
-    return figure
+    return Drawing(figure, rates[rates["quantity"].isin([quantity for quantity, _ in sides])])
 
 
-def admitted_by_year(found: NistQuantities) -> Figure | str:
+def admitted_by_year(found: NistQuantities) -> Drawing | str:
     """Share of each true year that a room for people of some years admits."""
     rates = found.rates[found.rates["of"] == "true_year"]
     sides = {
@@ -102,7 +110,7 @@ def admitted_by_year(found: NistQuantities) -> Figure | str:
     _rows_of_points(panel, names, parts, together=True)
     label = f"estimated {found.years}, share of that age"
     _finish(panel, names, "true age in years", label, share=True)
-    return figure
+    return Drawing(figure, pd.concat(parts.values(), ignore_index=True))
 
 
 def _rows_of_points(
@@ -138,6 +146,4 @@ def _finish(
         percent(panel.yaxis)
     else:
         panel.set_ylim(bottom=0, auto=True)  # with another panel's axis, its points may be higher
-    handles, _ = panel.get_legend_handles_labels()
-    if len(handles) > 1:
-        panel.legend(fontsize=8, frameon=False)
+    legend(panel)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Final
 
 import pandas as pd
@@ -18,88 +18,60 @@ from agelens.evaluation.nist_quantities import (
     TRUE_POSITIVE,
     NistQuantities,
 )
-from agelens.evaluation.reports.evaluation_page import ESTIMATED_LABELS
+from agelens.evaluation.reports.evaluation_page import ESTIMATED_LABELS, counted
 from agelens.evaluation.reports.page import (
+    NOT_FIT,
+    Card,
     Page,
     Section,
     bootstrap_words,
-    row_figure,
+    in_words,
     with_interval,
 )
 from agelens.evaluation.reports.result import Result
-
-
-def rate_words(row: pd.Series, name: str = "share", prefix: str = "") -> str:
-    """A rate with its interval in brackets, out of its row."""
-    text = with_interval(row[name], row[f"{prefix}low"], row[f"{prefix}high"], share=True)
-    return text or "nobody known"
+from agelens.evaluation.table_checks import people_words
 
 
 def error_tables(found: NistQuantities) -> list[tuple[str, pd.DataFrame]]:
     """MAE and bias of each grouping, under its name."""
-    return [
-        (str(name).replace("_", " "), _error_table(rows))
-        for name, rows in found.errors.groupby("grouping", sort=False)
-    ]
-
-
-def _error_table(rows: pd.DataFrame) -> pd.DataFrame:
-    mae, bias = (rows[rows["metric"] == name] for name in ("mae", "bias"))
-    return pd.DataFrame(
-        {
-            "group": mae["group"].to_numpy(),
-            "samples": mae["samples"].to_numpy(),
-            "people": mae["people"].to_numpy(),
-            "MAE": [row_figure(row) for _, row in mae.iterrows()],
-            "bias": [row_figure(row) for _, row in bias.iterrows()],
-            "few": mae["few"].to_numpy(dtype=bool),
-        }
-    )
+    tables = []
+    for name, rows in found.errors.groupby("grouping", sort=False):
+        mae, bias = (rows[rows["metric"] == metric] for metric in ("mae", "bias"))
+        counts = mae[["group", "samples", *(["people"] if found.counts.named else [])]]
+        table = counts.reset_index(drop=True).assign(MAE=in_words(mae), bias=in_words(bias))
+        few = mae["few"].to_numpy(dtype=bool)
+        tables.append((str(name).replace("_", " "), table.assign(few=few)))
+    return tables
 
 
 def challenge_tables(found: NistQuantities) -> Iterator[tuple[str, pd.DataFrame]]:
     """Both rates of each challenge age, under what they are."""
     for challenge in found.challenges:
         for quantity, words in ((FALSE_POSITIVE, "positives"), (FALSE_NEGATIVE, "negatives")):
-            yield (
-                f"Challenge {challenge:g}: false {words}",
-                _rate_table(found, quantity, f"{challenge:g}"),
-            )
+            table = rate_table(found, quantity, f"{challenge:g}")
+            yield f"Challenge {challenge:g}: false {words}", table
 
 
-def range_tables(found: NistQuantities) -> list[tuple[str, pd.DataFrame]]:
-    """Both rates of the room, under what they are."""
-    parts = {"True positives": TRUE_POSITIVE, "False positives": RANGE_FALSE_POSITIVE}
-    at = str(found.years)
-    return [(words, _rate_table(found, quantity, at)) for words, quantity in parts.items()]
-
-
-def failure_table(found: NistQuantities) -> pd.DataFrame:
-    """Failures to process by group and by status."""
-    return _rate_table(found, FAILURE, "")
-
-
-def _rate_table(found: NistQuantities, quantity: str, at: str) -> pd.DataFrame:
+def rate_table(found: NistQuantities, quantity: str, at: str = "") -> pd.DataFrame:
     """The rates of all groups but single years, which the figures show."""
     rows = found.rates[(found.rates["quantity"] == quantity) & (found.rates["at"] == at)]
-    rows = rows[rows["of"] != "true_year"]
-    table = pd.DataFrame(
-        {
-            "of": rows["of"].str.replace("_", " ").to_numpy(),
-            "group": rows["group"].to_numpy(),
-            "rate": [rate_words(row) for _, row in rows.iterrows()],
-            "samples": rows["samples"].to_numpy(),
-            "few": rows["few"].to_numpy(dtype=bool),
-        }
-    )
+    rows = rows[rows["of"] != "true_year"].reset_index(drop=True)
+    table = rows[["group", "samples", "few"]].assign(of=rows["of"].str.replace("_", " "))
+    table["rate"] = [text or _NOBODY for text in in_words(rows, "share", share=True)]
+    columns = ["of", "group", "rate", "samples", "few"]
     if rows["with_failures"].notna().any():
-        texts = [rate_words(row, "with_failures", "with_failures_") for _, row in rows.iterrows()]
-        table.insert(3, "with failures", _plain(texts))
-    return table
+        table["with failures"] = in_words(rows, "with_failures", "with_failures_", share=True)
+        columns.insert(3, "with failures")
+    return table[columns]
 
 
-def _plain(texts: Sequence[str]) -> list[str]:
-    return ["" if text == "nobody known" else text for text in texts]
+_NOBODY: Final = "nobody known"
+
+
+def rate_words(row: pd.Series) -> str:
+    """A rate with its interval in brackets, out of its row."""
+    (text,) = in_words(row.to_frame().T, "share", share=True)
+    return text or _NOBODY
 
 
 LIMITS: Final = (
@@ -156,14 +128,27 @@ def _method(found: NistQuantities) -> str:
 
 def _counts(found: NistQuantities) -> pd.DataFrame:
     counts = found.counts
-    rows: list[tuple[str, object]] = [
-        ("rows", counts.rows),
-        ("people", counts.people),
-        ("failed to process", found.failed),
-        ("without age in years", counts.rows - counts.labelled),
-        *((f"ages {word}", count) for word, count in counts.age_kinds.items()),
-    ]
-    return pd.DataFrame(rows, columns=["what", "count"]).astype({"count": object})
+    return counted(
+        {
+            "rows": counts.rows,
+            "people": people_words(counts),
+            "failed to process": found.failed,
+            "without age in years": counts.rows - counts.labelled,
+            **{f"ages {word}": count for word, count in counts.age_kinds.items()},
+        }
+    )
+
+
+def _cards(found: NistQuantities) -> Iterator[Card]:
+    one = found.headline
+    if one.cells:
+        interval = with_interval(one.value, one.low, one.high).partition(" ")[2]
+        yield Card("headline MAE, 18 to 30, years", f"{one.value:.2f}", interval)
+    for challenge in found.challenges:
+        rate = rate_words(_everybody(found, FALSE_POSITIVE, f"{challenge:g}"))
+        value, _, interval = rate.partition(" [")
+        label = f"under {found.legal_years:g}, look {challenge:g} or more"
+        yield Card(label, value, f"[{interval}" if interval else "")
 
 
 def _headline(found: NistQuantities) -> str:
@@ -273,22 +258,39 @@ class NistReport(Result):
         from agelens.evaluation.reports import nist_figures as draw  # noqa: PLC0415 - matplotlib
 
         found = self.found
-        limits = [*LIMITS, *([ESTIMATED_LABELS] if "estimated" in found.counts.age_kinds else [])]
-        by_sex = draw.mae_by_sex_and_age(found)
-        challenge = f"Challenge ages at {found.legal_years:g}, by true year"
-        room = f"A room for {found.years}"
-        by_quality = draw.mae_by_quality(found)
-        sections = [
-            Section("What this may not be used for", limits),
-            Section("In short", nist_sentences(found), [("", _counts(found))]),
-            Section.drawn("Mean absolute error by sex and age", "mae_by_sex_and_age", by_sex),
-            Section("By sex and age", [_method(found)], error_tables(found)),
-            Section.drawn(challenge, "challenge", draw.challenge_by_year(found)),
-            Section("Challenge ages", [_CHALLENGE, _GREY], list(challenge_tables(found))),
-            Section.drawn(f"{room}, by true year", "range", draw.admitted_by_year(found)),
-            Section(room, [_RANGE, _GREY], range_tables(found)),
-            Section("Failure to process", [_FAILURE], [("", failure_table(found))]),
-            Section.drawn("Mean absolute error by size and pose", "mae_by_quality", by_quality),
+        estimated = [ESTIMATED_LABELS] if "estimated" in found.counts.age_kinds else []
+        drawn = {
+            title: Section.drawn(title, lines, **{name: figure})
+            for title, lines, name, figure in (
+                (_BY_SEX, [_method(found)], "mae_by_sex_and_age", draw.mae_by_sex_and_age(found)),
+                (_CHALLENGES, [_CHALLENGE, _GREY], "challenge", draw.challenge_by_year(found)),
+                (_ROOM, [_RANGE, _GREY], "range", draw.admitted_by_year(found)),
+                (_QUALITY, [], "mae_by_quality", draw.mae_by_quality(found)),
+            )
+        }
+        tables = {
+            _BY_SEX: error_tables(found),
+            _CHALLENGES: list(challenge_tables(found)),
+            _ROOM: [
+                ("True positives", rate_table(found, TRUE_POSITIVE, str(found.years))),
+                ("False positives", rate_table(found, RANGE_FALSE_POSITIVE, str(found.years))),
+            ],
+        }
+        first, second, *others = nist_sentences(found)
+        sections = [Section("In short", others, warning=LIMITS[0])]
+        sections += [replace(one, tables=tables.get(name, ())) for name, one in drawn.items()]
+        failures = [("", rate_table(found, FAILURE))]
+        sections += [
+            Section("Failure to process", [_FAILURE], failures),
+            Section("What was measured", tables=[("", _counts(found))]),
+            Section(NOT_FIT, [*LIMITS[1:], *estimated]),
         ]
         models = ", ".join(found.models) or "one"
-        return Page(f"Age estimation, as NIST reports it: {models}", sections)
+        title = f"Age estimation, as NIST reports it: {models}"
+        return Page(title, sections, [first, second], list(_cards(found)))
+
+
+_BY_SEX: Final = "Error by sex and age"
+_CHALLENGES: Final = "Challenge ages"
+_ROOM: Final = "A room for people of some years"
+_QUALITY: Final = "Error by size and pose"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import unicodedata
 from collections.abc import Sequence
 from functools import cache
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -18,7 +20,7 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import ArrayLike, NDArray
 
-WIDTH_INCHES: Final = 8.0
+WIDTH_INCHES: Final = 7.6
 COLOURS: Final = ("#3b6ea5", "#c8643c")
 """One a table: told apart by colour-blind readers and in print."""
 
@@ -29,7 +31,7 @@ _SERIES: Final = (
     *("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc"),
     *("#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9"),
 )
-_DPI: Final = 110
+_DPI: Final = 130
 _LONGEST: Final = 28
 
 
@@ -46,13 +48,37 @@ def panels(
     size = size_inches or (width, row_inches * rows + 0.5)
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, columns, squeeze=False, **shared)
-    return figure, np.asarray(axes, dtype=object)
+    axes = np.asarray(figure.subplots(rows, columns, squeeze=False, **shared), dtype=object)
+    for panel in axes.ravel():
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.tick_params(labelsize=9)
+    return figure, axes
 
 
 def save(figure: Figure, target: Path | BinaryIO) -> None:
     """Write the figure as a PNG, to a path or an open file."""
     figure.savefig(target, dpi=_DPI, format="png", metadata={"Software": None})
+
+
+_DARK: Final = """
+@media screen and (prefers-color-scheme: dark) {
+  svg { fill: #e4e8ee }
+  [style*="stroke: #000000"] { stroke: #e4e8ee !important }
+}
+</style>"""
+"""What has no colour of its own is drawn light where the reader's screen is dark."""
+
+
+def pictures(figure: Figure) -> dict[str, bytes]:
+    """The figure as `svg`, on no ground of its own, and as `png`, on white."""
+    drawn = {"svg": io.BytesIO(), "png": io.BytesIO()}
+    with rc_context({"svg.hashsalt": "agelens"}):  # or names in it differ from run to run
+        figure.savefig(
+            drawn["svg"], dpi=2 * _DPI, format="svg", transparent=True, metadata={"Date": None}
+        )
+    save(figure, drawn["png"])
+    svg = drawn["svg"].getvalue().decode().replace("</style>", _DARK, 1)
+    return {"svg": svg.encode(), "png": drawn["png"].getvalue()}
 
 
 def colours(count: int) -> list[str]:
@@ -69,8 +95,12 @@ def points(
     *,
     colour: str,
     label: str = "",
+    across: bool = False,
 ) -> None:
-    """Values [N] with their intervals at `places` [N]; those of few samples are grey."""
+    """Values [N] with their intervals at `places` [N]; those of few samples are grey.
+
+    Places are on the horizontal axis, and where the intervals go `across` on the vertical one.
+    """
     x, middle = np.asarray(places, np.float64), np.asarray(values, np.float64)
     low, high = (np.asarray(end, np.float64) for end in ends)
     # A percentile interval may end short of its value; no bar points the wrong way.
@@ -78,7 +108,17 @@ def points(
     rare = np.asarray(few, dtype=bool)
     look: dict[str, Any] = {"fmt": "o", "markersize": 4, "capsize": 2, "linewidth": 1}
     for some, ink, words in ((~rare, colour, drawable(label) or None), (rare, GREY, None)):
-        panel.errorbar(x[some], middle[some], yerr=reach[:, some], color=ink, label=words, **look)
+        look |= {"color": ink, "label": words}
+        if across:
+            panel.errorbar(middle[some], x[some], xerr=reach[:, some], **look)
+        else:
+            panel.errorbar(x[some], middle[some], yerr=reach[:, some], **look)
+
+
+def legend(panel: Axes) -> None:
+    """Names of the series, where there are several."""
+    if len(panel.get_legend_handles_labels()[0]) > 1:
+        panel.legend(fontsize=8, frameon=False)
 
 
 def percent(axis: Axis) -> None:

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from agelens.evaluation.bootstrap.grouped_metrics import GroupedMetrics, bootstrap
@@ -17,6 +17,7 @@ from agelens.evaluation.bootstrap.groupings import Grouping, percentile_interval
 from agelens.evaluation.evaluated_table import EvaluatedTable
 from agelens.evaluation.metrics.base import Metric, Sums
 from agelens.evaluation.metrics.probabilistic import LEVELS, pit_of_each
+from agelens.evaluation.reports.page import Drawing
 from agelens.evaluation.reports.plotting import colours, panels, percent, title
 from agelens.records import Floats
 
@@ -77,7 +78,7 @@ def quantile_reliability(
 
 def distribution_calibration(
     shown: Sequence[EvaluatedTable], *, draws: int, level: float
-) -> Figure | str:
+) -> Drawing | str:
     """A row of two panels a table: PIT histogram, and observed against claimed quantiles."""
     found = [quantile_reliability(one, draws=draws, level=level) for one in shown]
     given = [(one, part) for one, part in zip(shown, found, strict=True) if part is not None]
@@ -90,7 +91,13 @@ def distribution_calibration(
         title(row[0], one.name + of)
         _reliability(row[1], part, colour)
         title(row[1], f"{100 * level:g} % bootstrap intervals by person")
-    return figure
+    numbers = [
+        pd.DataFrame({"table": one.name, "quantile": LEVELS, "ages_at_most": part.at_most}).assign(
+            low=part.at_most_ends[:, 0], high=part.at_most_ends[:, 1]
+        )
+        for one, part in given
+    ]
+    return Drawing(figure, pd.concat(numbers, ignore_index=True))
 
 
 def _shares() -> dict[str, Metric]:

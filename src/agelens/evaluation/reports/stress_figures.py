@@ -7,8 +7,8 @@ from typing import Final
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from agelens.evaluation.reports.page import Drawing
 from agelens.evaluation.reports.plotting import COLOURS, drawable, panels, percent, points, title
 from agelens.evaluation.sensitivity.conditions import SEVERITIES
 from agelens.evaluation.sensitivity.stress import StressResult
@@ -16,19 +16,19 @@ from agelens.evaluation.sensitivity.stress import StressResult
 _COLUMNS: Final = 3
 
 
-def error_by_severity(found: StressResult) -> Figure | str:
+def error_by_severity(found: StressResult) -> Drawing | str:
     """MAE by severity, that of the clean photos dotted, and of the reference if there is one."""
     if not found.severities["mae"].notna().any():
         return "No face has an estimate and an age."
     return _grid(found, "mae", "mean absolute error in years", found.clean_mae)
 
 
-def shift_by_severity(found: StressResult) -> Figure | str:
+def shift_by_severity(found: StressResult) -> Drawing | str:
     """Mean shift of the estimate by severity: above the line damage makes faces older."""
     return _grid(found, "shift", "shift of the estimate in years", 0.0)
 
 
-def failures_by_severity(found: StressResult) -> Figure | str:
+def failures_by_severity(found: StressResult) -> Drawing | str:
     """Share of faces that have no estimate any more, by severity."""
     if not found.severities["failed"].iloc[1:].any():
         return "Every face that has an estimate undamaged has one under all conditions."
@@ -37,7 +37,7 @@ def failures_by_severity(found: StressResult) -> Figure | str:
 
 def _grid(
     found: StressResult, value: str, label: str, line: float, *, share: bool = False
-) -> Figure | str:
+) -> Drawing | str:
     damaged = found.severities[found.severities["severity"] > 0]
     names = damaged["corruption"].unique().tolist()
     if not names:
@@ -68,7 +68,7 @@ def _grid(
     _reference(axes[0, 0], found, value)
     if value != "shift":
         axes[0, 0].set_ylim(bottom=0, auto=True)
-    return figure
+    return Drawing(figure, damaged)
 
 
 def _panel(panel: Axes, rows: pd.DataFrame, value: str, line: float) -> None:

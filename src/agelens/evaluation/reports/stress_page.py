@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import pandas as pd
 
-from agelens.evaluation.reports.page import Page, Section, bootstrap_words, with_interval
+from agelens.evaluation.reports.page import (
+    NOT_FIT,
+    Card,
+    Page,
+    Section,
+    bootstrap_words,
+    in_words,
+)
 from agelens.evaluation.reports.result import Result
 from agelens.evaluation.sensitivity.estimates import StressEstimates
 from agelens.evaluation.sensitivity.stress import MEAN, OF_REFERENCE, StressResult
@@ -48,7 +56,9 @@ def corruption_table(found: StressResult) -> pd.DataFrame:
     rows = found.corruptions
     if not len(rows):
         return rows
-    shown = {head: _figures(rows, name) for name, head in _HEADS.items() if name in rows}
+    shown = {
+        head: in_words(rows, name, f"{name}_") for name, head in _HEADS.items() if name in rows
+    }
     return pd.DataFrame({"corruption": rows["corruption"].tolist(), **shown})
 
 
@@ -74,21 +84,16 @@ def _conditions(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {name: values.tolist() for name, values in first.items()}
         | {
-            "MAE": _figures(rows, "mae"),
+            "MAE": in_words(rows, "mae", "mae_"),
             "same faces clean": [f"{value:.2f}" for value in rows["clean_mae"]],
-            "increase": _figures(rows, "increase"),
-            "shift": _figures(rows, "shift"),
-            "absolute shift": _figures(rows, "absolute_shift"),
-            "failed": _figures(rows, "failed_share", share=True),
+            "increase": in_words(rows, "increase", "increase_"),
+            "shift": in_words(rows, "shift", "shift_"),
+            "absolute shift": in_words(rows, "absolute_shift", "absolute_shift_"),
+            "failed": in_words(rows, "failed_share", "failed_share_", share=True),
             "faces": rows["samples"].tolist(),
             "few": rows["few"].tolist(),
         }
     )
-
-
-def _figures(rows: pd.DataFrame, name: str, *, share: bool = False) -> list[str]:
-    columns = (rows[name], rows[f"{name}_low"], rows[f"{name}_high"])
-    return [with_interval(*one, share=share) for one in zip(*columns, strict=True)]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -126,26 +131,52 @@ class StressReport(Result):
     def page(self) -> Page:
         """Limits, corruptions, figures, other detectors, every severity."""
         from agelens.evaluation.reports import stress_figures as draw  # noqa: PLC0415 - matplotlib
+        from agelens.evaluation.reports.damage_examples import damage_examples  # noqa: PLC0415
 
         found = self.found
         method = bootstrap_words(found.level, found.draws, found.seed)
-        detectors, shift = detector_table(found), draw.shift_by_severity(found)
-        lost = draw.failures_by_severity(found)
-        sections = [
-            Section("What this may not be used for", LIMITS),
-            Section("What was measured", [*stress_sentences(found), method]),
-            Section(f"By corruption, and the {MEAN}", [_HOW], [("", corruption_table(found))]),
-            Section.drawn("Error by severity", "error_by_severity", draw.error_by_severity(found)),
-            Section.drawn("Shift of the estimate by severity", "shift_by_severity", shift),
-            Section.drawn("Faces without an estimate any more", "failures_by_severity", lost),
-        ]
-        if len(detectors):
-            lines = ["The clean photos, searched by another detector."]
-            sections.append(Section("Another detector", lines, [("", detectors)]))
-        damaged = found.severities[found.severities["severity"] > 0]
-        tables = [
+        detectors, clean = detector_table(found), found.severities["severity"] == 0
+        damaged = found.severities[~clean]
+        names = [str(name) for name in damaged["corruption"].unique()]
+        every = [
             (str(name), _conditions(rows))
             for name, rows in damaged.groupby("corruption", sort=False)
         ]
-        sections.append(Section("Every severity", ["Grey: fewer than 30 faces."], tables))
-        return Page(f"Stress test of {found.model}", sections)
+        sections = [
+            Section(f"By corruption, and the {MEAN}", [_HOW], [("", corruption_table(found))]),
+            Section.drawn("What the damages look like", [_DRAWN], examples=damage_examples(names)),
+            Section.drawn("Error by severity", error_by_severity=draw.error_by_severity(found)),
+            Section.drawn(
+                "Shift of the estimate by severity", shift_by_severity=draw.shift_by_severity(found)
+            ),
+            Section.drawn(
+                "Faces without an estimate any more",
+                failures_by_severity=draw.failures_by_severity(found),
+            ),
+            Section("Another detector", [_DETECTOR], [("", detectors)]),
+            Section("Every severity", ["Grey: fewer than 30 faces.", method], every),
+            Section(NOT_FIT, LIMITS),
+        ]
+        kept = [one for one in sections if len(detectors) or one.lines != [_DETECTOR]]
+        title = f"Stress test of {found.model}"
+        return Page(title, kept, stress_sentences(found), list(_cards(found)))
+
+
+_DETECTOR: Final = "The clean photos, searched by another detector."
+_DRAWN: Final = (
+    "On a face that is drawn, and so is nobody's; the faces that were measured were damaged alike."
+)
+
+
+def _cards(found: StressResult) -> Iterator[Card]:
+    yield Card("MAE undamaged, years", f"{found.clean_mae:.2f}", f"{found.clean:,} faces")
+    rows = found.corruptions.dropna(subset="increase") if len(found.corruptions) else ()
+    if not len(rows):
+        return
+    single = rows[rows["corruption"] != MEAN]
+    worst = single.loc[single["increase"].idxmax()] if len(single) else rows.iloc[0]
+    for label, row in (("all damages", rows.iloc[-1]), (f"worst: {worst['corruption']}", worst)):
+        (text,) = in_words(row.to_frame().T, "increase", "increase_")
+        value, _, interval = text.partition(" [")
+        note = f"years of error added [{interval}" if interval else "years of error added"
+        yield Card(label, f"{row['increase']:+.2f}" if value else "", note)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ from agelens.evaluation.metrics.probabilistic import LEVELS, calibration_error
 from agelens.evaluation.reports.evaluation_figures import (
     coverage_by_age,
     error_by_age,
-    residuals_by,
+    estimate_by_age,
+    gaps_figure,
+    groups_figure,
 )
-from agelens.evaluation.reports.evaluation_page import EvaluationReport
+from agelens.evaluation.reports.evaluation_page import EvaluationReport, metric_rows
 from agelens.evaluation.reports.reliability import (
     distribution_calibration,
     quantile_reliability,
@@ -80,13 +83,52 @@ def test_every_figure_shows_something_and_is_on_the_page(
     html = (path / "index.html").read_text()
     pictures = {picture.stem for picture in path.glob("*.png")}
     assert pictures == {
-        *("error_by_age", "bias_by_age", "coverage_by_age", "distribution_calibration"),
-        *("residuals_by_age_band", "residuals_by_gender", "residuals_by_ethnicity"),
-        *("residuals_by_dataset", "residuals_by_yaw_proxy"),
+        *("estimate_by_age", "error_by_age", "bias_by_age", "cs_curve", "gaps_by_error"),
+        *("groups_1", "groups_2", "coverage_by_age", "distribution_calibration"),
     }
+    assert html.count('src="data:image/svg+xml;base64,') == len(pictures)
+    assert 'src="' not in html.replace('src="data:image/svg+xml;base64,', "")
     for name in pictures:
-        assert f'src="{name}.png"' in html
+        assert f'href="{name}.svg"' in html
+        assert (path / f"{name}.svg").read_text().startswith("<?xml")
         assert np.asarray(Image.open(path / f"{name}.png").convert("L")).std() > 5, name
+        assert len(pd.read_csv(path / f"{name}.csv")), name
+
+
+def test_figures_are_drawn_from_the_numbers_beside_them(
+    folder: tuple[Path, list[EvaluatedTable]],
+) -> None:
+    path, (one, _) = folder
+    curve = pd.read_csv(path / "cs_curve.csv", index_col=0)
+    assert curve.loc[5, "one"] == pytest.approx(one.evaluation.metrics["cs@5"].value)
+    points = pd.read_csv(path / "estimate_by_age.csv").query("table == 'one'")
+    error = (points["estimate_years"] - points["age_years"]).abs().mean()
+    assert error == pytest.approx(one.evaluation.metrics["mae"].value, abs=0.01)
+
+
+def test_the_page_begins_with_three_sentences_and_defines_what_it_names(
+    folder: tuple[Path, list[EvaluatedTable]],
+) -> None:
+    html = (folder[0] / "index.html").read_text()
+    lead = [line for line in html.splitlines() if line.startswith('<p class="lead">')]
+    assert len(lead) == 6
+    mae = folder[1][0].evaluation.metrics["mae"].value
+    assert f"one: On average the estimates of 400 faces are {mae:.2f}" in lead[0]
+    assert "It is worst for" in lead[1]
+    assert "called" in lead[2]
+    named = set(re.findall('href="#(metric-[^"]+)"', html))
+    assert {"metric-mae", "metric-amae", "metric-ca_below-5", "metric-aar"} <= named
+    assert named == set(re.findall('<dt id="(metric-[^"]+)"', html))
+    assert set(re.findall('href="#(part-[^"]+)"', html)) == set(re.findall('id="(part-.+?)"', html))
+    assert "people unknown" in html
+    assert html.index("no proof of age") > html.index("Every metric")
+
+
+def test_equal_rows_are_one(folder: tuple[Path, list[EvaluatedTable]]) -> None:
+    names = metric_rows(folder[1])["metric"].tolist()
+    assert "cs@5 = ca_below@5 = ca_at_most@5" in names
+    assert "cs@3 = ca_below@3 = ca_at_most@3" in names
+    assert {"mae", "rmse", "ce@10"} <= set(names)
 
 
 def test_the_page_says_what_it_is_not_for_greys_the_few_and_runs_no_script(
@@ -147,7 +189,13 @@ def test_large_tables_are_drawn_from(
 @pytest.mark.parametrize(
     ("draw", "columns", "sentence"),
     [
-        (lambda shown: residuals_by(shown, "gender"), {"gender": None}, "No row has an estimate"),
+        (estimate_by_age, {"estimate_years": None, "status": "no_face"}, "No row has an estimate"),
+        (
+            lambda shown: groups_figure(*shown),
+            {"estimate_years": None, "status": "no_face"},
+            "no group has",
+        ),
+        (gaps_figure, {"estimate_years": None, "status": "no_face"}, "No column has two groups"),
         (error_by_age, {"estimate_years": None, "status": "no_face"}, "No row has what"),
         (coverage_by_age, {"low_years": None, "high_years": None}, "No row has what"),
     ],

@@ -44,7 +44,8 @@ def test_folder(estimated_people: People, tmp_path: Path) -> None:
     pictures = {picture.stem for picture in tmp_path.glob("*.png")}
     assert pictures == {"mae_by_sex_and_age", "challenge", "range", "mae_by_quality"}
     for name in pictures:
-        assert f'src="{name}.png"' in html
+        assert f'href="{name}.png"' in html
+        assert len(pd.read_csv(tmp_path / f"{name}.csv")), name
         assert np.asarray(Image.open(tmp_path / f"{name}.png").convert("L")).std() > 5, name
 
 

@@ -66,7 +66,8 @@ def test_folder(tmp_path: Path) -> None:
     assert "secret" not in html
     assert "class=few" in html  # 25 faces are left at severity 5
     for name in ("error_by_severity", "shift_by_severity", "failures_by_severity"):
-        assert f'src="{name}.png"' in html
+        assert f'href="{name}.png"' in html
+        assert len(pd.read_csv(tmp_path / f"{name}.csv")), name
         assert np.asarray(Image.open(tmp_path / f"{name}.png").convert("L")).std() > 5, name
     assert StressEstimates.read(tmp_path / "estimates.parquet").conditions == ALL
 
