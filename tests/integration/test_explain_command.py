@@ -74,7 +74,8 @@ def test_maps_are_written_with_what_they_do_not_tell(
     ran = agelens("explain", photos / "one.png", "--model", model, *QUICK, "-o", out)
     assert ran.status == 0, ran.err
     names = {path.name for path in out.iterdir()}
-    assert names == {".gitignore", "explain.json", "face_0001.png", "index.html"}
+    pictures = {f"face_0001.{ending}" for ending in ("csv", "png", "svg")}
+    assert names == {".gitignore", "explain.json", "index.html", *pictures}
     document = json.loads((out / "explain.json").read_text())
     assert (document["model"], document["method"], document["fill"]) == ("toy", "occlusion", "mean")
     (row,) = document["photos"]

@@ -237,6 +237,11 @@ COMMANDS: Final[dict[str, Command]] = {
         "explain party.jpg -o maps",
         "models_on_faces:explain",
     ),
+    "statement": Command(
+        "write a model's practice statement from its card and measurements",
+        "statement agelens-1 --evaluations evaluated,gated -o statement.md",
+        "evaluation:statement",
+    ),
     "leaderboard": Command(
         "rank methods by all their runs",
         "leaderboard runs/first runs/second -o board.md",

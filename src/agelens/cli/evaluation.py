@@ -396,6 +396,35 @@ def leaderboard(
     print(f"wrote {output}: {lines} lines")
 
 
+def statement(
+    model: str,
+    *,
+    evaluations: list[Path] = [],  # noqa: B006 - never changed
+    output: Path | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write what is known of a model as a practice statement; it is not a certificate.
+
+    What the model is, what was measured, what it is not fit for, data and licences, privacy and
+    security, under the headings of ISO/IEC 27566-1:2025. What only you can say is left blank.
+
+    Args:
+        model: a name, a card, a folder with card and weights, or a run.
+        evaluations: folders that agelens evaluate, gate, nist or stress wrote.
+        output: a Markdown file; printed by default.
+        overwrite: replace the output.
+    """
+    if output is not None:
+        check_new(output, overwrite=overwrite)
+    from agelens.evaluation import statement as state  # noqa: PLC0415
+
+    found = state(model, evaluations)
+    if output is None:
+        print(found.text, end="")
+        return
+    print(f"wrote {found.save(output)}")
+
+
 def tell(
     found: Result,
     output: Path | None,

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from agelens.workflows.compare import compare as compare
     from agelens.workflows.explain import explain as explain
     from agelens.workflows.predict import predict as predict
+    from agelens.workflows.statement import statement as statement
     from agelens.workflows.stress import stress as stress
 
-_WORKFLOWS = ("calibrate", "compare", "explain", "predict", "stress")
+_WORKFLOWS = ("calibrate", "compare", "explain", "predict", "statement", "stress")
 
 __getattr__, __dir__, __all__ = attach(
     __name__,

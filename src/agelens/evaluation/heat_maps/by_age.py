@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 CELLS: Final = 8
 _DIGITS: Final = 3
+_ENOUGH_TO_COLOUR: Final = 10
+"""Faces. The mean of fewer is what these few have, and its extremes would set everybody's scale."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +58,11 @@ class BandMap:
     def few(self) -> bool:
         """Too few faces to say something of an age."""
         return self.samples < FEW
+
+    @property
+    def readable(self) -> bool:
+        """Whether the mean map is of faces enough to be drawn in colours."""
+        return self.samples >= _ENOUGH_TO_COLOUR
 
     @property
     def is_nobodys(self) -> bool:

@@ -53,7 +53,7 @@ def estimate_by_age(shown: Sequence[EvaluatedTable]) -> Drawing | str:
     if not parts:
         return "No row has an estimate and an age."
     figure, axes = panels(len(parts), row_inches=5.2, sharex=True, sharey=True)
-    top = max(float(rows.max(axis=None)) for _, rows in parts) + 3
+    top = max(float(rows.to_numpy(np.float64).max()) for _, rows in parts) + 3
     for panel, (one, rows) in zip(axes[0], parts, strict=True):
         age, estimate = rows["age_years"].to_numpy(), rows["estimate_years"].to_numpy()
         density = _density(age, estimate)
@@ -96,8 +96,8 @@ def cs_curve(shown: Sequence[EvaluatedTable]) -> Drawing | str:
     years = np.arange(_MOST_YEARS + 1)
     found = {}
     for one in shown:
-        rows = known_rows(one)
-        found[one.name] = [cs_at(rows["estimate_years"], rows["age_years"], k) for k in years]
+        estimate, age = (known_rows(one)[name] for name in ("estimate_years", "age_years"))
+        found[one.name] = [cs_at(estimate, age, float(k)) for k in years]
     numbers = pd.DataFrame({"error_at_most_years": years, **found})
     if numbers.drop(columns="error_at_most_years").isna().all(axis=None):
         return "No row has an estimate and an age."
@@ -133,7 +133,8 @@ def groups_figure(one: EvaluatedTable) -> Drawing | str:
         return f"{one.name}: no group has an estimate and an age."
     mae = mae.loc[mae["samples"].nlargest(_MOST_GROUPS).index.sort_values()]
     bias = bias.merge(mae[["grouping", "group"]])
-    names = [f"{_words(row.grouping)}: {row.group}" for row in mae.itertuples()]
+    named = zip(mae["grouping"], mae["group"], strict=True)
+    names = [f"{_words(grouping)}: {group}" for grouping, group in named]
     size = (9.0, 1.2 + 0.3 * len(mae))
     figure, axes = panels(2, size_inches=size, sharey=True, width_ratios=(2, 3))
     (colour,) = colours(1)
@@ -154,13 +155,14 @@ def _violins(panel: Axes, one: EvaluatedTable, rows: pd.DataFrame, colour: str) 
     frame = one.predictions.frame
     residuals = (frame["estimate_years"] - frame["age_years"]).rename("years").to_frame()
     words = {name: group_words(frame, name).astype(object) for name in rows["grouping"].unique()}
-    for place, row in enumerate(rows.itertuples()):
-        values = _some(residuals[words[row.grouping] == row.group].dropna())["years"].to_numpy()
+    columns = (rows["grouping"], rows["group"], rows["samples"])
+    for place, (grouping, group, samples) in enumerate(zip(*columns, strict=True)):
+        values = _some(residuals[words[grouping] == group].dropna())["years"].to_numpy()
         panel.text(
-            1, place, f" {row.samples:,}", transform=panel.get_yaxis_transform(), va="center",
+            1, place, f" {samples:,}", transform=panel.get_yaxis_transform(), va="center",
             fontsize=8,
         )  # fmt: skip
-        if row.samples < FEW:
+        if samples < FEW:
             panel.plot(values, np.full(len(values), place), "o", color=GREY, markersize=2)
             continue
         parts: dict[str, Any] = panel.violinplot(

@@ -193,7 +193,7 @@ def _worst_sentence(one: EvaluatedTable) -> str:
     mae = rows[rows["metric"] == "mae"].dropna(subset="value")
     if len(mae) < 2:
         return "For whom it is worst was not measured: there are no two groups of 30 faces."
-    worst = mae.loc[mae["value"].idxmax()]
+    worst = mae.nlargest(1, "value").iloc[0]
     bias = rows[(rows["metric"] == "bias") & (rows["grouping"] == worst["grouping"])]
     years = bias.loc[bias["group"] == worst["group"], "value"]
     way = "" if years.empty else f", on average {abs(years.iloc[0]):.1f} years too "

@@ -147,7 +147,7 @@ def gate_rows(found: GateFinding) -> pd.DataFrame:
     """
     rates = _rates_frame(found)
     sides = {"accepts": ("false_accept", "younger"), "rejects": ("false_reject", "older")}
-    shown = {"of": rates["of"], "group": rates["group"]}
+    shown: dict[str, Any] = {"of": rates["of"], "group": rates["group"]}
     for name, (side, whom) in sides.items():
         shown[f"{name} %"] = in_words(rates, side, f"{side}_", share=True)
         shown[whom] = rates[f"{side}_samples"]

@@ -18,7 +18,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from agelens.evaluation.groups import FEW
-from agelens.evaluation.heat_maps.by_age import BandMap, ByAgeReport
+from agelens.evaluation.heat_maps.by_age import BandMap, ByAgeReport, cells
 from agelens.evaluation.heat_maps.explained_faces import (
     NOT_TOLD,
     FacesReport,
@@ -27,7 +27,7 @@ from agelens.evaluation.heat_maps.explained_faces import (
     verdict,
 )
 from agelens.evaluation.heat_maps.heat_map import Unit
-from agelens.evaluation.reports.page import Page, Section
+from agelens.evaluation.reports.page import NOT_FIT, Drawing, Page, Section
 from agelens.evaluation.reports.plotting import panels, title
 from agelens.records import RGB, Floats
 
@@ -59,10 +59,10 @@ _SMALLEST: Final = 1e-6
 _NO_FACE: Final = 255
 
 
-def face_figure(face: MappedFace, name: str) -> Figure:
-    """The chip, its map over it, and the map over the photo, whose `name` is told; one bar."""
+def face_figure(face: MappedFace, name: str) -> Drawing:
+    """The chip, its map over it, and the map over the head in the photo `name`; one bar."""
     found = face.found
-    figure, axes = panels(3, size_inches=(12.0, 4.6))
+    figure, axes = panels(3, size_inches=(10.5, 4.0))
     bare, chip_panel, photo_panel = axes[0]
     norm = _norm(found.unit, found.values)
     _show(bare, face.chip)
@@ -70,34 +70,60 @@ def face_figure(face: MappedFace, name: str) -> Figure:
     _show(chip_panel, face.chip, found.values, found.unit, norm)
     title(chip_panel, found.method)
     values = over_photo(found.values, face.matrix, face.photo.shape[:2])
-    _show(photo_panel, face.photo, values, found.unit, norm)
+    rows, columns = head_of(face)
+    _show(photo_panel, face.photo[rows, columns], values[rows, columns], found.unit, norm)
     title(photo_panel, name)
     _bar(figure, [chip_panel, photo_panel], found.unit, norm, found.patch)
-    return figure
+    return Drawing(figure, pd.DataFrame(cells(found.values)).round(3))
 
 
-def bands_figure(bands: Sequence[BandMap]) -> Figure:
-    """Mean maps of age bands under one colour bar.
+_AROUND: Final = 0.35
+"""Of the chip's side that is shown of the photo beyond the chip."""
 
-    Below them is the mean face; of few people it would be a picture of somebody, and is left out.
+
+def head_of(face: MappedFace) -> tuple[slice, slice]:
+    """Rows and columns of the photo where the head is: the chip with a margin around it."""
+    side = len(face.found.values)
+    corners = np.array([[0, 0], [side, 0], [side, side], [0, side]], dtype=np.float64)
+    chip_to_photo = cv2.invertAffineTransform(face.matrix)
+    places = corners @ chip_to_photo[:, :2].T + chip_to_photo[:, 2]
+    margin = _AROUND * np.linalg.norm(places[1] - places[0])
+    first = np.floor(places.min(axis=0) - margin).astype(int)
+    last = np.ceil(places.max(axis=0) + margin).astype(int)
+    height, width = face.photo.shape[:2]
+    rows = slice(max(0, first[1]), min(height, last[1]))
+    return rows, slice(max(0, first[0]), min(width, last[0]))
+
+
+def bands_figure(bands: Sequence[BandMap]) -> Drawing:
+    """Mean maps of age bands under one colour bar, which bands of very few faces do not set.
+
+    Theirs are grey. Below each map is the mean face; of few people it would be a picture of
+    somebody, and is left out.
     """
     unit, patch = bands[0].unit, bands[0].patch
     rows = math.ceil(len(bands) / _BESIDE)
     size = (_BESIDE * _CELL_INCHES + 1.2, rows * (_CELL_INCHES + 0.4))
     figure, axes = panels(_BESIDE, rows=rows, size_inches=size)
-    norm = _norm(unit, np.stack([band.values for band in bands]))
+    scale = [band.values for band in bands if band.readable] or [np.zeros((1, 1))]
+    norm = _norm(unit, np.concatenate([values.ravel() for values in scale]))
     everywhere: list[Axes] = axes.ravel().tolist()
     for panel in everywhere:
         panel.set_axis_off()
     for panel, band in zip(everywhere, bands, strict=False):
         face = band.face if band.is_nobodys else np.full_like(band.face, _NO_FACE)
-        _show(panel, face, band.values, unit, norm)
+        own = norm if band.readable else _norm(unit, band.values)
+        _show(panel, face, band.values, unit, own, colours=None if band.readable else "Greys")
         note = ", few" if band.few else ""
         title(panel, f"{band.band} years: {band.samples:,} faces{note}")
         if band.few:
             panel.title.set_color("#999999")
     _bar(figure, everywhere, unit, norm, patch)
-    return figure
+    numbers = [
+        pd.DataFrame(cells(band.values)).round(3).assign(band=band.band, faces=band.samples)
+        for band in bands
+    ]
+    return Drawing(figure, pd.concat(numbers, ignore_index=True))
 
 
 def bar_words(unit: Unit, patch: int) -> str:
@@ -113,6 +139,8 @@ def _show(
     values: Floats | None = None,
     unit: Unit = "years",
     norm: Normalize | None = None,
+    *,
+    colours: str | None = None,
 ) -> None:
     panel.set_axis_off()
     if values is None or norm is None:
@@ -123,7 +151,8 @@ def _show(
     known = np.nan_to_num(values)
     strength = np.clip(np.abs(known) / max(abs(float(norm.vmax or 0)), _SMALLEST), 0, 1)
     alpha = np.where(np.isnan(values), 0, _FAINTEST + (_STRONGEST - _FAINTEST) * np.sqrt(strength))
-    panel.imshow(known, cmap=_COLOURS[unit], norm=norm, alpha=alpha, interpolation="nearest")
+    inks = colours or _COLOURS[unit]
+    panel.imshow(known, cmap=inks, norm=norm, alpha=alpha, interpolation="nearest")
 
 
 def _norm(unit: Unit, values: Floats) -> Normalize:
@@ -165,7 +194,7 @@ def faces_page(report: FacesReport) -> Page:
     }
     tables = [("", face_rows(report))]
     page.sections.append(Section("Faces", tables=tables, figures=pictures))
-    page.sections.append(Section("What a heat map does not tell", NOT_TOLD))
+    page.sections.append(Section(NOT_FIT, NOT_TOLD))
     return page
 
 
@@ -180,7 +209,8 @@ def by_age_page(report: ByAgeReport) -> Page:
     lines = [
         "Faces are drawn at random from each age band. The mean map says what they have in common; "
         "what pulls one face up and another down cancels out.",
-        f"Bands of fewer than {FEW} faces are greyed. Of fewer than {FEW} people the mean face "
+        f"Bands of fewer than {FEW} faces are marked; of fewer than 10 faces the map is grey and "
+        f"sets no scale. Of fewer than {FEW} people the mean face "
         "would be somebody's picture, and is left out.",
     ]
     bands = report.bands
@@ -188,7 +218,7 @@ def by_age_page(report: ByAgeReport) -> Page:
     sections = [
         _drawn(report.settings, bands[0].unit, bands[0].patch),
         Section("By true age", lines, tables, figures={"by_age": bands_figure(bands)}),
-        Section("What a heat map does not tell", NOT_TOLD),
+        Section(NOT_FIT, NOT_TOLD),
     ]
     return Page("Where the estimates come from, by age", sections)
 

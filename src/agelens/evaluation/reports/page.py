@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from agelens.evaluation.metrics import METRICS, classification, errors, probabilistic
+from agelens.evaluation.metrics import METRICS, classification, errors, legal_ages, probabilistic
 from agelens.version import __version__
 
 
@@ -39,7 +39,7 @@ def in_words(
 ) -> list[str]:
     """The figure `name` of each row with its interval; a column `metric` may say its unit."""
 
-    def is_share(row: Mapping[str, Any]) -> bool:
+    def is_share(row: Mapping[Any, Any]) -> bool:
         metric = METRICS.get(str(row.get("metric")))
         return metric is not None and metric.unit == "share" and name in ("value", "gap")
 
@@ -287,11 +287,12 @@ def _definitions(number: int, terms: Sequence[str]) -> Iterator[str]:
 def _documented(name: str) -> str:
     """What the metric's function says of itself, without the parts for programmers."""
     base = name.partition("@")[0]
-    for module in (errors, classification, probabilistic):
-        function = getattr(module, base, None) or getattr(module, f"{base.split('_')[0]}_at", None)
-        if inspect.isfunction(function):
-            text = inspect.getdoc(function) or ""
-            return " ".join(re.split(r"\n(?:Args|Raises|Returns):\n", text)[0].split())
+    for called in (f"{base}_rate", base, f"{base.split('_')[0]}_at"):
+        for module in (errors, legal_ages, classification, probabilistic):
+            function = getattr(module, called, None)
+            if inspect.isfunction(function):
+                text = inspect.getdoc(function) or ""
+                return " ".join(re.split(r"\n(?:Args|Raises|Returns):\n", text)[0].split())
     return ""
 
 

@@ -170,13 +170,14 @@ _DRAWN: Final = (
 
 def _cards(found: StressResult) -> Iterator[Card]:
     yield Card("MAE undamaged, years", f"{found.clean_mae:.2f}", f"{found.clean:,} faces")
-    rows = found.corruptions.dropna(subset="increase") if len(found.corruptions) else ()
-    if not len(rows):
+    if not len(found.corruptions):
         return
-    single = rows[rows["corruption"] != MEAN]
-    worst = single.loc[single["increase"].idxmax()] if len(single) else rows.iloc[0]
-    for label, row in (("all damages", rows.iloc[-1]), (f"worst: {worst['corruption']}", worst)):
-        (text,) = in_words(row.to_frame().T, "increase", "increase_")
-        value, _, interval = text.partition(" [")
-        note = f"years of error added [{interval}" if interval else "years of error added"
-        yield Card(label, f"{row['increase']:+.2f}" if value else "", note)
+    rows = found.corruptions.dropna(subset="increase")
+    single = rows[rows["corruption"] != MEAN].nlargest(1, "increase")
+    for label, part in (("all damages", rows[rows["corruption"] == MEAN]), ("the worst", single)):
+        for name, text in zip(
+            part["corruption"], in_words(part, "increase", "increase_"), strict=True
+        ):
+            value, _, interval = text.partition(" [")
+            note = f"{name}: years added" + (f" [{interval}" if interval else "")
+            yield Card(label, value, note)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from agelens.evaluation.heat_maps.explained_faces import (
     RandomizationResult,
 )
 from agelens.evaluation.heat_maps.heat_map import HeatMap
-from agelens.evaluation.reports.heat_map_page import bands_figure, face_figure
+from agelens.evaluation.reports.heat_map_page import bands_figure, face_figure, head_of
 from agelens.records import RGB, Chip
 
 SIDE = 16
@@ -66,7 +67,7 @@ def test_cells_are_means_of_their_pixels() -> None:
 def test_no_face_of_few_people_is_drawn(count: int, people: int, shown: int) -> None:
     (band,) = mean_maps(Brightness(), labelled("20-29", count, 0, people))
     assert band.people == people
-    panel = bands_figure([band]).axes[0]
+    panel = bands_figure([band]).figure.axes[0]
     assert (np.ptp(np.asarray(panel.images[0].get_array())) > 0) == bool(shown)
 
 
@@ -118,11 +119,28 @@ def test_a_large_photo_is_shrunk_with_its_map_in_place() -> None:
     chip = np.zeros((8, 8, 3), np.uint8)
     found = HeatMap(values, "years", "toy", 1, 3.0)
     face = MappedFace.of(photo, Chip(chip, "toy", matrix), found)
-    figure = face_figure(face, "a $x$.jpg")
+    rows, shown = head_of(face)
+    assert face.photo.shape == (675, 900, 3)
+    # The chip spans 800 to 1600 and 400 to 1200 of the photo; a third of that is around it.
+    assert abs(shown.start - (800 - 280) * 0.375) < 2
+    assert abs(shown.stop - (1600 + 280) * 0.375) < 2
+    assert abs(rows.start - (400 - 280) * 0.375) < 2
+    figure = face_figure(face, "a $x$.jpg").figure
     drawn = np.asarray(figure.axes[2].images[1].get_array())
     alpha = np.asarray(figure.axes[2].images[1].get_alpha())
-    assert drawn.shape == (675, 900)
+    assert drawn.shape == (rows.stop - rows.start, shown.stop - shown.start)
     columns = np.flatnonzero(alpha.max(axis=0))
-    assert abs(columns[0] - 750 * 0.375) < 2  # from half a chip pixel before the first centre
-    edge = np.flatnonzero(np.diff(np.sign(drawn[300, columns])))
-    assert abs(columns[edge[0]] - 1150 * 0.375) < 2
+    first = columns + shown.start
+    assert abs(first[0] - 750 * 0.375) < 2  # from half a chip pixel before the first centre
+    edge = np.flatnonzero(np.diff(np.sign(drawn[len(drawn) // 2, columns])))
+    assert abs(first[edge[0]] - 1150 * 0.375) < 2
+
+
+def test_bands_of_very_few_faces_are_grey_and_set_no_scale() -> None:
+    many, few = mean_maps(Brightness(), labelled("20-29", 31, 0) + labelled("70+", 9, 1))
+    extreme = replace(few, values=few.values * 100)
+    figure = bands_figure([many, extreme]).figure
+    first, second = (figure.axes[place].images[1] for place in (0, 1))
+    assert first.norm.vmax == pytest.approx(np.abs(many.values).max())
+    assert first.get_cmap().name != "Greys"
+    assert second.get_cmap().name == "Greys"
