@@ -85,7 +85,7 @@ class TestEvaluate:
             *("evaluate", table, folder / "few.csv", "-o", tmp_path / "out", *FAST),
         )
         assert run.status == 0, run.err
-        assert "p: 600 rows of 600 people, 0 without estimate" in run.out
+        assert "p: 600 rows, people unknown, 0 without estimate" in run.out
         assert f"wrote {tmp_path / 'out' / 'index.html'}" in run.out
         names = {path.name for path in (tmp_path / "out").iterdir()}
         assert {"evaluation.json", "metrics.csv", "groups.csv", "gaps.csv", "worst.csv"} <= names

@@ -274,7 +274,7 @@ def _figure(found: Mapping[str, Any], name: str, share: bool = False) -> str:
 
 
 def _pairs(found: Mapping[str, Any] | None) -> str | None:
-    return found and ", ".join(f"{name} {value}" for name, value in found.items())
+    return ", ".join(f"{name} {value}" for name, value in found.items()) if found else None
 
 
 def _blank(what: str) -> str:

@@ -78,7 +78,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawing:
-    """matplotlib's figure, or what draws one, and the numbers that are drawn."""
+    """matplotlib's figure, and the numbers that are drawn."""
 
     figure: Any
     numbers: pd.DataFrame | None = None
@@ -89,7 +89,8 @@ class Section:
     """A part of a page; tables, under their captions, stand side by side where they fit.
 
     A column `few` of a table is not shown: it says which rows are greyed. `images` are names of
-    files beside the page, `figures` drawings, or bare figures, by the names that their files get.
+    files beside the page, `figures` drawings or bare figures, or what draws one, by the names
+    that their files get.
     """
 
     title: str
@@ -190,7 +191,8 @@ def _section(number: int, section: Section, draw: Callable[[str, Drawing], str])
         yield f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in section.lines)}</ul>"
     else:
         yield from (f"<p>{escape(line)}</p>" for line in section.lines)
-    for name, one in section.figures.items():
+    for name, given in section.figures.items():
+        one = given() if callable(given) else given
         drawing = one if isinstance(one, Drawing) else Drawing(one)
         yield f"<figure>{draw(name, drawing).replace(_ALT, title)}</figure>"
     yield from (f'<img class="beside" src="{escape(n)}" alt="{title}">' for n in section.images)
@@ -207,10 +209,11 @@ def _figure(drawing: Drawing) -> tuple[str, dict[str, bytes]]:
     """A drawing as HTML with the picture inside, and as the content of files by their endings."""
     from agelens.evaluation.reports.plotting import pictures  # noqa: PLC0415 - loads matplotlib
 
-    figure = drawing.figure() if callable(drawing.figure) else drawing.figure
-    files = pictures(figure)
+    files = pictures(drawing.figure)
     # A photo inside an SVG is many times its PNG.
-    kind, ending = ("picture", "png") if any(a.images for a in figure.axes) else ("chart", "svg")
+    kind, ending = (
+        ("picture", "png") if any(axes.images for axes in drawing.figure.axes) else ("chart", "svg")
+    )
     mime = {"png": "image/png", "svg": "image/svg+xml"}[ending]
     source = f"data:{mime};base64,{base64.b64encode(files[ending]).decode()}"
     image = f'<img class="{kind}" src="{source}" alt="{_ALT}">'

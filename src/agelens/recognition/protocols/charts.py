@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Final
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from agelens.evaluation.groups import FEW
+from agelens.evaluation.reports.page import Drawing
 from agelens.evaluation.reports.plotting import COLOURS, panels, percent, points, title
 from agelens.recognition.protocols.pair_scores import RocCurve
 from agelens.recognition.protocols.rates import Rate
@@ -16,7 +19,7 @@ from agelens.recognition.protocols.rates import Rate
 _LEAST_FALSE_MATCH: Final = 1e-4
 
 
-def match_curve(rates: Mapping[int, Rate], words: str) -> Figure:
+def match_curve(rates: Mapping[int, Rate], words: str) -> Drawing:
     """CMC: the share of mates found at each rank or better, with its interval."""
     figure, axes = panels(1)
     panel: Axes = axes[0, 0]
@@ -28,10 +31,11 @@ def match_curve(rates: Mapping[int, Rate], words: str) -> Figure:
     panel.set_xlabel("rank")
     _share(panel, "found at that rank or better")
     title(panel, words)
-    return figure
+    numbers = pd.DataFrame([{"rank": rank, **asdict(one)} for rank, one in rates.items()])
+    return Drawing(figure, numbers)
 
 
-def roc_figure(curve: RocCurve, equal_error: float, area: float, others: int) -> Figure:
+def roc_figure(curve: RocCurve, equal_error: float, area: float, others: int) -> Drawing:
     """ROC on an even and on a logarithmic axis; `others` counts the pairs of two people."""
     figure, axes = panels(2, size_inches=(9, 4))
     for panel in axes[0]:
@@ -45,7 +49,8 @@ def roc_figure(curve: RocCurve, equal_error: float, area: float, others: int) ->
     small.set_xscale("log")
     small.set_xlim(max(_LEAST_FALSE_MATCH, 1 / max(others, 1)), 1)
     title(small, "few false matches: left of the axis are too few pairs to say")
-    return figure
+    numbers = {"false_match": curve.false_match, "true_match": curve.true_match}
+    return Drawing(figure, pd.DataFrame(numbers))
 
 
 def gap_figure(rates: Mapping[str, Rate], words: str) -> Figure:

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import pandas as pd
 
 from agelens.evaluation.groups import FEW
-from agelens.evaluation.reports.page import Page, Section, bootstrap_words, with_interval
+from agelens.evaluation.reports.page import (
+    NOT_FIT,
+    Card,
+    Drawing,
+    Page,
+    Section,
+    bootstrap_words,
+    with_interval,
+)
 from agelens.evaluation.reports.result import Result
 from agelens.recognition.embedding_table import EmbeddingModel
 from agelens.recognition.protocols.rates import Rate, Resampling
@@ -41,6 +49,9 @@ SUBJECTS_UNKNOWN: Final = (
     "The table does not say who is on every picture. Pictures that no pair joins then count "
     "as different people, which makes intervals too narrow."
 )
+
+
+_CARDS: Final = 3
 
 
 class ProtocolResult(Result):
@@ -127,8 +138,15 @@ class ProtocolResult(Result):
     def page(self) -> Page:
         """Limits, counts, figures and charts."""
         how = self.resampling
+        rates = list(self.rows().items())[:_CARDS]
+        cards = [
+            Card(name, value, f"[{interval}" if interval else "")
+            for name, rate in rates
+            for value, _, interval in [
+                with_interval(rate.value, rate.low, rate.high, share=True).partition(" [")
+            ]
+        ]
         sections = [
-            Section("What this may not be used for", [*LIMITS, *self.cautions()]),
             Section("What was measured", [self.how()], [("", self.counts_frame())]),
             Section(
                 "Figures",
@@ -137,8 +155,10 @@ class ProtocolResult(Result):
             ),
             *self.charts(),
             self._by_gap(),
+            Section(NOT_FIT, [*LIMITS, *self.cautions()]),
         ]
-        return Page(f"Recognition: {self.protocol} of {self.model.name}", sections)
+        title = f"Recognition: {self.protocol} of {self.model.name}"
+        return Page(title, sections, [LIMITS[0]], cards)
 
     def _by_gap(self) -> Section:
         rows = self.gap_frame()
@@ -164,13 +184,13 @@ def in_words(rows: pd.DataFrame) -> pd.DataFrame:
     return others
 
 
-def drawing(chart: str, *arguments: Any) -> Callable[[], Figure]:
+def drawing(chart: str, *arguments: Any) -> Callable[[], Drawing | Figure]:
     """A chart that is drawn, and matplotlib loaded, when a page asks for it."""
 
-    def draw() -> Figure:
+    def draw() -> Drawing | Figure:
         from agelens.recognition.protocols import charts  # noqa: PLC0415
 
-        figure: Figure = getattr(charts, chart)(*arguments)
-        return figure
+        drawn: Drawing | Figure = getattr(charts, chart)(*arguments)
+        return drawn
 
     return draw

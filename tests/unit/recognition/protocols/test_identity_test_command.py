@@ -54,7 +54,7 @@ def test_a_search_writes_everything(agelens, embeddings, tmp_path, protocol):
     assert "left out: no embedding: no_face: 1" in ran.out
     assert {path.name for path in out.iterdir()} == {
         *("result.json", "figures.csv", "by_age_gap.csv", "left_out.csv"),
-        *("index.html", "cmc.png", "by_age_gap.png"),
+        *("index.html", "cmc.png", "cmc.svg", "cmc.csv", "by_age_gap.png", "by_age_gap.svg"),
     }
     result = json.loads((out / "result.json").read_text())
     assert result["protocol"] == protocol
@@ -97,7 +97,7 @@ def test_pairs_of_a_list(agelens, embeddings, tmp_path):
     assert ran.status == 0, ran.err
     assert {path.name for path in out.iterdir()} == {
         *("result.json", "figures.csv", "by_age_gap.csv", "left_out.csv", "folds.csv"),
-        *("index.html", "roc.png", "by_age_gap.png"),
+        *("index.html", "roc.png", "roc.svg", "roc.csv", "by_age_gap.png", "by_age_gap.svg"),
     }
     result = json.loads((out / "result.json").read_text())
     assert (result["expected_pairs"], result["pairs"]) == (60, 59)
