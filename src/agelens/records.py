@@ -8,6 +8,7 @@ the right and y down. Gender is the words ``female`` and ``male``, never a code.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isnan
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -97,13 +98,18 @@ class Quality:
         """Plain floats by name."""
         share = self.visible_share
         return {
-            "inter_eye_px": round(self.inter_eye_px, _PIXEL_DIGITS),
+            "inter_eye_px": _rounded(self.inter_eye_px, _PIXEL_DIGITS),
             "sharpness": round(self.sharpness, 4),
             "exposure": round(self.exposure, 4),
-            "roll_degrees": round(self.roll_degrees, 2),
-            "yaw_proxy": round(self.yaw_proxy, 4),
+            "roll_degrees": _rounded(self.roll_degrees, 2),
+            "yaw_proxy": _rounded(self.yaw_proxy, 4),
             "visible_share": None if share is None else round(share, 4),
         }
+
+
+def _rounded(value: float, digits: int) -> float | None:
+    """None for NaN: what nobody knows of a face that no detector has seen."""
+    return None if isnan(value) else round(value, digits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +192,10 @@ class AgeEstimate:
         row: dict[str, Any] = {}
         if self.face is not None:
             row["box_xyxy"] = np.round(self.face.box_xyxy, _PIXEL_DIGITS).tolist()
-            row["landmarks"] = np.round(self.face.landmarks, _PIXEL_DIGITS).tolist()
-            row["detection_score"] = round(self.face.score, _SCORE_DIGITS)
+            known = not np.isnan(self.face.landmarks).any()
+            landmarks = np.round(self.face.landmarks, _PIXEL_DIGITS).tolist()
+            row["landmarks"] = landmarks if known else None
+            row["detection_score"] = _rounded(self.face.score, _SCORE_DIGITS)
         if self.quality is not None:
             row["quality"] = self.quality.to_json()
         row["refer"] = self.refer

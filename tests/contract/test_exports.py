@@ -72,7 +72,7 @@ def exported(
     network = ExportNetwork(model, seen)
     pixels = normalised(chips, seen.chip_input)
     content = weights_of(network, [pixels], format=form, precision=precision)  # type: ignore[arg-type]
-    width = model.method.spec.width + len(model.genders)
+    width = model.method.spec.width + model.told_width
     runtime: Runtime = (
         OnnxRuntime(content, name="it", size=seen.chip_size, width=width)
         if form == "onnx"
@@ -112,7 +112,7 @@ def test_a_backbone_answers_alike(backbone: str, form: str) -> None:
 
 
 @pytest.mark.parametrize("way", AUXILIARY)
-def test_of_what_is_learned_beside_the_age_only_genders_are_answered(way: str) -> None:
+def test_what_is_learned_beside_the_age_is_answered_gender_first(way: str) -> None:
     torch.manual_seed(9)
     method, backbone = method_class("dldl-v2")("10-40"), Pooling()
     tasks = [
@@ -124,8 +124,9 @@ def test_of_what_is_learned_beside_the_age_only_genders_are_answered(way: str) -
     seen, chips = input_of(backbone, 32), chips_of(32)
     with torch.no_grad():
         pixels = seen.transform(torch.from_numpy(chips).permute(0, 3, 1, 2))
-        genders = model(pixels).auxiliary["gender"].softmax(dim=1).numpy()
-    before = np.concatenate([trained(model, seen, chips), genders], axis=1)
+        logits = model(pixels).auxiliary
+    told = [logits[name].softmax(dim=1).numpy() for name in ("gender", "ethnicity")]
+    before = np.concatenate([trained(model, seen, chips), *told], axis=1)
     for form in FORMATS:
         after = exported(model, seen, chips, form)
         np.testing.assert_allclose(after, before, rtol=0, atol=1e-5)

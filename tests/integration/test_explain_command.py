@@ -213,7 +213,7 @@ def test_other_chips_and_runs_that_take_no_photos_are_refused(
     assert "size 32 instead of 16" in ran.err
     ran = agelens("explain", photos / "one.png", "--model", run)
     assert ran.status == 2
-    assert "nobody can cut photos alike" in ran.err
+    assert "does not know how to cut photos alike" in ran.err
 
 
 def test_occlusion_needs_neither_torch_nor_pandas(photos: Path, model: Path) -> None:

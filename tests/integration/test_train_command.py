@@ -19,8 +19,9 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from agelens.data.store import ChipStore
 from agelens.evaluation.metrics.errors import mae
-from agelens.tables import read_predictions
+from agelens.tables import SampleTable, read_predictions, write_table
 
 Run = Callable[..., Any]
 FILES = {
@@ -131,7 +132,6 @@ def test_the_best_epoch_is_what_is_kept_and_tested(finished: tuple[Path, Any]) -
 def test_a_run_is_loaded_without_what_it_was_trained_on(
     finished: tuple[Path, Any], tmp_path: Path, place: Path
 ) -> None:
-    from agelens.data.store import ChipStore
     from agelens.inference.answers import read_answers
     from agelens.training.run import open_run
 
@@ -150,8 +150,71 @@ def test_a_run_is_loaded_without_what_it_was_trained_on(
 
 def test_the_export_is_there_for_use(finished: tuple[Path, Any]) -> None:
     folder, ran = finished
-    assert f"agelens estimate --model {folder} uses it" in ran.out
+    # The store was made of aligned chips, so that nobody knows how photos are cut for it.
+    assert f"agelens estimate --model {folder} --aligned uses it" in ran.out
     assert read(folder / "card.json")["method"] == "dldl-v2"
+
+
+def test_loose_aligned_chips_are_estimated_and_predicted(
+    agelens: Run, finished: tuple[Path, Any], place: Path, tmp_path: Path
+) -> None:
+    from PIL import Image
+
+    folder, chips = finished[0], ChipStore.open(place / "more")
+    (tmp_path / "chips").mkdir()
+    names = [f"{row}.png" for row in range(len(chips))]
+    for row, name in enumerate(names):
+        Image.fromarray(chips[row]).save(tmp_path / "chips" / name)
+    table = read_predictions(folder / "predictions-test-more.parquet")
+    known = dict(zip(table.frame["sample_id"], table.frame["estimate_years"], strict=True))
+    wanted = [known[name] for name in chips.table.frame["sample_id"]]
+    words = ("--model", folder, "--aligned")
+    ran = agelens("estimate", tmp_path / "chips", *words, "-o", tmp_path / "x.jsonl", "-q")
+    assert ran.status == 0, ran.err
+    rows = {
+        Path(row["photo"]).name: row["faces"][0]
+        for row in map(json.loads, (tmp_path / "x.jsonl").read_text().splitlines())
+        if "photo" in row
+    }
+    ages = [rows[name]["estimate_years"] for name in names]
+    assert ages == pytest.approx(wanted, abs=0.06)  # the export's tolerance, and one decimal
+    assert rows["0.png"]["landmarks"] is rows["0.png"]["detection_score"] is None
+    write_table(SampleTable(chips.table.frame.assign(path=names)), tmp_path / "t.parquet")
+    ran = agelens(
+        *("predict", tmp_path / "t.parquet", "--root", tmp_path / "chips", *words),
+        *("-o", tmp_path / "p.csv"),
+    )
+    assert ran.status == 0, ran.err
+    assert pd.read_csv(tmp_path / "p.csv")["estimate_years"].tolist() == pytest.approx(
+        wanted, abs=0.05
+    )
+    refused = agelens("estimate", tmp_path / "chips", *words, "--gender")
+    assert refused.status == 2
+    assert "tells no gender" in refused.err
+
+
+def test_whoever_knows_the_frame_of_aligned_chips_says_it(
+    agelens: Run, finished: tuple[Path, Any], place: Path, tmp_path: Path
+) -> None:
+    words = ("--template", "arcface-112", "--margin", "0.25", "-o", tmp_path / "model")
+    ran = agelens("export", finished[0], *words)
+    assert ran.status == 0, ran.err
+    stated = read(tmp_path / "model" / "card.json")["input"]
+    assert (stated["alignment"], stated["chips"]) == ("similarity", "as-shipped")
+    assert (stated["template"], stated["margin"]) == ("arcface-112", 0.25)
+    # It still takes the chips that it was trained on.
+    ran = agelens(
+        *("predict", place / "more", "--model", tmp_path / "model", "-o", tmp_path / "p.parquet"),
+    )
+    assert ran.status == 0, ran.err
+    before = read_predictions(finished[0] / "predictions-test-more.parquet").frame
+    after = read_predictions(tmp_path / "p.parquet").frame
+    assert after["estimate_years"].tolist() == pytest.approx(
+        before["estimate_years"].tolist(), abs=0.05
+    )
+    alone = agelens("export", finished[0], "--margin", "0.25", "-o", tmp_path / "other")
+    assert alone.status == 2
+    assert "give --template as well" in alone.err
 
 
 def test_the_same_run_twice_is_the_same_and_another_seed_is_not(
@@ -195,7 +258,15 @@ def test_many_options_go_together(agelens: Run, train: Run, tmp_path: Path) -> N
     assert ran.status == 0, ran.err
     history = pd.read_csv(tmp_path / "run" / "metrics.csv")
     assert {"train/gender", "valid/gender", "train/loss"} <= set(history)
+    assert {"train/mae", "train/cs5"} <= set(history)
     summary = read(tmp_path / "run" / "summary.json")
+    told = pd.read_parquet(tmp_path / "run" / "predictions-valid.parquet")
+    told = told[told["gender"].notna()]
+    right = (told["gender_estimate"].astype(str) == told["gender"].astype(str)).mean()
+    assert summary["metrics"]["valid"]["gender_accuracy"] == pytest.approx(right)
+    best = history["epoch"] == summary["best_epoch"]
+    assert history.loc[best, "valid/gender_accuracy"].item() == pytest.approx(right)
+    assert told["gender_score"].between(0.5, 1).all()
     assert summary["selected_by"] == "ca3"
     assert history["valid/ca3"].max() == pytest.approx(summary["metrics"]["valid"]["ca3"])
 

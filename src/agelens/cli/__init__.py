@@ -176,6 +176,11 @@ COMMANDS: Final[dict[str, Command]] = {
     ),
     "data formats": Command("list the formats of other tools", "data formats", "data:formats"),
     "data splits": Command("list the protocols of splits", "data splits", "data:splits"),
+    "methods": Command(
+        "list the methods, or say where one differs from its paper",
+        "methods rapl",
+        "training:methods",
+    ),
     "recipes": Command(
         "list the configurations that come with agelens, or print one",
         "recipes utkface-dlib-resnet10",
@@ -268,6 +273,11 @@ COMMANDS: Final[dict[str, Command]] = {
         "train a small network that takes age out of embeddings",
         "identity purify lfw-faces.parquet -o purified",
         "recognition:identity_purify",
+    ),
+    "identity age": Command(
+        "measure the age left in an identity branch",
+        "identity age runs/identity fgnet-112",
+        "recognition:identity_age",
     ),
     "identity test": Command(
         "measure embeddings by a published protocol",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import agelens
 from agelens import data
 from agelens.cli.columns import column_mapping
-from agelens.cli.options import NonNegativeInt, OneOf, PositiveInt
+from agelens.cli.options import NonNegativeInt, OneOf, OpenShare, PositiveInt
 from agelens.cli.output import check_new, check_new_table, print_rows
 from agelens.errors import UsageError
 from agelens.foreign_files import read_yaml
@@ -199,6 +199,7 @@ def prepare(
     size: PositiveInt | None = None,
     margin: float = 0.0,
     fill: Annotated[str, OneOf("agelens.imaging.align:FILLS")] = "black",
+    boxes: Literal["detector", "table"] = "detector",
     two_pass: bool = False,
     aligned: bool = False,
     encoding: Literal["jpeg", "webp", "png"] = "jpeg",
@@ -215,6 +216,8 @@ def prepare(
         size: side of a chip in pixels
         margin: more surroundings: 0.4 shows 1.4 times the frame, or the box with --two-pass
         fill: what stands beyond the photo: black, or its rim mirrored and blurred
+        boxes: who says where faces are; table cuts by the landmarks, with --two-pass by the
+            boxes and rolls, that the table has, and searches for the other faces alone
         two_pass: turn by the eye line, find the box again, cut it
         aligned: the pictures are chips already: resize, do not detect
         encoding: of the chips; png loses nothing
@@ -235,6 +238,7 @@ def prepare(
             size=size,
             margin=margin,
             fill=fill,
+            boxes=boxes,
             two_pass=two_pass,
             aligned=aligned,
             encoding=encoding,
@@ -245,6 +249,8 @@ def prepare(
     print(f"{report.rows:,} rows, {report.reused_rows:,} of them from an earlier run:")
     for status, count in sorted(report.statuses.items()):
         print(f"  {count:,} {status}")
+    if report.places:
+        print(report.places)
     print(f"wrote {output} and, with boxes, roll and landmarks, {placed}")
     return _SOME_FAILED if {*report.statuses} - _PREPARED else 0
 
@@ -384,6 +390,7 @@ def split(
     output: Path,
     seed: NonNegativeInt = 0,
     repeats: PositiveInt | None = None,
+    valid_share: OpenShare | None = None,
     audit: Path | None = None,
     listed: Path | None = None,
     split_table: Path | None = None,
@@ -398,6 +405,7 @@ def split(
         output: a new folder
         seed: of the random choices
         repeats: so many seeds (random-80-20)
+        valid_share: of the train part, held out to validate on (random-80-20)
         audit: folder of an audit whose near-duplicates are kept together
         listed: the published list, read (rapl, unified)
         split_table: also write the table with its split column set; of several splits, one each
@@ -412,6 +420,7 @@ def split(
     chosen = data.make_protocol(
         read_yaml(Path(protocol), UsageError) if is_file else protocol,
         repeats=repeats,
+        valid_share=valid_share,
         listed=data.read_table(listed, extra=None) if listed else None,
     )
     made = chosen(samples, seed=seed, duplicates=duplicates)

@@ -36,6 +36,12 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         metavar="INPUT",
         help="photos, videos, folders, patterns in quotes, or - for a list on standard input",
     )
+    group.add_argument(
+        "--aligned",
+        action="store_true",
+        help="pictures are chips of one face each, aligned as the model's training data were: "
+        "take them whole, look for no faces",
+    )
     group.add_argument("-r", "--recursive", action="store_true", help="walk into sub-folders")
     group.add_argument(
         "--camera",
@@ -76,6 +82,12 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="add each face's ordinal logits, for models of CORAL's kind; JSON Lines only",
     )
+    group.add_argument(
+        "--json-dir",
+        type=Path,
+        metavar="DIR",
+        help="also write one JSON file a photo, named after it, into DIR",
+    )
     group.add_argument("-q", "--quiet", action="store_true", help="no table and no progress bar")
 
 
@@ -112,6 +124,13 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the network's own intervals, whose coverage nobody has measured",
     )
+    group.add_argument(
+        "--threshold",
+        type=_probability,
+        metavar="P",
+        help='of models of CORAL\'s kind: how probable "older than" has to be, instead of the '
+        "card's",
+    )
     group.add_argument("--mirror", action="store_true", help="average with the mirrored face")
     group.add_argument("--device", default="cpu", help="cpu or cuda")
     group.add_argument(
@@ -136,13 +155,29 @@ def _at_least(least: int, most: int = 10**9) -> Callable[[str], int]:
     return whole_number
 
 
+def _probability(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 < number < 1:
+        raise argparse.ArgumentTypeError(f"must be a number above 0 and below 1, got {text!r}")
+    return number
+
+
 def _run(options: argparse.Namespace) -> int:
     if bool(options.inputs) == (options.camera is not None):
         raise UsageError("name photos, folders or -, or else --camera N; see agelens estimate -h")
+    if options.aligned and options.camera is not None:
+        raise UsageError("a camera sees no --aligned chips; leave one of the two out")
     if options.resume and options.output is None:
         raise UsageError("--resume goes on with an --output file; name it")
     if options.resume and options.camera is not None:
         raise UsageError("a camera cannot --resume; use --overwrite or another --output")
+    for name in ("threshold", "json_dir"):
+        if options.resume and getattr(options, name) is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"--resume cannot tell how {option} was before: use --overwrite")
     if options.raw and options.output is not None and options.output.suffix.lower() != ".jsonl":
         raise UsageError("--raw adds lists to each face, which a table cannot hold: use .jsonl")
     # Only now: `agelens --help` must not wait for OpenCV and onnxruntime.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections import Counter
@@ -12,8 +13,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from agelens.atomic import write_atomically
 from agelens.cli.view import View
-from agelens.errors import PhotoError, UsageError
+from agelens.errors import OutputError, PhotoError, UsageError
 from agelens.imaging.sources import Source, expand
 from agelens.inference.estimator import AgeEstimator
 from agelens.inference.photo_preparation import PhotoLike
@@ -40,6 +42,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"agelens: {options.output} is whole already; nothing to do", file=sys.stderr)
         return 0
     drawings = _drawings(options)
+    files = None if options.json_dir is None else JSONFiles(options.json_dir)
     on_terminal = sys.stdout is not None and sys.stdout.isatty()
     table = options.output is not None or (on_terminal and not options.raw)
     quiet = options.quiet or (table and sys.stdout is None)
@@ -61,8 +64,41 @@ def run(options: argparse.Namespace) -> int:
             row = _row(result, estimator, options)
             if output:
                 output.append(row)
+            if files is not None:
+                files.write(row)
             view.show(result, row)
     return _SOME_FAILED if view.failed else 0
+
+
+class JSONFiles:
+    """One JSON file a photo in `folder`, named after it.
+
+    Where two photos share a name, the later gets `-2`. A frame of a video has its number behind
+    the name.
+
+    Raises:
+        OutputError: the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._taken: set[str] = set()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot make the folder {folder}: {error.strerror}") from error
+
+    def write(self, row: dict[str, Any]) -> None:
+        """Write one result row; raises OutputError where that fails."""
+        frame = f"-frame{row['frame']}" if row.get("frame") is not None else ""
+        stem = f"{Path(row['photo']).stem}{frame}"
+        name, number = f"{stem}.json", 1
+        while name in self._taken:
+            number += 1
+            name = f"{stem}-{number}.json"
+        self._taken.add(name)
+        text = json.dumps(row, ensure_ascii=False, allow_nan=False, indent=2)
+        write_atomically(self.folder / name, f"{text}\n".encode())
 
 
 def _is_whole(output: Path) -> bool:
@@ -96,6 +132,8 @@ def _estimator(options: argparse.Namespace) -> AgeEstimator:
         device=options.device,
         gender=options.gender,
         mirror=options.mirror,
+        aligned=options.aligned,
+        threshold=options.threshold,
         calibrated=not options.uncalibrated,
         longest_side=options.longest_side,
         workers=options.workers,

@@ -34,6 +34,7 @@ def predict(
     own_intervals: bool = False,
     gender: bool = False,
     mirror: bool = False,
+    aligned: bool = False,
     detector: Detector = "retinaface",
     workers: PositiveInt | None = None,
 ) -> int:
@@ -54,6 +55,8 @@ def predict(
         own_intervals: leave out the calibration in the card.
         gender: also estimate gender, of photos, or of chips where the model itself tells it.
         mirror: average with the mirrored face.
+        aligned: the table's pictures are chips of one face each, aligned as the model's training
+            data were: taken whole.
         detector: of faces in photos.
         workers: threads; all available cores by default.
     """
@@ -72,6 +75,7 @@ def predict(
             own_intervals=own_intervals,
             gender=gender,
             mirror=mirror,
+            aligned=aligned,
             detector=detector,
             workers=workers,
             progress=progress,

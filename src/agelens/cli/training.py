@@ -1,4 +1,4 @@
-"""`agelens recipes`, `train`, `tune`, `export` and `runs`."""
+"""`agelens methods`, `recipes`, `train`, `tune`, `export` and `runs`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,47 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from agelens.cli.options import WHOLE, PositiveInt
+from agelens.cli.options import WHOLE, OneOf, PositiveInt
 from agelens.cli.output import print_json, print_rows
 from agelens.errors import UsageError
 
 if TYPE_CHECKING:
     from agelens.training.run import Run
     from agelens.training.run_folder import RunFolder
+
+
+def methods(name: str | None = None, /, *, json: bool = False) -> None:
+    """List the age methods, or say of one how it differs from its authors' code.
+
+    Systems whose recipes we have, such as ldl or iefp, go by the name of their recipes.
+
+    Args:
+        name: a method, or a system.
+        json: print JSON instead of a table, or of sentences.
+    """
+    from agelens.models.departures import departures_of, system_departures  # noqa: PLC0415
+    from agelens.models.methods import METHODS, list_methods, method_class  # noqa: PLC0415
+
+    if name is None:
+        listed_methods = list_methods().reset_index().to_dict("records")
+        rows = [{str(key): value for key, value in row.items()} for row in listed_methods]
+        print_rows(rows, as_json=json)
+        if not json:
+            print(f"systems with recipes: {', '.join(system_departures())}")
+        return
+    listed = departures_of(name)
+    if json:
+        print_json([one._asdict() for one in listed])
+        return
+    if name in METHODS:
+        print(f"{name}: {method_class(name).paper}")
+    for place, one in enumerate(listed, start=1):
+        print(f"{place}. theirs: {one.theirs}")
+        print(f"   ours: {one.ours}")
+        print(f"   why: {one.why}")
+        print(f"   to get theirs: {one.get_theirs}")
+    if not listed:
+        print("no difference from the authors' code is known")
 
 
 def recipes(name: str | None = None, /, *, json: bool = False) -> None:
@@ -210,6 +244,8 @@ def export(
     half: bool = False,
     int8: bool = False,
     output: Path | None = None,
+    template: Annotated[str, OneOf("agelens.imaging.align:TEMPLATES")] | None = None,
+    margin: float = 0.0,
     json: bool = False,
 ) -> None:
     """Write the best epoch of a run as weights with their card, for agelens estimate --model.
@@ -226,12 +262,16 @@ def export(
         half: keep weights in half precision: half the size, the same speed.
         int8: calculate in whole numbers: a quarter of the size, faster; ONNX only.
         output: a new folder; by default RUN itself, RUN/torchscript, RUN/onnx-half, ...
+        template: of a run on --aligned chips: the frame that they show, and photos are cut by.
+        margin: with --template: how much more than that frame they show.
         json: print JSON instead of a sentence.
     """
     if half and int8:
         raise UsageError("--half and --int8 do not go together: choose one")
     if output is not None and (output / "card.json").exists():
         raise UsageError(f"{output} holds a model already; name another folder")
+    if len(runs) > 1 and template is not None:
+        raise UsageError("--template is for one run; export each, and average those")
     if len(runs) > 1 and output is None:
         raise UsageError("the mean of several runs is no run's own: name a folder for it with -o")
     from agelens.training.run_export import export_mean, export_run  # noqa: PLC0415 - loads torch
@@ -240,7 +280,14 @@ def export(
     if output is not None and len(runs) > 1:
         done = export_mean(runs, output, format=format, precision=precision)
     else:
-        done = export_run(runs[0], format=format, output=output, precision=precision)
+        done = export_run(
+            runs[0],
+            format=format,
+            output=output,
+            precision=precision,
+            template=template,
+            margin=margin,
+        )
     if json:
         print_json(
             {
@@ -291,8 +338,17 @@ def _tell(run: Run, exported: bool) -> None:
     told = f", {100 * share:.0f} % of it in the model" if share is not None else ""
     epochs, seconds = run.summary["epochs"], run.summary["seconds"]
     print(f"{epochs} epochs in {seconds:.0f} s{told}; wrote {run.folder}")
-    if exported:
+    if not exported:
+        return
+    from agelens.inference.cards import load_card  # noqa: PLC0415
+
+    if load_card(run.folder).input.alignment != "as-shipped":
         print(f"agelens estimate --model {run.folder} uses it")
+        return
+    print(
+        f"agelens estimate --model {run.folder} --aligned uses it for chips aligned as these were;"
+        f" for photos, say which frame they show: agelens export {run.folder} --template dlib-64"
+    )
 
 
 def _false_adults(figures: dict[str, float]) -> str:

@@ -152,7 +152,7 @@ class CardFacts:
         weights: Mapping[str, str],
         chips: Mapping[str, Any],
         spec: OutputSpec,
-        genders: Sequence[str] = (),
+        told: Mapping[str, Sequence[str]] | None = None,
         export: Mapping[str, Any],
     ) -> dict[str, Any]:
         """The whole card: plain JSON types.
@@ -161,7 +161,7 @@ class CardFacts:
             weights: ``path`` and ``sha256``.
             chips: the section ``input``.
             spec: what the answers are.
-            genders: whose probabilities come after the ages.
+            told: columns whose words' probabilities come after the ages, see `AgeModel.told`.
             export: how the weights were made, and how they compare.
         """
         return {
@@ -171,7 +171,7 @@ class CardFacts:
             "summary": self.summary,
             "weights": dict(weights),
             "input": dict(chips),
-            "output": output_section(spec) | ({"labels": list(genders)} if genders else {}),
+            "output": output_section(spec) | _told_section(told or {}),
             "age_kind": self.age_kind,
             "method": self.method,
             "backbone": self.backbone,
@@ -185,6 +185,13 @@ class CardFacts:
             "export": dict(export),
             "notes": list(self.notes),
         }
+
+
+def _told_section(told: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """`labels` are the genders; `further` has the words of every other column."""
+    further = {column: list(words) for column, words in told.items() if column != "gender"}
+    labels = {"labels": list(told["gender"])} if "gender" in told else {}
+    return labels | ({"further": further} if further else {})
 
 
 def output_section(spec: OutputSpec) -> dict[str, Any]:
@@ -247,7 +254,7 @@ def export_model(
         weights={"path": WEIGHTS_FILE[format], "sha256": hashlib.sha256(content).hexdigest()},
         chips=trained_input.to_json(),
         spec=model.method.spec,
-        genders=model.genders,
+        told=model.told,
         export=made,
     )
     with trial_folder(folder) as trial:

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from agelens.data.training_input.geometry import ChipTransform
-from agelens.imaging.align import Fill
+from agelens.errors import UsageError
+from agelens.imaging.align import Fill, template_named
+from agelens.imaging.aligned_chips import AS_SHIPPED
 from agelens.inference.cards import ChipInput
 from agelens.models.age_model import AgeModel
 from agelens.models.backbones import flush_subnormals
@@ -30,10 +32,27 @@ class TrainedInput:
     Args:
         settings: of the store that held the chips; see `StoreSettings`.
         transform: chips to the network's input, without chance.
+        frame: template and margin that photos are to be cut by, where the chips were aligned by
+            their owner and somebody knows which frame they show.
+
+    Raises:
+        UsageError: a frame for chips that were cut here, and so say themselves how.
+        UnknownNameError: no such template.
     """
 
     settings: Mapping[str, Any]
     transform: ChipTransform
+    frame: tuple[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.frame is None:
+            return
+        template_named(self.frame[0])
+        if self.settings["alignment"] != AS_SHIPPED:
+            raise UsageError(
+                f"the chips that this run was trained on were cut by {self.settings['alignment']}, "
+                "and photos are cut alike: leave out the template"
+            )
 
     @property
     def chip_size(self) -> int:
@@ -47,9 +66,11 @@ class TrainedInput:
         A store's chips that are not of the network's own size are resized inside the exported
         graph, since the same photo cut at another size is another picture.
         """
-        alignment = self.settings["alignment"]
+        alignment, margin = self.settings["alignment"], float(self.settings["margin"])
         # Only similarity has a template; the other ways are named in its place.
         template = self.settings["template"] if alignment == "similarity" else alignment
+        if self.frame is not None:
+            alignment, (template, margin) = "similarity", self.frame
         mean, std = (
             tuple(value * _BYTE for value in numbers)
             for numbers in (self.transform.mean, self.transform.std)
@@ -61,17 +82,22 @@ class TrainedInput:
             std=cast(Numbers3, std),
             alignment=alignment,
             template=str(template),
-            margin=float(self.settings["margin"]),
+            margin=margin,
             fill=cast(Fill, self.settings.get("fill", "black")),
         )
 
     def to_json(self) -> dict[str, Any]:
         """The card's section ``input``, with what only people read."""
-        return asdict(self.chip_input) | {
-            "detector": self.settings["detector"],
-            "resized_inside_to": self.transform.resized,
-            "cropped_inside_to": self.transform.size,
-        }
+        stated = {} if self.frame is None else {"chips": self.settings["alignment"]}
+        return (
+            asdict(self.chip_input)
+            | stated
+            | {
+                "detector": self.settings["detector"],
+                "resized_inside_to": self.transform.resized,
+                "cropped_inside_to": self.transform.size,
+            }
+        )
 
 
 _WEIGHT_BITS: Final = 15
@@ -172,7 +198,9 @@ class Exportable(Protocol):
 
 
 class ExportNetwork(nn.Module):
-    """Normalised chips float32 [N, 3, S, S] to answers float32 [N, width], genders after ages.
+    """Normalised chips float32 [N, 3, S, S] to answers float32 [N, width], ages first.
+
+    What the model tells beside an age follows, as `AgeModel.told` has it in order.
 
     A copy of the model in evaluation form on the CPU; the model itself is left as it is.
     Subnormal weights, which slow processors down, become zero, and so do features of training
@@ -185,7 +213,7 @@ class ExportNetwork(nn.Module):
 
     def __init__(self, model: Exportable, trained_input: TrainedInput) -> None:
         super().__init__()
-        self.genders = model.genders if isinstance(model, AgeModel | MeanModel) else ()
+        self.tells = isinstance(model, AgeModel | MeanModel)
         self.model = copy.deepcopy(cast(Any, model)).cpu().float().requires_grad_(False)
         self.chip_size = trained_input.chip_size
         self.fitting = ChipFitting(self.chip_size, trained_input.transform)
@@ -196,9 +224,7 @@ class ExportNetwork(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """Answers [N, width]."""
         chips = self.fitting(pixels)
-        answer: Tensor = (
-            self.model.answer_and_genders(chips) if self.genders else self.model.answer(chips)
-        )
+        answer: Tensor = self.model.whole_answer(chips) if self.tells else self.model.answer(chips)
         return answer.float()
 
     def example(self) -> Tensor:

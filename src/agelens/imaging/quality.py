@@ -71,7 +71,8 @@ def judge(face: Face, chip: RGB, size_hw: tuple[int, ...] | None = None) -> Qual
     """The six numbers for one face and its chip [S, S, 3].
 
     Args:
-        face: with its landmarks in the photo.
+        face: with its landmarks in the photo; where those are NaN, as of chips that their owner
+            aligned, so is what they tell.
         chip: cut from it.
         size_hw: height and width of the photo; where they are not known, there is no
             `visible_share`.
@@ -79,6 +80,7 @@ def judge(face: Face, chip: RGB, size_hw: tuple[int, ...] | None = None) -> Qual
     rim = chip.shape[0] // 4
     grey = cv2.cvtColor(chip[rim:-rim, rim:-rim], cv2.COLOR_RGB2GRAY).astype(np.float64)
     contrast = float(grey.var())
+    known = not np.isnan(face.landmarks).any()
     left_eye, right_eye, nose = face.landmarks[:3]
     eye_line = right_eye - left_eye
     distance = face.inter_eye_px
@@ -88,8 +90,8 @@ def judge(face: Face, chip: RGB, size_hw: tuple[int, ...] | None = None) -> Qual
         sharpness=float(cv2.Laplacian(grey, cv2.CV_64F).var()) / contrast if contrast else 0.0,
         exposure=float(grey.mean()) / 255.0,
         roll_degrees=face.roll_degrees,
-        yaw_proxy=along / distance**2 if distance**2 > 0 else 0.0,
-        visible_share=None if size_hw is None else visible_share(face, size_hw),
+        yaw_proxy=0.0 if distance**2 == 0 else along / distance**2,
+        visible_share=visible_share(face, size_hw) if size_hw is not None and known else None,
     )
 
 

@@ -93,7 +93,7 @@ def widen(box_xyxy: Floats, expand: float) -> Floats:
 
 
 def _second_pass(rgb: RGB, turned: RGB, face: Face, detector: Detector) -> RotatedBox:
-    carried = _carry(face.box_xyxy, _turn(rgb, turned, face.roll_degrees))
+    carried = carried_box(rgb, turned, face.box_xyxy, face.roll_degrees)
     middle = (carried[:2] + carried[2:]) / 2
     reach = float(np.max(carried[2:] - carried[:2])) / 2
     near = [
@@ -118,8 +118,9 @@ def _turn(rgb: RGB, turned: RGB, degrees: float) -> Floats:
     return matrix
 
 
-def _carry(box_xyxy: Floats, turn: Floats) -> Floats:
-    """A box of the same size about the turned centre of `box_xyxy`."""
+def carried_box(rgb: RGB, turned: RGB, box_xyxy: Floats, degrees: float) -> Floats:
+    """A box of the same size in `turned`, about the turned centre of `box_xyxy` of `rgb`."""
+    turn = _turn(rgb, turned, degrees)
     middle = turn[:2, :2] @ (box_xyxy[:2] + box_xyxy[2:]) / 2 + turn[:2, 2]
     half = (box_xyxy[2:] - box_xyxy[:2]) / 2
     return np.concatenate([middle - half, middle + half])

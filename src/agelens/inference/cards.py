@@ -108,8 +108,10 @@ class Card:
     """One network, described.
 
     `answer` says what an age network's numbers are, `labels` which words the probabilities of
-    genders belong to: all that a gender network gives, the last numbers of an age network that
-    tells genders as well. `document` is the whole JSON, with what only people read.
+    genders belong to: all that a gender network gives, what follows the ages of an age network
+    that tells genders as well. `further` has the words of each other column that it tells, such
+    as ``ethnicity``, whose probabilities come last and in this order. `document` is the whole
+    JSON, with what only people read.
     """
 
     name: str
@@ -119,6 +121,7 @@ class Card:
     sha256: str
     input: ChipInput
     labels: tuple[str, ...]
+    further: Mapping[str, tuple[str, ...]]
     answer: OutputSpec | None
     limits: QualityLimits
     calibration: Calibration | None
@@ -136,8 +139,9 @@ class Card:
 
     @property
     def width(self) -> int:
-        """How many numbers the network gives for a face: ages, then genders where it tells them."""
-        return (self.answer.width if self.answer else 0) + len(self.labels)
+        """How many numbers the network gives for a face: ages, then what else it tells."""
+        ages = self.answer.width if self.answer else 0
+        return ages + len(self.labels) + sum(map(len, self.further.values()))
 
     @property
     def summary(self) -> str:
@@ -237,11 +241,21 @@ def _parse(document: Mapping[str, Any], path: Path) -> Card:
         sha256=str(document["weights"]["sha256"]).lower(),
         input=chip_input(document["input"]),
         labels=labels,
+        further=_further(output.get("further", {})) if task == "age" else {},
         answer=_answer_spec(output) if task == "age" else None,
         limits=_limits(document.get("limits")),
         calibration=_calibration(document["calibration"]) if task == "age" else None,
         document=document,
     )
+
+
+def _further(section: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The words of each column that an age network tells beside ages and genders."""
+    further = {str(column): tuple(map(str, words)) for column, words in section.items()}
+    for column, words in further.items():
+        if len(words) < 2 or len(set(words)) < len(words):
+            raise ValueError(f"output.further.{column} needs two or more different words")
+    return further
 
 
 def _calibration(section: Mapping[str, Any] | None) -> Calibration | None:

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast, overload
 import numpy as np
 
 from agelens.ages import AgeScale
-from agelens.errors import CardError, InputTypeError, PhotoError
+from agelens.errors import CardError, InputTypeError, PhotoError, UsageError
 from agelens.imaging.align import Aligner
+from agelens.imaging.aligned_chips import WholePicture, WholePictureAligner
 from agelens.imaging.detectors import DEFAULT_LONGEST_SIDE, Detector, detector_class
 from agelens.imaging.photos import DEFAULT_MAX_PIXELS, array_pixels, display_name
 from agelens.inference.answers import OutputSpec, point_and_interval
@@ -137,6 +138,10 @@ class AgeEstimator:
             gender model; or a gender model as for `model`.
         mirror: average each face with its mirror image; twice the network's time.
         interval_level: share that is to lie between `low_years` and `high_years`.
+        aligned: pictures are chips of one face each, aligned as the model's training data were:
+            they are taken whole, and no detector looks at them.
+        threshold: of a model whose ages are ranks (CORAL, CORN, OR-CNN): how probable "older than"
+            has to be, in place of what its card says.
         calibrated: use the corrections that the model's card has, and show no interval of a
             model without; False gives and shows the network's own ages and intervals.
         longest_side: the detector searches a copy of at most this size; raise it for
@@ -147,7 +152,9 @@ class AgeEstimator:
     Raises:
         UnknownNameError: a model or detector that does not exist.
         CardError: a card and weights that do not fit each other or the task.
-        UsageError: a device that this machine lacks.
+        UsageError: a device that this machine lacks; gender of aligned chips by a model that
+            tells none, since those of the packaged gender model are cut otherwise; or a threshold
+            for a model without ranks, or outside (0, 1).
     """
 
     def __init__(
@@ -158,13 +165,19 @@ class AgeEstimator:
         device: str = "cpu",
         gender: bool | str | Path | Card = False,
         mirror: bool = False,
+        aligned: bool = False,
+        threshold: float | None = None,
         interval_level: float = DEFAULT_INTERVAL,
         calibrated: bool = True,
         longest_side: int = DEFAULT_LONGEST_SIDE,
         workers: int | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
     ) -> None:
-        self.card = _card_for("age", model)
+        self.card = _with_threshold(_card_for("age", model), threshold)
+        self._threshold = threshold
+        self.aligned = aligned
+        if aligned:
+            detector = WholePicture()
         if isinstance(detector, str):
             detector = detector_class(detector)(longest_side=longest_side)
         self.detector = detector
@@ -178,6 +191,11 @@ class AgeEstimator:
         self._gender_aligner: Aligner | None = None
         if gender is True and self.card.labels:
             self._gender = self._network
+        elif gender and aligned:
+            raise UsageError(
+                f"{self.card.name} tells no gender, and the chips of a gender model are cut "
+                "otherwise than these: leave out --gender, or give photos"
+            )
         elif gender:
             gender_card = _card_for("gender", DEFAULT_GENDER_MODEL if gender is True else gender)
             self._gender = ChipNetwork(gender_card, device=device, mirror=mirror)
@@ -203,6 +221,8 @@ class AgeEstimator:
             "device": self._device,
             "gender": gender,
             "mirror": self._network.mirror,
+            "aligned": self.aligned,
+            "threshold": self._threshold,
             "interval_level": self.interval_level,
             "calibrated": self._calibration is not None,
             "workers": self.workers,
@@ -222,11 +242,16 @@ class AgeEstimator:
     def _preparation(self) -> PhotoPreparation:
         return PhotoPreparation(
             self.detector,
-            self._network.aligner(self.detector),
+            self._aligner(),
             self._gender_aligner,
             model=self.card.name,
             max_pixels=self.max_pixels,
         )
+
+    def _aligner(self) -> Aligner:
+        if self.aligned:
+            return WholePictureAligner(self.card.input.size)
+        return self._network.aligner(self.detector)
 
     def chip_of(self, rgb: RGB, face: Face) -> Chip:
         """What the network sees of `face` in the upright photo `rgb` [H, W, 3].
@@ -524,6 +549,23 @@ def _card_for(task: str, model: str | Path | Card) -> Card:
     if card.task != task:
         raise CardError(f"{card.name} answers {card.task}, not {task}")
     return card
+
+
+def _with_threshold(card: Card, threshold: float | None) -> Card:
+    if threshold is None:
+        return card
+    answer = card.answer
+    if answer is None or answer.kind != "ordinal-logits":
+        kind = "no age" if answer is None else f"a {answer.kind}"
+        raise UsageError(
+            f"a threshold is of ranks, as CORAL, CORN and OR-CNN models have them; {card.name} "
+            f"answers {kind}"
+        )
+    if not 0 < threshold < 1:
+        raise UsageError(f"a threshold is above 0 and below 1, got {threshold:g}")
+    if answer.point != "rank":
+        raise UsageError(f"{card.name} states the {answer.point} age, which has no threshold")
+    return replace(card, answer=replace(answer, threshold=threshold))
 
 
 def _as_photos(

@@ -97,8 +97,8 @@ class ChipNetwork:
         """The aligner that cuts the chips this network expects.
 
         Raises:
-            UsageError: its chips were aligned by the owner of the training data, in a way
-                that cannot be repeated on photos.
+            UsageError: its chips were aligned by the owner of the training data, and nobody
+                said in which frame.
         """
         return aligner_of(self.card, detector)
 
@@ -123,8 +123,8 @@ class ChipNetwork:
         rows = np.concatenate(parts) if parts else np.empty((0, self.card.width))
         if self.card.answer is None:
             return rows, rows
-        ages = self.card.answer.width
-        return rows[:, :ages], rows[:, ages:] if self.card.labels else None
+        ages, labels = self.card.answer.width, len(self.card.labels)
+        return rows[:, :ages], rows[:, ages : ages + labels] if labels else None
 
     def read(self, answers: Floats) -> Answers:
         """Ages of answers [N, width] of an age network.
@@ -158,12 +158,17 @@ class ChipNetwork:
         ages = 0 if self.card.answer is None else self.card.answer.width
         if self.card.output_kind == "posterior" and ages:
             answers[:, :ages] = self._posterior(answers[:, :ages])
-        if self.card.labels:
-            answers[:, ages:] = self._posterior(answers[:, ages:])
+        for words in (self.card.labels, *self.card.further.values()):
+            answers[:, ages : ages + len(words)] = self._posterior(
+                answers[:, ages : ages + len(words)]
+            )
+            ages += len(words)
         return answers
 
     def _posterior(self, answers: Floats) -> Floats:
         sums = answers.sum(axis=1, keepdims=True)
+        if not answers.size:
+            return answers
         if (np.abs(sums - 1) >= _SUM_TOLERANCE).any() or answers.min() < -_SUM_TOLERANCE:
             raise self._not_as_stated("answers are negative or do not sum to 1")
         positive = np.maximum(answers, 0)
@@ -189,15 +194,16 @@ def aligner_of(card: Card, detector: Detector) -> Aligner:
     """The aligner that cuts the chips the network of `card` expects.
 
     Raises:
-        UsageError: its chips were aligned by the owner of the training data, in a way that
-            cannot be repeated on photos.
+        UsageError: its chips were aligned by the owner of the training data, and nobody said
+            in which frame.
     """
     wanted = card.input
     if wanted.alignment == "as-shipped":
         raise UsageError(
-            f"{card.name} was trained on pictures as their owner had aligned them, and "
-            "nobody can cut photos alike: train on a store that was prepared without "
-            "--aligned, or give such pictures to AgeEstimator.estimate_chips"
+            f"{card.name} was trained on chips that their owner had aligned, and does not know "
+            "how to cut photos alike. Give it such chips (agelens estimate --aligned, in Python "
+            "AgeEstimator(aligned=True)), or say which frame they show, and photos will be cut "
+            "so: agelens export RUN --template dlib-64 --margin 0"
         )
     if wanted.alignment == "rotate-crop":
         from agelens.imaging.rotate_crop import RotateCropAligner  # noqa: PLC0415 - few ask for it

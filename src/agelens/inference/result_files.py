@@ -42,7 +42,8 @@ def raw_fields(answer: Floats, spec: OutputSpec) -> dict[str, Any]:
     `raw_logits` [K - 1] are the network's; of a face averaged with its mirror image, those
     of the mean probabilities. `raw_probas` [K - 1] are P(older than age k), and
     `thresholded_probas` [K - 1] is 1 where they exceed `threshold`. `result_value` is the age in
-    years that so many ones lead to: on the scale 16 to 70, twenty of them give 36.
+    years that so many ones lead to, a whole number where it is one: on the scale 16 to 70,
+    twenty of them give 36.
 
     Raises:
         ValueError: the answers of `spec` are not ordinal logits.
@@ -51,12 +52,13 @@ def raw_fields(answer: Floats, spec: OutputSpec) -> dict[str, Any]:
         raise ValueError(f"a {spec.kind} answer has no ordinal logits")
     older = survival_probabilities(answer[None], spec.link)[0]
     ones = (older > spec.threshold).astype(int)
+    age = spec.scale.years[int(ones.sum())]
     return {
         "raw_logits": np.round(answer, _DIGITS).tolist(),
         "raw_probas": np.round(older, _DIGITS).tolist(),
         "threshold": spec.threshold,
         "thresholded_probas": ones.tolist(),
-        "result_value": spec.scale.years[int(ones.sum())],
+        "result_value": int(age) if age.is_integer() else age,
     }
 
 
@@ -112,7 +114,8 @@ def flatten(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
         flat = whole | {"face": index}
         flat |= {name: value for name, value in face.items() if name in COLUMNS}
         flat |= dict(zip(("box_x1", "box_y1", "box_x2", "box_y2"), face["box_xyxy"], strict=True))
-        for point, (x, y) in zip(_LANDMARKS, face["landmarks"], strict=True):
+        landmarks = face["landmarks"] or [(None, None)] * len(_LANDMARKS)  # of an aligned chip
+        for point, (x, y) in zip(_LANDMARKS, landmarks, strict=True):
             flat |= {f"{point}_x": x, f"{point}_y": y}
         flat |= face["quality"]
         if "track" in face:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from agelens.models.methods.amr import AdaptiveMeanResidue as AdaptiveMeanResidue
     from agelens.models.methods.base import AgeMethod as AgeMethod
     from agelens.models.methods.base import AgeTargets as AgeTargets
+    from agelens.models.methods.base import Departure as Departure
     from agelens.models.methods.base import LearningHead as LearningHead
     from agelens.models.methods.base import SpreadHead as SpreadHead
     from agelens.models.methods.c3ae import C3AE as C3AE
@@ -51,6 +52,7 @@ _HOMES = {
     **{name: module for module, _, name in (path.partition(":") for path in METHODS.values())},
     "AgeMethod": _BASE,
     "AgeTargets": _BASE,
+    "Departure": _BASE,
     "LearningHead": _BASE,
     "SpreadHead": _BASE,
     "AgeClassification": "agelens.models.methods.classification",

@@ -84,6 +84,9 @@ class AgeModel(nn.Module):
         method: the head that it makes is this model's `head`.
         auxiliary: further heads, and whether their outputs feed the age head.
         entry: what chips pass before the backbone; nothing by default.
+        neck: what features pass behind it, such as a narrow layer with dropout; every head sees
+            what comes out.
+        width: of what comes out of `neck`.
     """
 
     def __init__(
@@ -93,25 +96,29 @@ class AgeModel(nn.Module):
         auxiliary: AuxiliaryHeads | None = None,
         *,
         entry: nn.Module | None = None,
+        neck: nn.Module | None = None,
+        width: int | None = None,
     ) -> None:
         super().__init__()
         self.entry = nn.Identity() if entry is None else entry
         self.backbone = backbone
+        self.neck = nn.Identity() if neck is None else neck
         self.method = method
         self.auxiliary = auxiliary
-        self.head = method.head(backbone.features + (auxiliary.fed if auxiliary else 0))
+        seen = width or backbone.features
+        self.head = method.head(seen + (auxiliary.fed if auxiliary else 0))
 
     def forward(self, images: Tensor) -> ModelOutputs:
         """Outputs of every head."""
         if self.auxiliary is None:
             return ModelOutputs(self.head(self.features(images)), {})
         features, early = self.backbone.with_early(self.entry(images))
-        features, logits = self.auxiliary(features, early)
+        features, logits = self.auxiliary(self.neck(features), early)
         return ModelOutputs(self.head(features), logits)
 
     def features(self, images: Tensor) -> Tensor:
-        """What the backbone makes of chips [B, 3, H, W]: features [B, width]."""
-        features: Tensor = self.backbone(self.entry(images))
+        """What heads see of chips [B, 3, H, W]: features [B, width]."""
+        features: Tensor = self.neck(self.backbone(self.entry(images)))
         return features
 
     def clear_training_features(self) -> None:
@@ -125,20 +132,26 @@ class AgeModel(nn.Module):
         return answer
 
     @property
-    def genders(self) -> tuple[str, ...]:
-        """The words of the genders that it tells as well, in their order; empty without."""
-        tasks = self.auxiliary.tasks if self.auxiliary else ()
-        known = [task.classes for task in tasks if task.column == "gender"]
-        return known[0] if known and sorted(known[0]) == ["female", "male"] else ()
+    def told(self) -> dict[str, tuple[str, ...]]:
+        """The columns that it tells beside an age, gender first, each with its words in order.
 
-    def answer_and_genders(self, images: Tensor) -> Tensor:
-        """`answer` and then the probabilities of `genders`: [B, width + 2].
-
-        Raises:
-            UsageError: it tells none.
+        A gender whose words are not female and male is nothing that a card could state.
         """
-        if not self.genders:
-            raise UsageError("this network has learned no gender")
-        outputs = self.forward(images)
-        genders = outputs.auxiliary["gender"].softmax(dim=1)
-        return torch.cat([self.method.answer(outputs.age), genders], dim=1)
+        tasks = self.auxiliary.tasks if self.auxiliary else ()
+        words = {task.column: task.classes for task in tasks}
+        genders = words.pop("gender", ())
+        return ({"gender": genders} if sorted(genders) == ["female", "male"] else {}) | words
+
+    @property
+    def told_width(self) -> int:
+        """How many probabilities follow the answer for the age in a whole answer."""
+        return sum(map(len, self.told.values()))
+
+    def whole_answer(self, images: Tensor) -> Tensor:
+        """`answer` and then the probabilities of what is `told`: [B, width + told_width]."""
+        return self.whole_answer_of(self.forward(images))
+
+    def whole_answer_of(self, outputs: ModelOutputs) -> Tensor:
+        """`whole_answer` of the outputs of every head."""
+        told = [outputs.auxiliary[column].softmax(dim=1) for column in self.told]
+        return torch.cat([self.method.answer(outputs.age), *told], dim=1)

@@ -226,21 +226,32 @@ def _above_zero(alpha: float) -> float:
     return alpha
 
 
-def gaussian_labels(age_years: Tensor, sigma_years: Tensor, years: Tensor) -> Tensor:
+_LEAST_DENSITY: Final = 1e-15
+
+
+def gaussian_labels(
+    age_years: Tensor, sigma_years: Tensor, years: Tensor, *, normalise: bool = True
+) -> Tensor:
     """Normal density at each class, normalised over the scale (Gao et al., DLDL, TIP 2017).
 
     An age of 30 with a sigma of 2 on a yearly scale gives class 30 a probability of 0.1995.
+    Without `normalise` it is the density itself, 1e-15 at least, as PyTorch ports of DLDL-v2
+    have it: of an age of 0 a label then sums to 0.6, for its other half is below the scale.
 
     Args:
         age_years: float [B].
         sigma_years: float [B], above 0.
         years: the scale's ages, float [K].
+        normalise: let each label sum to 1.
 
     Returns:
         float [B, K].
     """
     standardised = (years - age_years[:, None]) / sigma_years[:, None]
-    return (-standardised.square() / 2).softmax(dim=1)
+    if normalise:
+        return (-standardised.square() / 2).softmax(dim=1)
+    density = (-standardised.square() / 2).exp() / (math.sqrt(2 * math.pi) * sigma_years[:, None])
+    return density.clamp_min(_LEAST_DENSITY)
 
 
 def distance_labels(age_years: Tensor, years: Tensor, distance: AgeDistance) -> Tensor:

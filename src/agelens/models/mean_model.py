@@ -37,7 +37,9 @@ class MeanModel(nn.Module):
                 f"answers {models[0].method.spec.kind}"
             )
         self.models = nn.ModuleList(models)
-        self._genders = models[0].genders if len({m.genders for m in models}) == 1 else ()
+        common = models[0].told if all(m.told == models[0].told for m in models) else {}
+        self.told: dict[str, tuple[str, ...]] = common
+        """See `AgeModel.told`; nothing unless all tell the same."""
 
     @property
     def members(self) -> list[AgeModel]:
@@ -49,11 +51,6 @@ class MeanModel(nn.Module):
         """The method of the first, whose answers are like the others'."""
         return self.members[0].method
 
-    @property
-    def genders(self) -> tuple[str, ...]:
-        """See `AgeModel.genders`; none unless all have the same."""
-        return self._genders
-
     def forward(self, images: Tensor) -> Tensor:
         """Answers [B, width]."""
         return self.answer(images)
@@ -62,9 +59,11 @@ class MeanModel(nn.Module):
         """The mean of the networks' answers [B, width]."""
         return torch.stack([model.answer(images) for model in self.members]).mean(0)
 
-    def answer_and_genders(self, images: Tensor) -> Tensor:
-        """The mean of their answers with genders [B, width + 2]."""
-        return torch.stack([model.answer_and_genders(images) for model in self.members]).mean(0)
+    def whole_answer(self, images: Tensor) -> Tensor:
+        """The mean of their answers and of what all of them tell."""
+        if not self.told:
+            return self.answer(images)
+        return torch.stack([model.whole_answer(images) for model in self.members]).mean(0)
 
     def clear_training_features(self) -> None:
         """See `AgeModel.clear_training_features`."""

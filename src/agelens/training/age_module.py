@@ -34,6 +34,7 @@ from agelens.training.lr_scheduler import (
 from agelens.training.optimizers import OptimizerChoice
 from agelens.training.regularisers.base import Regulariser
 from agelens.training.selection import Selection
+from agelens.training.told_metrics import TrainingErrors, told_accuracies
 
 
 class HeadLearning(pl.Callback):
@@ -123,6 +124,7 @@ class AgeModule(pl.LightningModule):
         self._collected: dict[int, PredictionGatherer] = {}
         self.seen: tuple[Any, AgeTargets] | None = None
         self._sums = LossAverager()
+        self._errors = TrainingErrors(model.method.spec)
         self._rate = 0.0
 
     def setup(self, stage: str) -> None:
@@ -164,6 +166,8 @@ class AgeModule(pl.LightningModule):
         self.seen = (outputs.age, targets) if learns_by_step(self.model.head) else None
         self._rate = self.trainer.optimizers[0].param_groups[-1]["lr"]
         self._sums.add("train", {**self.loss_parts, "loss": loss.detach()}, len(images))
+        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+            self._errors.add(self.model.method.answer(outputs.age), targets.age_years)
         self.log("step/loss", loss.detach(), prog_bar=True, on_step=True, on_epoch=False)
         return loss
 
@@ -181,10 +185,14 @@ class AgeModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Metrics over all samples, and what hangs on them: the best epoch, heads, rates."""
+        spec, told = self.model.method.spec, self.model.told
         answers = self._collected.pop(0).whole()
-        ages = self._ages(self.trainer.val_dataloaders)
-        estimates = read_answers(answers, self.model.method.spec).estimate_years
+        chips = cast(Any, self.trainer.val_dataloaders).chips
+        ages = np.asarray(chips.age_years, dtype=np.float64)
+        estimates = read_answers(answers[:, : spec.width], spec).estimate_years
         metrics = validation_metrics(estimates, ages, self.further_metrics)
+        codes = {column: chips.labels(column).numpy() for column in told}
+        metrics |= told_accuracies(answers[:, spec.width :], told, codes)
         if self.trainer.state.fn != TrainerFn.FITTING:
             self.metrics = metrics
             return
@@ -197,7 +205,8 @@ class AgeModule(pl.LightningModule):
             self.schedule.observe(self.selection.cost(metrics))
             refresh_rates(self.lr_schedulers())
         valid = {f"valid/{name}": value for name, value in metrics.items()}
-        self.metrics = {"lr": self._rate, **self._sums.means(), **valid}
+        train = {f"train/{name}": value for name, value in self._errors.means().items()}
+        self.metrics = {"lr": self._rate, **self._sums.means(), **train, **valid}
         shown = ("valid/mae",)
         for name, value in self.metrics.items():
             self.log(name, value, prog_bar=name in shown, rank_zero_only=True)
@@ -211,7 +220,7 @@ class AgeModule(pl.LightningModule):
         self._answer(dataloader_idx, batch, loaders[dataloader_idx] if loaders else None)
 
     def on_test_epoch_end(self) -> None:
-        """`answers` [N, width] by number of the loader."""
+        """Whole answers [N, width] by number of the loader, see `AgeModel.whole_answer`."""
         self.answers = {place: one.whole() for place, one in self._collected.items()}
         self._collected = {}
 
@@ -222,6 +231,7 @@ class AgeModule(pl.LightningModule):
             "selection": self.selection.state_dict(),
             "metrics": self.metrics,
             "sums": self._sums.state_dict(),
+            "errors": self._errors.state_dict(),
         }
         if isinstance(self.schedule, Plateau):
             state["plateau"] = self.schedule.state_dict()
@@ -233,6 +243,7 @@ class AgeModule(pl.LightningModule):
         self.selection.load_state_dict(state["selection"])
         self.metrics = state["metrics"]
         self._sums.load_state_dict(state["sums"])
+        self._errors.load_state_dict(state["errors"])
         if isinstance(self.schedule, Plateau):
             self.schedule.load_state_dict(state["plateau"])
 
@@ -250,7 +261,7 @@ class AgeModule(pl.LightningModule):
         self, outputs: ModelOutputs, targets: AgeTargets, batch: ChipBatch
     ) -> dict[str, Tensor]:
         with torch.autocast(self.device.type, enabled=False):
-            parts = {"age": self.model.method.loss(outputs.age, targets)}
+            parts = self.model.method.loss_parts(outputs.age, targets)
             if self.model.auxiliary is not None:
                 parts |= self.model.auxiliary.losses(outputs.auxiliary, batch.labels)
         return parts
@@ -258,14 +269,11 @@ class AgeModule(pl.LightningModule):
     def _answer(self, place: int, batch: ChipBatch, loader: Any) -> ModelOutputs:
         outputs = self._run(self._images(batch))
         if place not in self._collected:
-            width = self.model.method.spec.width
+            width = self.model.method.spec.width + self.model.told_width
             self._collected[place] = PredictionGatherer(len(loader.chips), width)
         with torch.autocast(self.device.type, enabled=False):
-            self._collected[place].add(self.model.method.answer(outputs.age), batch.rows)
+            self._collected[place].add(self.model.whole_answer_of(outputs), batch.rows)
         return outputs
-
-    def _ages(self, loader: Any) -> Floats:
-        return np.asarray(loader.chips.age_years, dtype=np.float64)
 
 
 def _targets(batch: ChipBatch) -> AgeTargets:

@@ -44,7 +44,14 @@ class BackboneChoice(Recorded):
             statistics, and a third less time a step.
         standardise: give the network each chip with its own brightness and contrast taken
             out (`agelens.models.age_model`).
+        neck: width of a further linear layer between the backbone and every head.
+        dropout: of the features, before the neck, above 0 and below 1.
+        neck_activation: ``relu`` behind the neck; none by default.
         options: further arguments of the backbone.
+
+    Raises:
+        UsageError: a neck that is none, dropout out of range, an activation without a neck, or
+            a packaged head behind a neck.
     """
 
     def __init__(
@@ -57,9 +64,23 @@ class BackboneChoice(Recorded):
         head: Literal["random", "packaged"] = "random",
         fold_batch_norm: bool = False,
         standardise: bool = False,
+        neck: int | None = None,
+        dropout: float | None = None,
+        neck_activation: Literal["relu"] | None = None,
         options: dict[str, Any] | None = None,
     ) -> None:
+        if neck is not None and neck < 1:
+            raise UsageError(f"a neck has 1 number or more, got {neck}")
+        if dropout is not None and not 0 <= dropout < 1:
+            raise UsageError(f"dropout is from 0 to below 1, got {dropout}")
+        if neck is None and neck_activation is not None:
+            raise UsageError("neck_activation is of a neck: give backbone.neck as well")
+        if neck is not None and head == "packaged":
+            raise UsageError("a packaged head has no neck before it: leave out one of the two")
         self.name = name
+        self.neck_width = neck
+        self.dropout = dropout
+        self.neck_activation = neck_activation
         self.weights = weights
         self.size = size
         self.partial = partial
@@ -88,6 +109,17 @@ class BackboneChoice(Recorded):
     def entry(self) -> nn.Module | None:
         """What chips pass before the backbone."""
         return StandardisedChips() if self.standardise else None
+
+    def neck(self, features: int) -> nn.Module | None:
+        """What `features` pass before the heads; None where that is nothing."""
+        layers: list[nn.Module] = []
+        if self.dropout:
+            layers.append(nn.Dropout(self.dropout))
+        if self.neck_width is not None:
+            layers.append(nn.Linear(features, self.neck_width))
+        if self.neck_activation is not None:
+            layers.append(nn.ReLU())
+        return nn.Sequential(*layers) if layers else None
 
     def _build(self, weights: str | Path) -> BuiltBackbone:
         return build_backbone(
@@ -207,9 +239,11 @@ def age_model(
     method: AgeMethod,
     auxiliary: AuxiliaryChoice,
     words: Words,
-    entry: nn.Module | None = None,
+    choice: BackboneChoice | None = None,
 ) -> AgeModel:
-    """The whole network."""
-    backbone = built.backbone
-    heads = auxiliary.build(words, backbone.features, backbone.early_features)
-    return AgeModel(backbone, method, heads, entry=entry)
+    """The whole network; `choice` says what is before and behind the backbone."""
+    backbone, choice = built.backbone, choice or BackboneChoice()
+    width = choice.neck_width or backbone.features
+    neck = choice.neck(backbone.features)
+    heads = auxiliary.build(words, width, backbone.early_features)
+    return AgeModel(backbone, method, heads, entry=choice.entry(), neck=neck, width=width)

@@ -81,7 +81,7 @@ def open_run(folder: str | Path) -> TrainedRun:
     seen = data["train_ages"]
     method.fit_ages(torch.tensor(seen["years"]).repeat_interleave(torch.tensor(seen["samples"])))
     words = {column: tuple(known) for column, known in data["words"].items()}
-    model = age_model(backbone.build_empty(), method, auxiliary, words, backbone.entry())
+    model = age_model(backbone.build_empty(), method, auxiliary, words, backbone)
     with decoding(place.weights, "this run's weights", TrainingError):
         model.load_state_dict(load_safetensors(place.weights.read_bytes()))
     model.eval()
@@ -188,6 +188,8 @@ class Run:
         folder: str | Path | None = None,
         *,
         precision: Precision = "single",
+        template: str | None = None,
+        margin: float = 0.0,
     ) -> Exported:
         """Write the network as weights with their card, once they are proved to answer alike.
 
@@ -195,6 +197,8 @@ class Run:
             format: ``onnx``, ``torchscript``, or ``int8`` for ONNX that reckons in whole numbers.
             folder: where to; by default into the run's own.
             precision: ``single``, ``half``, or ``int8``.
+            template: which frame chips show that their owner had aligned, see `export_run`.
+            margin: how much more than that frame.
 
         Raises:
             AgelensError: see `agelens.training.run_export.export_run`.
@@ -203,7 +207,14 @@ class Run:
 
         if format == "int8":
             format, precision = "onnx", "int8"
-        return export_run(self.trained, format=format, precision=precision, output=folder)
+        return export_run(
+            self.trained,
+            format=format,
+            precision=precision,
+            output=folder,
+            template=template,
+            margin=margin,
+        )
 
     def estimator(self, **options: Any) -> AgeEstimator:
         """An `agelens.AgeEstimator` with this run's network, exported first where it is not.

@@ -28,10 +28,10 @@ _CUT_BY = ("alignment", "template", "size", "margin", "fill")
 UNKNOWN_TERMS = "not stated"
 
 
-def trained_input_of(run: TrainedRun) -> TrainedInput:
-    """How the run's network saw chips; raises as `require_same_crop` does."""
+def trained_input_of(run: TrainedRun, frame: tuple[str, float] | None = None) -> TrainedInput:
+    """How the run's network saw chips; raises as `require_same_crop` and `TrainedInput` do."""
     settings = [store["settings"] for store in run.data["stores"]]
-    return TrainedInput(require_same_crop(settings, run.folder), run.transform)
+    return TrainedInput(require_same_crop(settings, run.folder), run.transform, frame)
 
 
 def require_same_crop(
@@ -63,7 +63,7 @@ def card_from_run(run: TrainedRun) -> CardFacts:
         method=method.name,
         backbone=label,
         paper=method.paper,
-        departures=method.departures,
+        departures=tuple(map(str, method.departures)),
         age_kind=_counted(train["age_kinds"]),
         trained_on=_trained_on(run),
         metrics=_metrics(run),
@@ -167,6 +167,8 @@ def export_run(
     format: Format = "onnx",
     precision: Precision = "single",
     output: str | Path | None = None,
+    template: str | None = None,
+    margin: float = 0.0,
 ) -> Exported:
     """Export the best epoch of a run, and prove it on validation chips.
 
@@ -176,9 +178,13 @@ def export_run(
         format: see `export_model`.
         precision: see `export_model`.
         output: where to; by default `default_folder` in the run's.
+        template: which frame chips show that their owner had aligned; photos are cut by it.
+        margin: how much more than that frame they show.
 
     Raises:
-        UsageError: a choice that there is not; stores whose chips were cut in different ways.
+        UsageError: a choice that there is not; stores whose chips were cut in different ways; a
+            template or margin for chips that were cut here.
+        UnknownNameError: no such template.
         TrainingError: the run is not finished or damaged, or its data are not those any more.
         DatasetError: a store is gone or damaged.
         ExportError: the export does not answer as the run's network does.
@@ -186,12 +192,18 @@ def export_run(
     """
     check_choice(format, precision)
     run = source if isinstance(source, TrainedRun) else open_run(source)
-    trained_input = trained_input_of(run)
+    if template is None and margin:
+        raise UsageError("a margin goes with a template: give --template as well")
+    trained_input = trained_input_of(run, None if template is None else (template, margin))
+    facts = card_from_run(run)
+    if template is not None:
+        told = f"photos are cut by {template} with margin {margin:g}, as whoever exported it said"
+        facts = replace(facts, notes=[*facts.notes, f"Trained on aligned chips; {told}."])
     parts = _data_of(run).parts
     target = Path(output) if output else run.folder.path / default_folder(format, precision)
     parity = export_model(
         run.model,
-        card_from_run(run),
+        facts,
         trained_input,
         target,
         chips=PartSample(parts[VALID], None if precision == "int8" else COMPARED),

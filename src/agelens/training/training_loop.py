@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import numpy as np
+import pandas as pd
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import RichProgressBar
 from safetensors.torch import save
@@ -45,6 +47,7 @@ from agelens.training.run_trainer import (
     reseed,
     run_trainer,
 )
+from agelens.training.told_metrics import likeliest_words, told_accuracies
 
 
 class RunProgressBar(RichProgressBar):
@@ -103,13 +106,15 @@ def predictions_of(
     backbone: str,
     seed: int,
     train_data: str,
+    told: Mapping[str, Sequence[str]] | None = None,
 ) -> PredictionsTable:
-    """The table of `answers` [N, width] to `samples`, with central 90 % intervals.
+    """The table of whole `answers` [N, width] to `samples`, with central 90 % intervals.
 
     Its `split` is the run's, not the dataset's own: `agelens calibrate` asks for rows that the
-    run was not trained on.
+    run was not trained on. What is `told` beside an age becomes columns such as
+    `gender_estimate` and `gender_score`.
     """
-    read = read_answers(answers, spec)
+    read = read_answers(answers[:, : spec.width], spec)
     low, high = read.interval(LEVEL)
     columns = {
         "split": split,
@@ -124,6 +129,10 @@ def predictions_of(
         "seed": seed,
         "train_data": train_data,
     }
+    told = told or {}
+    for column, (places, scores) in likeliest_words(answers[:, spec.width :], told).items():
+        columns[f"{column}_estimate"] = np.asarray(told[column], dtype=object)[places]
+        columns[f"{column}_score"] = scores
     if read.distribution is None:
         return PredictionsTable.from_samples(samples, columns)
     return PredictionsTable.from_samples(
@@ -149,9 +158,18 @@ def origin(run: RunOptions) -> dict[str, Any]:
 
 
 def write_predictions_of(
-    answers: Mapping[str, Floats], run: RunOptions, folder: RunFolder
+    answers: Mapping[str, Floats],
+    run: RunOptions,
+    folder: RunFolder,
+    told: Mapping[str, Sequence[str]],
 ) -> dict[str, Any]:
     """Write the predictions of each part; returns what the summary says of them.
+
+    Args:
+        answers: whole ones [N, width] of each part.
+        run: what made them.
+        folder: where to.
+        told: what they tell beside ages; see `AgeModel.told`.
 
     Raises:
         OutputError: a table cannot be written.
@@ -167,6 +185,7 @@ def write_predictions_of(
             split=VALID if part == VALID else TEST,
             model=folder.path.name,
             seed=run.seed,
+            told=told,
             **made_by,
         )
         write_predictions(table, folder.predictions(part))
@@ -174,6 +193,11 @@ def write_predictions_of(
             table.frame["estimate_years"], table.frame["age_years"], run.metrics
         )
         figures |= rates_across(table.frame["estimate_years"], table.frame["age_years"])
+        codes = {
+            column: pd.Index(words).get_indexer(pd.Index(list(samples.frame[column])))
+            for column, words in told.items()
+        }
+        figures |= told_accuracies(rows[:, run.method.spec.width :], told, codes)
         metrics[part] = {"samples": len(table), **figures}
     return {**made_by, "metrics": metrics}
 
@@ -277,9 +301,7 @@ class Training(RunLoop):
             seed=run.seed,
         )
         run.method.fit_ages(run.data.parts[TRAIN].age_years)
-        self.model = age_model(
-            built, run.method, run.auxiliary, run.data.words, run.backbone.entry()
-        )
+        self.model = age_model(built, run.method, run.auxiliary, run.data.words, run.backbone)
         if run.backbone.head == "packaged":
             start_head(self.model.head, run.method.scale, backbone)
         module = AgeModule(
@@ -300,7 +322,7 @@ class Training(RunLoop):
         return [*own, *progress_of(self.quiet), *self.run.callbacks]
 
     def _described(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        made_by = {**origin(self.run), "departures": list(self.run.method.departures)}
+        made_by = {**origin(self.run), "departures": [*map(str, self.run.method.departures)]}
         return made_by, data_description(self.run.data)
 
     def _weights(self) -> bytes:
@@ -308,7 +330,7 @@ class Training(RunLoop):
 
     def _results(self) -> dict[str, Any]:
         return {
-            **write_predictions_of(self.answers, self.run, self.folder),
+            **write_predictions_of(self.answers, self.run, self.folder, self.model.told),
             "best_epoch": self.run.selection.best_epoch,
             "selected_by": self.run.selection.metric,
             "parameters": sum(weight.numel() for weight in self.model.parameters()),

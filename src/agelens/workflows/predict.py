@@ -20,6 +20,7 @@ def predict(
     own_intervals: bool = False,
     gender: bool = False,
     mirror: bool = False,
+    aligned: bool = False,
     detector: str = "retinaface",
     workers: int | None = None,
     progress: Progress | None = None,
@@ -36,6 +37,7 @@ def predict(
         own_intervals: leave out the calibration in the card.
         gender: also estimate gender, of photos, or of chips where the model itself tells it.
         mirror: average with the mirrored face.
+        aligned: the table's pictures are chips of one face each, taken whole.
         detector: that finds the faces in photos.
         workers: threads; all available cores by default.
         progress: called with faces done and faces in all.
@@ -49,9 +51,12 @@ def predict(
         detector=detector,
         gender=gender,
         mirror=mirror,
+        aligned=aligned,
         calibrated=not own_intervals,
         workers=workers,
     )
+    if faces.store is not None and aligned:
+        raise UsageError("a store's chips are aligned already: --aligned is for a table's pictures")
     if faces.store is not None and gender and not estimator.card.labels:
         raise UsageError(
             "--gender needs photos: a store has chips for the age network only, and "

@@ -106,5 +106,53 @@ def test_chips_as_shipped_take_no_photos(
     output.write_text("mine\n", encoding="utf-8")
     ran = agelens("estimate", "a.jpg", "--model", card, "-o", output, "--overwrite")
     assert ran.status == 2
-    assert "nobody can cut photos alike" in ran.err
+    assert "does not know how to cut photos alike" in ran.err
     assert output.read_text(encoding="utf-8") == "mine\n"
+
+
+def test_another_threshold_gives_another_rank(
+    coral: Path, astronaut_png: Path, agelens: Run
+) -> None:
+    words = ("estimate", astronaut_png, "--model", coral, "--raw")
+    (face,) = agelens(*words).rows[0]["faces"]
+    known = np.unique(face["raw_probas"])
+    gap = int(np.diff(known).argmax())  # half way in the widest gap, where no rounding matters
+    limit = float((known[gap] + known[gap + 1]) / 2)
+    (other,) = agelens(*words, "--threshold", str(limit)).rows[0]["faces"]
+    assert other["raw_probas"] == face["raw_probas"]
+    assert other["threshold"] == limit
+    expected = int((np.array(face["raw_probas"]) > limit).sum())
+    assert other["result_value"] == other["estimate_years"] == expected
+    assert type(other["result_value"]) is int
+
+
+@pytest.mark.parametrize("number", ["0", "1", "nan", "much"])
+def test_a_threshold_is_a_probability(number: str, coral: Path, agelens: Run) -> None:
+    ran = agelens("estimate", "a.jpg", "--model", coral, "--threshold", number)
+    assert ran.status == 2
+    assert "above 0 and below 1" in ran.err
+
+
+def test_a_model_without_ranks_has_no_threshold(agelens: Run) -> None:
+    ran = agelens("estimate", "a.jpg", "--threshold", "0.4")
+    assert ran.status == 2
+    assert "agelens-1 answers a posterior" in ran.err
+
+
+def test_each_photo_has_a_file(
+    coral: Path, astronaut_png: Path, tmp_path: Path, agelens: Run
+) -> None:
+    (tmp_path / "more").mkdir()
+    other = tmp_path / "more" / astronaut_png.name
+    other.write_bytes(astronaut_png.read_bytes())
+    words = ("--model", coral, "--raw", "--json-dir", tmp_path / "json")
+    ran = agelens("estimate", astronaut_png, other, *words)
+    assert ran.status == 0, ran.err
+    stem = astronaut_png.stem
+    files = sorted(path.name for path in (tmp_path / "json").iterdir())
+    assert files == [f"{stem}-2.json", f"{stem}.json"]
+    rows = [json.loads((tmp_path / "json" / name).read_text()) for name in sorted(files)[::-1]]
+    assert rows == ran.rows
+    refused = agelens("estimate", astronaut_png, *words, "-o", tmp_path / "x.jsonl", "--resume")
+    assert refused.status == 2
+    assert "--json-dir" in refused.err

@@ -183,24 +183,29 @@ def test_genders_are_exported_with_the_ages(
 ) -> None:
     plain = small_model("dldl-v2", "10-40")
     torch.manual_seed(12)
-    heads = ParallelHeads([AuxiliaryTask("gender", ("female", "male"))], 8, 6)
+    tasks = [
+        AuxiliaryTask("ethnicity", ("a", "b", "c")),
+        AuxiliaryTask("gender", ("female", "male")),
+    ]
+    heads = ParallelHeads(tasks, 8, 6)
     models = [AgeModel(plain.backbone, plain.method, heads).eval() for _ in range(2)]
     chips = labelled(16)
     export_model(MeanModel(models), facts, seen(16), tmp_path / "out", chips=chips)
     card = load_card(tmp_path / "out")
     assert card.labels == ("female", "male")
-    assert card.width == 31 + 2
+    assert dict(card.further) == {"ethnicity": ("a", "b", "c")}
+    assert card.width == 31 + 2 + 3
     estimator = AgeEstimator(tmp_path / "out", gender=True)
     batch = chips[0][0]
     told = estimator.estimate_chips(list(batch))
     transform = seen(16).transform
     with torch.inference_mode():
         pixels = transform(torch.from_numpy(np.ascontiguousarray(batch.transpose(0, 3, 1, 2))))
-        rows = torch.stack([model.answer_and_genders(pixels) for model in models]).mean(0).numpy()
+        rows = torch.stack([model.whole_answer(pixels) for model in models]).mean(0).numpy()
     for one, row in zip(told, rows, strict=True):
         assert one.distribution == pytest.approx(row[:31], abs=1e-4)
-        assert one.gender == ("female", "male")[int(row[31:].argmax())]
-        assert one.gender_score == pytest.approx(row[31:].max(), abs=1e-4)
+        assert one.gender == ("female", "male")[int(row[31:33].argmax())]
+        assert one.gender_score == pytest.approx(row[31:33].max(), abs=1e-4)
     silent = AgeEstimator(tmp_path / "out").estimate_chips(list(batch))
     assert all(one.gender is None for one in silent)
     assert [one.estimate_years for one in silent] == [one.estimate_years for one in told]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
+import pickle
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -465,12 +467,30 @@ class TestOtherAnswers:
         )
         mine = AgeEstimator(card)
         assert len(mine.estimate_chips(np.zeros((2, 16, 16, 3), np.uint8))) == 2
-        with pytest.raises(UsageError, match="as their owner had aligned them"):
+        with pytest.raises(UsageError, match="that their owner had aligned"):
             mine.estimate(astronaut)
-        with pytest.raises(UsageError, match="estimate_chips"):
+        with pytest.raises(UsageError, match="aligned=True"):
             next(mine.stream([astronaut]))
-        with pytest.raises(UsageError, match="estimate_chips"):
+        with pytest.raises(UsageError, match="aligned=True"):
             next(mine.track([Photo(astronaut, "clip", 0, 0.0)], bgr=False))
+
+    def test_aligned_pictures_are_taken_whole(
+        self, tmp_path: Path, astronaut: RGB, write_card: WriteCard
+    ) -> None:
+        card = write_card(
+            tmp_path, change=lambda document: document["input"].update(alignment="as-shipped")
+        )
+        mine = pickle.loads(pickle.dumps(AgeEstimator(card, aligned=True)))
+        chip = cv2.resize(astronaut, (16, 16), interpolation=cv2.INTER_AREA)
+        (face,) = mine.estimate(astronaut).faces
+        (known,) = mine.estimate_chips([chip])
+        assert face.estimate_years == known.estimate_years
+        row = face.to_json()
+        assert row["box_xyxy"] == [0, 0, *astronaut.shape[1::-1]]
+        assert row["landmarks"] is row["detection_score"] is row["quality"]["yaw_proxy"] is None
+        json.dumps(row, allow_nan=False)
+        with pytest.raises(UsageError, match="tells no gender"):
+            AgeEstimator(card, aligned=True, gender=True)
 
 
 class TestTrack:

@@ -324,7 +324,7 @@ def test_chips_as_shipped_have_no_aligner(
     tmp_path: Path, estimator: AgeEstimator, write_card: WriteCard
 ) -> None:
     path = write_card(tmp_path, change=lambda d: d["input"].update(alignment="as-shipped"))
-    with pytest.raises(UsageError, match="toy was trained on pictures as their owner had aligned"):
+    with pytest.raises(UsageError, match="toy was trained on chips that their owner had aligned"):
         ChipNetwork(read_card(path)).aligner(estimator.detector)
 
 

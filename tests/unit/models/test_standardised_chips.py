@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agelens.errors import UsageError
 from agelens.models.age_model import AgeModel, StandardisedChips
 from agelens.models.backbones import build_backbone
 from agelens.models.methods import method_class
+from agelens.training.model_parts import AuxiliaryChoice, BackboneChoice, age_model
 
 
 def _chips(count: int = 4) -> torch.Tensor:
@@ -42,3 +47,27 @@ def test_a_model_asks_its_entry_first() -> None:
     with torch.no_grad():
         assert torch.equal(model.answer(3 * chips), plain.answer(StandardisedChips()(3 * chips)))
         assert torch.equal(model.features(chips), plain.features(StandardisedChips()(chips)))
+
+
+def test_heads_see_the_neck() -> None:
+    choice = BackboneChoice("tinyagenet", size=64, neck=8, dropout=0.5, neck_activation="relu")
+    torch.manual_seed(1)
+    model = age_model(choice.build(), method_class("l1")("0-9"), AuxiliaryChoice(), {}, choice)
+    chips = torch.randn(2, 3, 64, 64)
+    model.eval()
+    with torch.no_grad():
+        features = model.backbone(chips) @ model.neck[1].weight.T + model.neck[1].bias
+        torch.testing.assert_close(model.features(chips), features.clamp_min(0))
+        age = model.head(features.clamp_min(0))
+        torch.testing.assert_close(model(chips).age, age)
+        model.train()
+        assert not torch.equal(model.features(chips), model.features(chips))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"neck": 0}, {"dropout": 1.0}, {"neck_activation": "relu"}, {"neck": 4, "head": "packaged"}],
+)
+def test_a_neck_that_is_none_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        BackboneChoice("tinyagenet", **options)

@@ -31,6 +31,8 @@ NAMED = (
     *("ldl/imdb-wiki", "ldl/appa-real", "ldl/multitask-morph", "regression/utkface-resnet50"),
     *("regression/utkface-efficientnet_b0", "regression/utkface-vit", "coral/morph"),
     *("coral/morph-vgg", "unified/morph", "experiments/utkface-dlib-resnet10"),
+    *("coral-tf/morph", "coral-tf/morph-vgg", "ldl/tinyage", "ldl/seresnext50"),
+    *("guide/utkface-resnet50", "guide/utkface-efficientnet_b0", "guide/utkface-vit"),
     "experiments/utkface-to-fgnet",
 )
 

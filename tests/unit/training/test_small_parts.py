@@ -13,10 +13,13 @@ import numpy as np
 import pytest
 import torch
 
+from agelens.ages import AgeScale
+from agelens.inference.answers import OutputSpec
 from agelens.training import epoch_metrics as time_share
 from agelens.training.epoch_metrics import LossAverager, TimeShare, validation_metrics
 from agelens.training.resume_identity import config_diff, resume_identity
 from agelens.training.run_trainer import SeededSteps, environment, reseed
+from agelens.training.told_metrics import TrainingErrors, told_accuracies
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +60,42 @@ def test_a_steps_chance_hangs_on_its_place_alone() -> None:
         assert drawn() != first
     seeds.on_train_epoch_start(place, mock.Mock())
     assert drawn() != first
+
+
+def answers_of(ages: list[float]) -> torch.Tensor:
+    return torch.tensor([[age, 1.0] for age in ages])
+
+
+def test_training_errors_are_over_samples_and_leave_broken_answers_out() -> None:
+    spec = OutputSpec(AgeScale.parse("0-100"), kind="mean-spread")
+    errors = TrainingErrors(spec)
+    errors.add(answers_of([10, 20, 30]), torch.tensor([11.0, 26.0, 35.0]))
+    errors.add(answers_of([50, float("nan")]), torch.tensor([50.0, 20.0]))
+    assert errors.means() == {"mae": (1 + 6 + 5 + 0) / 4, "cs5": 3 / 4}
+    assert errors.means() == {}
+
+
+def test_training_errors_go_on_where_they_were_saved() -> None:
+    spec = OutputSpec(AgeScale.parse("0-100"), kind="mean-spread")
+    chance = torch.Generator().manual_seed(3)
+    batches = [100 * torch.rand(2, 7, generator=chance) for _ in range(40)]
+    whole, first, second = (TrainingErrors(spec) for _ in range(3))
+    for place, (estimates, ages) in enumerate(batches):
+        whole.add(answers_of(estimates.tolist()), ages)
+        (first if place < 17 else second).add(answers_of(estimates.tolist()), ages)
+        if place == 16:
+            second.load_state_dict(first.state_dict())
+    assert second.means() == whole.means()  # to the last bit
+
+
+def test_accuracies_of_words_count_labelled_samples() -> None:
+    told = {"gender": ("female", "male"), "ethnicity": ("a", "b", "c")}
+    probabilities = np.array([[0.9, 0.1, 0.2, 0.7, 0.1], [0.4, 0.6, 0.5, 0.3, 0.2]])
+    codes = {"gender": np.array([0, 0]), "ethnicity": np.array([1, -1])}
+    found = told_accuracies(probabilities, told, codes)
+    assert found == {"gender_accuracy": 0.5, "ethnicity_accuracy": 1.0}
+    unknown = {"gender": np.array([-1, -1]), "ethnicity": np.array([-1, 0])}
+    assert told_accuracies(probabilities, told, unknown) == {"ethnicity_accuracy": 1.0}
 
 
 def test_the_share_of_time_is_the_models_over_all(monkeypatch: pytest.MonkeyPatch) -> None:

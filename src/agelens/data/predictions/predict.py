@@ -18,7 +18,7 @@ from agelens.imaging.quality import judge, yaw_degrees
 from agelens.inference.cards import Card
 from agelens.inference.estimator import AgeEstimator
 from agelens.inference.results import PhotoResult
-from agelens.records import RGB, AgeEstimate, Face, Floats, Photo, Quality
+from agelens.records import RGB, AgeEstimate, Face, Floats, Photo
 from agelens.tables import BOX, LANDMARKS, PredictionsTable, SampleTable, refuse
 
 AGE_MODEL: Final = "age_model"
@@ -187,6 +187,10 @@ def check_other_chips(store: ChipStore, card: Card) -> None:
         UsageError: they are not; the message says in what they differ.
     """
     made = _cut(store.card.settings)
+    if card.document["input"].get("chips") == made["alignment"]:
+        # Trained on aligned chips; how photos are cut alike was stated when it was exported.
+        made |= {"alignment": card.input.alignment, "template": card.input.template}
+        made |= {"margin": card.input.margin, "fill": card.input.fill}
     wanted = {name: getattr(card.input, name) for name in _CUT_BY}
     other = [
         f"{name} {made[name]!r} instead of {wanted[name]!r}"
@@ -234,9 +238,6 @@ class _Faces:
     def _with_face(self, estimate: AgeEstimate, row: int, chip: RGB) -> AgeEstimate:
         face = Face(self._boxes[row], self._landmarks[row], float(self._scores[row]))
         quality = judge(face, chip)
-        if np.isnan(face.landmarks).any():  # of pictures that their owner had aligned
-            nothing = float("nan")
-            quality = Quality(nothing, quality.sharpness, quality.exposure, nothing, nothing)
         refer = self._estimator.card.limits.refer(quality)
         return replace(estimate, face=face, quality=quality, refer=refer)
 
@@ -277,7 +278,9 @@ def predict_photos(
     for photo, result in zip(photos, results, strict=True):
         # Only what could be read was remembered, in the order of the results.
         size = sizes.popleft() if result.status in ("ok", "no_face") else (0, 0)
-        for row, face in zip(photo.rows, _chosen(result, size, photo.boxes), strict=True):
+        # Of an aligned chip, the labelled box is where its face was in another picture.
+        boxes = (None,) * len(photo.rows) if estimator.aligned else photo.boxes
+        for row, face in zip(photo.rows, _chosen(result, size, boxes), strict=True):
             faces[row], milliseconds[row] = face, result.milliseconds
             statuses[row] = "no_face" if face is None and result.faces else result.status
         done += len(photo.rows)

@@ -72,14 +72,18 @@ class RandomSplit:
         shares: of the samples, by part.
         repeats: how many splits.
         by: "sample" as published, or "subject" for parts without a shared person.
+        valid_share: of the train part, held out to choose the best epoch on; the test part is
+            the same with and without. None by default, as published.
 
     Raises:
-        UsageError: the shares are no partition, there are no repeats, or `by` is another word.
+        UsageError: the shares are no partition, there are no repeats, `by` is another word, or
+            the validation's share is out of range.
     """
 
     shares: Mapping[str, float] = field(default_factory=_eighty_twenty)
     repeats: int = 1
     by: By = "sample"
+    valid_share: float = 0.0
 
     name: ClassVar[str] = "random-80-20"
     summary: ClassVar[str] = "random 80/20 by picture, repeated with seeds; shares people"
@@ -89,16 +93,27 @@ class RandomSplit:
         check_shares(self.shares)
         if self.repeats < 1:
             raise UsageError(f"a random split is repeated at least once, not {self.repeats} times")
+        if not 0 <= self.valid_share < 1:
+            raise UsageError(f"the share to validate on is from 0 to 1, got {self.valid_share}")
 
     def __call__(
         self, table: SampleTable, *, seed: int = 0, duplicates: pd.Series | None = None
     ) -> tuple[Split, ...]:
         """`repeats` splits."""
         units = units_of(table, self.by, duplicates)
-        ids, parts = table.frame["sample_id"], tuple(self.shares)
+        shares = self._with_valid()
+        ids, parts = table.frame["sample_id"], tuple(shares)
         splits = []
         for number in range(seed, seed + self.repeats):
-            codes = deal(seeded(units.prints, number), units.sizes, self.shares)[units.codes]
+            codes = deal(seeded(units.prints, number), units.sizes, shares)[units.codes]
             name = f"seed_{number}"
             splits.append(Split(name, ids, parts, codes, self.name, number, units.notes))
         return tuple(splits)
+
+    def _with_valid(self) -> dict[str, float]:
+        """The shares, with the validation's taken off the train part."""
+        if not self.valid_share:
+            return dict(self.shares)
+        train, *others = self.shares.items()
+        held = train[1] * self.valid_share
+        return {train[0]: train[1] - held, "valid": held, **dict(others)}

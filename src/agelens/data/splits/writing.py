@@ -19,7 +19,7 @@ from agelens.data.splits.leaks import LeakReport, check_leaks, describe_leaks
 from agelens.data.splits.split import Split
 from agelens.errors import TableError
 from agelens.foreign_files import decoding, json_object
-from agelens.tables import SampleTable
+from agelens.tables import YEARS, SampleTable
 from agelens.version import __version__
 
 
@@ -54,7 +54,10 @@ def save_age_histograms(
 
 REPORT_NAME: Final = "split.json"
 FIGURE_NAME: Final = "ages.png"
-_COLUMNS: Final = ("sample_id", "dataset", "path", "age_years", "gender", "subject")
+_COLUMNS: Final = (
+    *("sample_id", "dataset", "path", *YEARS, "age_kind", "gender", "ethnicity", "subject"),
+    "photo_year",
+)
 _ROWS_AT_A_TIME: Final = 500_000
 
 
@@ -68,7 +71,7 @@ def write_split(
 ) -> LeakReport:
     """Write one split into `folder`: `<part>.csv`, `ages.png` and `split.json`.
 
-    The CSVs hold sample_id, dataset, path, age_years, gender and subject. The report
+    The CSVs hold sample_id, dataset, path and all labels. The report
     has the counts, whether the split is subject-exclusive, its leaks and its notes. The folder
     appears whole or not at all.
 

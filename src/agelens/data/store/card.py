@@ -85,6 +85,8 @@ def decode_chip(encoded: Any, out: RGB | None = None) -> RGB | None:
 Alignment: TypeAlias = Literal["similarity", "rotate-crop", "as-shipped"]
 ALIGNMENTS: Final[tuple[str, ...]] = get_args(Alignment)
 
+BOXES: Final = ("detector", "table")
+
 DEFAULT_TEMPLATE: Final = "dlib-64"
 DEFAULT_SIZE: Final = 112
 ROWS_PER_SHARD: Final = 1024
@@ -99,7 +101,8 @@ class StoreSettings:
     `alignment` is ``similarity`` (five landmarks onto `template`), ``rotate-crop`` (the
     two-pass rule) or ``as-shipped`` (the owner aligned the pictures; resized only, without
     detection). `margin` is the share of width and height shown around the frame.
-    `fill` is what stands beyond the photo (`agelens.imaging.align.FILLS`).
+    `fill` is what stands beyond the photo (`agelens.imaging.align.FILLS`), `boxes` who says
+    where faces are: the ``detector``, or the ``table`` wherever it does.
 
     Raises:
         UsageError: a number out of range, or a fill that this alignment has not.
@@ -117,6 +120,7 @@ class StoreSettings:
     max_pixels: int
     rows_per_shard: int
     fill: str = "black"
+    boxes: str = "detector"
     licences: Mapping[str, str] = field(default_factory=dict)
     agelens_version: str = __version__
 
@@ -133,6 +137,10 @@ class StoreSettings:
             raise UnknownNameError("fill", self.fill, FILLS)
         if self.fill != "black" and self.alignment != "similarity":
             raise UsageError(f"{self.alignment} chips are filled with black only")
+        if self.boxes not in BOXES:
+            raise UnknownNameError("source of boxes", self.boxes, BOXES)
+        if self.boxes != "detector" and self.alignment == "as-shipped":
+            raise UsageError("aligned pictures are not cut: leave out --boxes")
         if self.rows_per_shard < 1:
             raise UsageError(f"a shard has at least 1 row, got {self.rows_per_shard}")
 
@@ -141,6 +149,8 @@ class StoreSettings:
         settings = asdict(self) | {"licences": dict(self.licences)}
         if self.fill == "black":  # stores of before there was a choice go on being the same
             del settings["fill"]
+        if self.boxes == "detector":
+            del settings["boxes"]
         return settings
 
 

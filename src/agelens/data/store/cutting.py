@@ -5,22 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias, cast
 
-import cv2
 import numpy as np
 import pandas as pd
 
+from agelens.data.formats.ldl import ROTATED_BOX
 from agelens.data.store.card import ChipEncoding, StoreSettings
 from agelens.errors import PhotoError, PhotoStatus, UsageError
 from agelens.imaging.align import Fill, SimilarityAligner, template_named
+from agelens.imaging.aligned_chips import resized
 from agelens.imaging.detectors import Detector
 from agelens.imaging.photos import IN_FLIGHT, PhotoSource, read_photo
+from agelens.imaging.rotate_crop import RotatedBox, carried_box, find_rotated_box, rotate
 from agelens.imaging.rotate_crop import cut as cut_rotated
-from agelens.imaging.rotate_crop import find_rotated_box, rotate
 from agelens.records import RGB, Face, Floats
-from agelens.tables import BOX, SampleTable
+from agelens.tables import BOX, LANDMARKS, SampleTable
 
 _LARGE: Final = 0.5
 
@@ -75,6 +77,55 @@ def _distance(boxes: Floats, point: Floats) -> Floats:
     return np.asarray(np.hypot(*(middles - point).T))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """Where a table says that a face is, NaN where it does not say.
+
+    `box_xyxy` [4] and `landmarks` [5, 2] are in pixels of the photo, `rotated_xyxy` [4] in those
+    of the photo turned by `roll_degrees`.
+    """
+
+    box_xyxy: Floats
+    landmarks: Floats
+    roll_degrees: float
+    rotated_xyxy: Floats
+
+    @property
+    def box(self) -> Floats | None:
+        """The box in the photo, if the table has one with an area."""
+        return _whole(self.box_xyxy)
+
+    def face(self) -> Face | None:
+        """The face for a template, which its five landmarks are needed for."""
+        return None if np.isnan(self.landmarks).any() else self._face(self.landmarks)
+
+    def turned(self, rgb: RGB) -> tuple[Face, RGB, RotatedBox] | None:
+        """The face, the photo turned, and the box in it; None without any box.
+
+        A box in the turned photo is taken as it is; one in the photo itself is carried along.
+        Without a roll, the photo is turned by the eye line, and without eyes it is not turned.
+        """
+        listed = _whole(self.rotated_xyxy)
+        if listed is None and self.box is None:
+            return None
+        seen = self.face()
+        roll = self.roll_degrees
+        if np.isnan(roll):
+            roll = 0.0 if seen is None or listed is not None else seen.roll_degrees
+        turned = rotate(rgb, roll)
+        face = seen or self._face(self.landmarks)
+        if listed is None:
+            listed = carried_box(rgb, turned, self.box_xyxy, roll)
+        return face, turned, RotatedBox(roll, listed, found=True)
+
+    def _face(self, landmarks: Floats) -> Face:
+        return Face(self.box_xyxy, landmarks, float("nan"))
+
+
+def _whole(box: Floats) -> Floats | None:
+    return box if box[2] > box[0] and box[3] > box[1] else None  # also None where one is NaN
+
+
 Align: TypeAlias = Callable[[RGB, Face], tuple[RGB, Floats | None]]
 """The chip of a face, and its box in the turned photo where the alignment has one."""
 
@@ -84,20 +135,21 @@ class Cut:
     """What came of one label on one photo; `chip` is None where its face is not there.
 
     `faces` counts those found in the photo. `rotated_xyxy` [4] is the second pass's box in
-    pixels of the photo turned by the face's roll.
+    pixels of the photo turned by the face's roll, `roll_degrees` where that is not the eye line's.
     """
 
     chip: RGB | None
     face: Face | None = None
     faces: int = 0
     rotated_xyxy: Floats | None = None
+    roll_degrees: float | None = None
 
 
 class Cutter(Protocol):
     """Cuts the chips of a photo's labels."""
 
-    def __call__(self, rgb: RGB, boxes: Sequence[Floats | None]) -> list[Cut]:
-        """One `Cut` for each of the labelled boxes, None where a label has no box."""
+    def __call__(self, rgb: RGB, places: Sequence[Place]) -> list[Cut]:
+        """One `Cut` for each label, by what the table says of where its face is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +159,10 @@ class FaceCutter:
     detector: Detector
     align: Align
 
-    def __call__(self, rgb: RGB, boxes: Sequence[Floats | None]) -> list[Cut]:
+    def __call__(self, rgb: RGB, places: Sequence[Place]) -> list[Cut]:
         """See `Cutter`; the face is chosen by `choose_face`."""
         faces = self.detector.detect(rgb)
-        return [self._cut(rgb, faces, box) for box in boxes]
+        return [self._cut(rgb, faces, place.box) for place in places]
 
     def _cut(self, rgb: RGB, faces: Sequence[Face], box: Floats | None) -> Cut:
         face = choose_face(faces, (rgb.shape[0], rgb.shape[1]), box)
@@ -126,23 +178,58 @@ class WholePictureCutter:
 
     size: int
 
-    def __call__(self, rgb: RGB, boxes: Sequence[Floats | None]) -> list[Cut]:
+    def __call__(self, rgb: RGB, places: Sequence[Place]) -> list[Cut]:
         """See `Cutter`; every label gets the same chip."""
-        smaller = min(rgb.shape[:2]) > self.size
-        how = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
-        chip = np.asarray(cv2.resize(rgb, (self.size, self.size), interpolation=how), np.uint8)
-        return [Cut(chip) for _ in boxes]
+        chip = resized(rgb, self.size)
+        return [Cut(chip) for _ in places]
+
+
+@dataclass(frozen=True, slots=True)
+class TableCutter:
+    """Cuts where the table says that a face is; searches for those alone of which it does not.
+
+    Args:
+        at: the cut at a place, None where the table does not say enough.
+        search: cuts the others.
+    """
+
+    at: Callable[[RGB, Place], Cut | None]
+    search: FaceCutter
+
+    def __call__(self, rgb: RGB, places: Sequence[Place]) -> list[Cut]:
+        """See `Cutter`."""
+        cuts = [self.at(rgb, place) for place in places]
+        unknown = [place for place, cut in zip(places, cuts, strict=True) if cut is None]
+        found = iter(self.search(rgb, unknown) if unknown else ())
+        return [next(found) if cut is None else cut for cut in cuts]
 
 
 def cutter_of(settings: StoreSettings, detector: Detector) -> Cutter:
     """The cutter that `settings` describe."""
     if settings.alignment == "as-shipped":
         return WholePictureCutter(settings.size)
+    of_table = settings.boxes == "table"
     if settings.alignment == "rotate-crop":
-        return FaceCutter(detector, _two_pass(detector, settings))
+        search = FaceCutter(detector, _two_pass(detector, settings))
+        return TableCutter(partial(_rotated_cut, settings), search) if of_table else search
     template = template_named(str(settings.template))
     aligner = SimilarityAligner(template, settings.size, settings.margin, cast(Fill, settings.fill))
-    return FaceCutter(detector, lambda rgb, face: (aligner.align(rgb, face).rgb, None))
+    search = FaceCutter(detector, lambda rgb, face: (aligner.align(rgb, face).rgb, None))
+    return TableCutter(partial(_aligned_cut, aligner), search) if of_table else search
+
+
+def _aligned_cut(aligner: SimilarityAligner, rgb: RGB, place: Place) -> Cut | None:
+    face = place.face()
+    return None if face is None else Cut(aligner.align(rgb, face).rgb, face, 1)
+
+
+def _rotated_cut(settings: StoreSettings, rgb: RGB, place: Place) -> Cut | None:
+    placed = place.turned(rgb)
+    if placed is None:
+        return None
+    face, turned, box = placed
+    chip = cut_rotated(rgb, turned, box, size=settings.size, expand=settings.margin)
+    return Cut(chip.rgb, face, 1, box.box_xyxy, box.roll_degrees)
 
 
 def _two_pass(detector: Detector, settings: StoreSettings) -> Align:
@@ -172,17 +259,23 @@ class Outcome:
     face: Face | None = None
     faces: int = 0
     rotated_xyxy: Floats | None = None
+    roll_degrees: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledPhoto:
-    """A photo and those rows of one shard that label it, with their boxes."""
+    """A photo and those rows of one shard that label it, with where their faces are."""
 
     shard: int
     dataset: str
     path: str
     rows: tuple[int, ...]
-    boxes: tuple[Floats | None, ...]
+    places: tuple[Place, ...]
+
+    @property
+    def boxes(self) -> tuple[Floats | None, ...]:
+        """The labelled box of each row, None where there is none."""
+        return tuple(place.box for place in self.places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,14 +296,14 @@ class PhotoWorker:
             rgb = read_photo(source, name=photo.path, max_pixels=self.max_pixels).rgb
         except PhotoError as error:
             return photo, [Outcome(error.status, str(error))] * len(photo.rows)
-        return photo, [self._outcome(cut) for cut in self.cutter(rgb, photo.boxes)]
+        return photo, [self._outcome(cut) for cut in self.cutter(rgb, photo.places)]
 
     def _outcome(self, cut: Cut) -> Outcome:
         if cut.chip is None:
             why = f"none of {cut.faces} is near the labelled box" if cut.faces else "no face found"
             return Outcome("no_face", why, faces=cut.faces)
         chip = self.encoding.encode(cut.chip)
-        return Outcome("ok", "", chip, cut.face, cut.faces, cut.rotated_xyxy)
+        return Outcome("ok", "", chip, cut.face, cut.faces, cut.rotated_xyxy, cut.roll_degrees)
 
 
 def labelled_photos(labels: pd.DataFrame, shard: int) -> Iterator[LabelledPhoto]:
@@ -218,11 +311,24 @@ def labelled_photos(labels: pd.DataFrame, shard: int) -> Iterator[LabelledPhoto]
     rows_of: dict[tuple[str, str], list[int]] = {}
     for row, named in enumerate(zip(labels["dataset"], labels["path"], strict=True)):
         rows_of.setdefault(named, []).append(row)
-    boxes = labels[list(BOX)].to_numpy(dtype=np.float64)
-    whole = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])  # false where one is missing
+    places = places_of(labels)
     for (dataset, path), rows in rows_of.items():
-        labelled = tuple(boxes[row] if whole[row] else None for row in rows)
-        yield LabelledPhoto(shard, dataset, path, tuple(rows), labelled)
+        yield LabelledPhoto(shard, dataset, path, tuple(rows), tuple(places[row] for row in rows))
+
+
+def places_of(labels: pd.DataFrame) -> list[Place]:
+    """What the columns of each row say of where its face is."""
+
+    def numbers(names: Sequence[str]) -> Floats:
+        there = labels.reindex(columns=list(names))
+        return np.asarray(there.apply(pd.to_numeric, errors="coerce"), dtype=np.float64)
+
+    boxes, rolls = numbers(BOX), numbers(("roll_degrees",))[:, 0]
+    points, rotated = numbers(LANDMARKS).reshape(-1, 5, 2), numbers(ROTATED_BOX)
+    return [
+        Place(boxes[row], points[row], float(rolls[row]), rotated[row])
+        for row in range(len(labels))
+    ]
 
 
 def picture_source(root: Root, table: SampleTable, *, check: bool = True) -> PictureSource:

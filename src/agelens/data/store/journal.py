@@ -130,7 +130,8 @@ def _pixels(labels: pd.DataFrame, outcomes: Sequence[Outcome]) -> Floats:
     for row, outcome in enumerate(outcomes):
         face = outcome.face
         if face is not None:
-            pixels[row] = [*face.box_xyxy, face.roll_degrees, *face.landmarks.ravel()]
+            roll = face.roll_degrees if outcome.roll_degrees is None else outcome.roll_degrees
+            pixels[row] = [*face.box_xyxy, roll, *face.landmarks.ravel()]
     return pixels
 
 

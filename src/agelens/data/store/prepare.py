@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final, TypeAlias, get_args
@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias, get_args
 import pandas as pd
 
 from agelens.data.datasets import DATASETS
+from agelens.data.formats.ldl import ROTATED_BOX
 from agelens.data.store.card import (
     CARD_NAME,
     ROWS_PER_SHARD,
@@ -47,7 +48,7 @@ from agelens.imaging.detectors import DEFAULT_LONGEST_SIDE, Detector, detector_c
 from agelens.imaging.photos import DEFAULT_MAX_PIXELS
 from agelens.inference.estimator import available_cores
 from agelens.inference.ordered import ordered_map
-from agelens.tables import COLUMNS, SampleTable, read_table
+from agelens.tables import BOX, COLUMNS, LANDMARKS, SampleTable, read_table
 
 OnProgress: TypeAlias = Callable[[int, int], None]
 
@@ -57,12 +58,16 @@ _HASHED_AT_ONCE: Final = 100_000
 
 @dataclass(frozen=True, slots=True)
 class StoreReport:
-    """What a run of `prepare` came to; `reused_rows` were there from an earlier one."""
+    """What a run of `prepare` came to; `reused_rows` were there from an earlier one.
+
+    `places` says in a sentence what became of the places of faces that the table has, or is empty.
+    """
 
     folder: Path
     rows: int
     statuses: Mapping[str, int]
     reused_rows: int
+    places: str = ""
 
     def __fspath__(self) -> str:
         return str(self.folder)
@@ -91,7 +96,7 @@ class Preparation:
         """Make what is missing of the store; raises as `prepare` does."""
         if not len(self.table):
             raise UsageError("the table has no rows to prepare")
-        digest = _table_sha256(self.table)
+        digest = _table_sha256(self.table, self.settings)
         identity = {**self.settings.to_json(), "table_sha256": digest}
         finished = self._finished(identity)
         damaged = finished is not None and any(
@@ -176,13 +181,37 @@ def _counts(words: pd.Series) -> dict[str, int]:
     return {str(word): int(counts[word]) for word in sorted(counts.index) if counts[word]}
 
 
-def _table_sha256(table: SampleTable) -> str:
+def _table_sha256(table: SampleTable, settings: StoreSettings) -> str:
     digest = hashlib.sha256()
+    columns = [*COLUMNS, *kept_columns(table)]
+    if settings.boxes == "table":
+        columns += [name for name in ROTATED_BOX if name in table.extra]
     for start in range(0, len(table), _HASHED_AT_ONCE):
-        part = table.frame[[*COLUMNS, *kept_columns(table)]].iloc[start : start + _HASHED_AT_ONCE]
+        part = table.frame[columns].iloc[start : start + _HASHED_AT_ONCE]
         hashes = pd.util.hash_pandas_object(part, index=False, categorize=False)
         digest.update(hashes.to_numpy().tobytes())
     return digest.hexdigest()
+
+
+def places_told(table: SampleTable, settings: StoreSettings) -> str:
+    """What becomes of the places of faces in `table`; empty where it has none."""
+    frame = table.frame
+    landmarks = frame[list(LANDMARKS)].notna().all(axis=1)
+    boxes = frame[list(BOX)].notna().all(axis=1)
+    if {*ROTATED_BOX} <= {*table.extra}:
+        boxes |= frame[list(ROTATED_BOX)].notna().all(axis=1)
+    told = boxes if settings.alignment == "rotate-crop" else landmarks
+    if settings.boxes == "table":
+        rest = int((~told).sum())
+        searched = f", after a search for the face: {rest:,}" if rest else ""
+        return f"rows cut where the table says: {int(told.sum()):,}{searched}"
+    if not (landmarks | boxes).any():
+        return ""
+    if settings.alignment == "as-shipped":
+        return "the table's boxes and landmarks were not used: pictures were taken whole"
+    what = "boxes and rolls" if settings.alignment == "rotate-crop" else "landmarks"
+    cut = f"; --boxes table cuts by its {what} (rows: {int(told.sum()):,})" if told.any() else ""
+    return f"faces were searched for, and the table's boxes only chose among them{cut}"
 
 
 def _known_terms(table: SampleTable) -> dict[str, str]:
@@ -200,6 +229,7 @@ def prepare(
     size: int | None = None,
     margin: float = 0.0,
     fill: str = "black",
+    boxes: str = "detector",
     two_pass: bool = False,
     aligned: bool = False,
     encoding: str = "jpeg",
@@ -232,6 +262,8 @@ def prepare(
             box with `two_pass`.
         fill: what stands where a chip reaches beyond its photo: ``black``, or ``mirror``, the
             rim mirrored and blurred. The network must see the same in use, as its card says.
+        boxes: ``table`` cuts by the landmarks, or with `two_pass` by the boxes and rolls, that the
+            table has, and searches for the other faces alone; see `Place`.
         two_pass: turn by the eye line, find the box again, cut that box
             (`agelens.imaging.rotate_crop`), in place of a template.
         aligned: the pictures are aligned chips already: resize only, without detection.
@@ -247,7 +279,7 @@ def prepare(
     Raises:
         UsageError: options that clash; a root without the pictures; an output that holds
             other things or was made otherwise.
-        UnknownNameError: no such detector, template, fill or encoding.
+        UnknownNameError: no such detector, template, fill, source of boxes or encoding.
         OutputError: the store cannot be written, as on a full disk; what is there is kept.
     """
     if not isinstance(table, SampleTable):
@@ -266,6 +298,7 @@ def prepare(
         size=size,
         margin=margin,
         fill=fill,
+        boxes=boxes,
         encoding=chip_encoding.name,
         quality=chip_encoding.quality,
         max_pixels=max_pixels,
@@ -276,4 +309,5 @@ def prepare(
         picture_source(root, table), cutter_of(settings, detector), chip_encoding, max_pixels
     )
     threads = workers or available_cores()
-    return Preparation(table, settings, worker, Path(output), threads, on_progress).run()
+    report = Preparation(table, settings, worker, Path(output), threads, on_progress).run()
+    return replace(report, places=places_told(table, settings))

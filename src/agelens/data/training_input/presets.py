@@ -167,9 +167,28 @@ PRESETS: Final[dict[str, Preset]] = {
             enlarge_eval=128 / 120,
         ),
         Preset(
+            "coral-tf",
+            "CORAL in TensorFlow 2, its README: 197 pixels",
+            "values 0 to 1, as CORAL's own code has them",
+            197,
+            tuple,
+            *_NONE,
+        ),
+        Preset(
+            "guide",
+            "the common guide to regression on UTKFace, config.py and its transforms: 128 pixels",
+            "nothing; brightness and saturation 0.5 to 1.5, contrast 0 to 2, hue 0.1",
+            128,
+            lambda: (
+                geometry.RandomHorizontalFlip(0.5),
+                geometry.RandomRotation(15),
+                colour.RandomColourJitter(0.5, 1.0, 0.5, 0.1),
+            ),
+        ),
+        Preset(
             "regression",
-            "the common guide to regression from faces: flip, rotation 15, colour jitter, ImageNet",
-            "size, and the jitter's strengths of 0.2 (hue 0.05), which the guide leaves open",
+            "our own, after the common guide: flip, rotation 15, colour jitter, ImageNet",
+            "all but those words: 224 pixels, a jitter of 0.2 (hue 0.05); `guide` is the guide's",
             224,
             lambda: (
                 geometry.RandomHorizontalFlip(0.5),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from torch import Tensor, nn
 
+from agelens.errors import UsageError
 from agelens.models.backbones.base import Backbone
 
 _CONVOLUTIONS = (2, 2, 3, 3, 3)
@@ -21,6 +23,11 @@ class ThinAgeNet(Backbone):
 
     Args:
         size: side of the chips in pixels, 32 or more; the paper's is 224.
+        convolutions: of each group. The TinyAge of ``yjl450/age-estimation-ldl-pytorch`` has two
+            in the third, 2, 2, 2, 3, 3, and so 884,848 weights where ours has 921,840.
+
+    Raises:
+        UsageError: other than five groups of at least one convolution.
     """
 
     name = "thinagenet"
@@ -29,17 +36,19 @@ class ThinAgeNet(Backbone):
     std = (0.2693, 0.2409, 0.2352)
     stages = tuple((f"group{number}.",) for number in range(1, 6))
 
-    def __init__(self, size: int = 224) -> None:
+    def __init__(self, size: int = 224, convolutions: Sequence[int] = _CONVOLUTIONS) -> None:
         super().__init__()
+        if len(convolutions) != len(_CONVOLUTIONS) or min(convolutions) < 1:
+            raise UsageError(f"convolutions are of five groups, 1 or more each: {convolutions}")
         self.size = self.checked(size)
         self.features = self.widths[-1]
         self.early_features = self.widths[2]
         inputs = (3, *self.widths)
-        self.group1 = _group(inputs[0], inputs[1], _CONVOLUTIONS[0])
-        self.group2 = _group(inputs[1], inputs[2], _CONVOLUTIONS[1])
-        self.group3 = _group(inputs[2], inputs[3], _CONVOLUTIONS[2])
-        self.group4 = _group(inputs[3], inputs[4], _CONVOLUTIONS[3])
-        self.group5 = _group(inputs[4], inputs[5], _CONVOLUTIONS[4])
+        self.group1 = _group(inputs[0], inputs[1], convolutions[0])
+        self.group2 = _group(inputs[1], inputs[2], convolutions[1])
+        self.group3 = _group(inputs[2], inputs[3], convolutions[2])
+        self.group4 = _group(inputs[3], inputs[4], convolutions[3])
+        self.group5 = _group(inputs[4], inputs[5], convolutions[4])
 
     def with_early(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Features [B, features], and those of the third group [B, early_features]."""

@@ -7,12 +7,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from math import isqrt
-from typing import Any, cast
+from typing import Any, Final, cast
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import timm
+from huggingface_hub import hf_hub_url, try_to_load_from_cache
 from timm.layers.pos_embed import resample_abs_pos_embed
 from timm.layers.pos_embed_rel import resize_rel_pos_bias_table_simple
 from timm.models import PretrainedCfg, group_parameters
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
 from agelens.errors import CardError, UnknownNameError, UsageError
@@ -71,6 +75,8 @@ def _is_square(count: int) -> bool:
     return count > 0 and isqrt(count) ** 2 == count
 
 
+_HUB_FILES: Final = ("model.safetensors", "pytorch_model.bin")
+_PATIENCE_SECONDS: Final = 10
 _EARLY_REDUCTION = 8
 """Early features are those of the last stage that reduces the chip by no more than this."""
 
@@ -83,7 +89,8 @@ class TimmBackbone(Backbone):
     Args:
         name: timm's, with or without the tag of its weights: ``resnet50``, ``resnet50.a1_in1k``.
         size: side of the chips in pixels; None is the side of timm's weights. Transformers are
-            built for the size, a whole number of patches.
+            built for the size; of one that is no whole number of patches, a plain vision
+            transformer leaves the last pixels out, and others are refused.
         drop_rate: dropout of the features.
         drop_path_rate: stochastic depth, where the network has it; None is the network's own.
 
@@ -152,16 +159,41 @@ def published_weights(backbone: Backbone) -> dict[str, Tensor]:
         raise UsageError(f"{backbone.name!r} is no network of timm, which has no weights for it")
     if not _configuration(backbone.name).has_weights:
         raise CardError(f"timm publishes no weights of {backbone.name!r}")
+    _check_reachable(backbone.name)
     try:  # with its classifier, so that timm too accepts nothing but a full match
         net = timm.create_model(backbone.name, pretrained=True, **backbone.made_with)
     except OSError as error:
-        raise CardError(
-            f"timm's weights of {backbone.name!r} are neither in its cache nor could they be "
-            f"fetched: {error} Without network, give a file, or weights that a package ships "
-            "(packaged)."
-        ) from error
+        raise CardError(_not_fetched(backbone.name, error)) from error
     weights: dict[str, Tensor] = net.state_dict()
     return weights
+
+
+def _check_reachable(name: str) -> None:
+    """Ask once for what is not in the cache: timm's own way tries for a minute before it gives up.
+
+    Raises:
+        CardError: nobody answers.
+    """
+    home = _configuration(name).hf_hub_id
+    if home is None or any(
+        isinstance(try_to_load_from_cache(home, file), str) for file in _HUB_FILES
+    ):
+        return
+    request = Request(hf_hub_url(home, _HUB_FILES[0]), method="HEAD")  # noqa: S310 - https
+    try:
+        urlopen(request, timeout=_PATIENCE_SECONDS).close()  # noqa: S310
+    except HTTPError:
+        return  # somebody answers; whatever it is, timm says it better
+    except OSError as error:
+        raise CardError(_not_fetched(name, error)) from error
+
+
+def _not_fetched(name: str, error: OSError) -> str:
+    return (
+        f"timm's weights of {name!r} are neither in its cache nor could they be fetched: {error} "
+        "Without network, copy the cache of a machine that has them (HF_HOME), give a file "
+        "(backbone.weights FILE), or take weights that a package ships (packaged) or none (random)."
+    )
 
 
 def _configuration(name: str) -> PretrainedCfg:
@@ -169,11 +201,36 @@ def _configuration(name: str) -> PretrainedCfg:
     known = timm.is_model(architecture)
     tagged = timm.list_pretrained(f"{architecture}.*") if known else []
     configuration = timm.get_pretrained_cfg(name) if known and (not tag or name in tagged) else None
+    if configuration is None and name in RENAMED:
+        raise UnknownNameError("backbone", name, BACKBONES, f" {_other_name(name)}")
     if configuration is None:
         near = difflib.get_close_matches(name, tagged or timm.list_models(), n=3)
         nearest = f", of which the nearest are {', '.join(near)}" if near else ""
         raise UnknownNameError("backbone", name, BACKBONES, f" Or any network of timm{nearest}.")
     return configuration
+
+
+RENAMED: Final = {
+    "se_resnet50": "legacy_seresnet50",
+    "se_resnet101": "legacy_seresnet101",
+    "se_resnet152": "legacy_seresnet152",
+    "se_resnext50_32x4d": "legacy_seresnext50_32x4d",
+    "se_resnext101_32x4d": "legacy_seresnext101_32x4d",
+    "inceptionresnetv2": "inception_resnet_v2",
+    "inceptionv3": "inception_v3",
+    "inceptionv4": "inception_v4",
+    **dict.fromkeys(("alexnet", "bninception", "cafferesnet101", "fbresnet152"), ""),
+    **dict.fromkeys(("nasnetamobile", "polynet", "squeezenet1_0", "squeezenet1_1"), ""),
+}
+"""Names of the package pretrainedmodels, as LDL's code takes them, with timm's name for the same
+network, or nothing where timm has none. `senet154` is another one in timm, where the same is called
+`legacy_senet154`."""
+
+
+def _other_name(name: str) -> str:
+    if RENAMED[name]:
+        return f"This network of pretrainedmodels is called {RENAMED[name]!r} in timm."
+    return "This network of pretrainedmodels has no counterpart in timm."
 
 
 def _create(name: str, **options: Any) -> Any:
@@ -189,6 +246,8 @@ def _create(name: str, **options: Any) -> Any:
 
 def _check_patches(net: Any, name: str, size: int) -> None:
     patch = getattr(getattr(net, "patch_embed", None), "patch_size", None)
+    if isinstance(net, VisionTransformer) and patch is not None and size >= patch[0]:
+        return
     if patch is not None and size % patch[0]:
         nearest = max(1, round(size / patch[0])) * patch[0]
         raise UsageError(

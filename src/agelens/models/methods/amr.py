@@ -12,7 +12,7 @@ from torch.nn import functional
 from agelens.errors import UnknownNameError
 from agelens.inference.answers import Point
 from agelens.models.losses import posterior_mean
-from agelens.models.methods.base import AgeTargets, not_negative
+from agelens.models.methods.base import AgeTargets, Departure, not_negative
 from agelens.models.methods.classification import AgeClassification
 
 
@@ -89,9 +89,13 @@ class AdaptiveMeanResidue(AgeClassification):
     paper: ClassVar[str] = (
         "Zhao et al., Adaptive Mean-Residue Loss for Robust Facial Age Estimation, ICME 2022"
     )
-    departures: ClassVar[tuple[str, ...]] = (
-        "the authors' code takes every class less likely than the true one for the residue and "
-        "adds 1e-3 to each, against their paper; residue_rule=below-true with eps=1e-3 does so",
+    departures: ClassVar[tuple[Departure, ...]] = (
+        Departure(
+            "every class less likely than the true one is residue, and 1e-3 is added to each",
+            "the residue is what is beyond the rank of the true class, with nothing added",
+            "the paper's rule, from which its code differs",
+            "--method.residue_rule below-true --method.eps 1e-3",
+        ),
     )
 
     def __init__(

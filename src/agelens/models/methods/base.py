@@ -47,6 +47,21 @@ class AgeTargets(NamedTuple):
     age_std: Tensor
 
 
+class Departure(NamedTuple):
+    """A difference from the authors' code: what theirs does, what ours does, why.
+
+    `get_theirs` says which option does as theirs does, or that none does.
+    """
+
+    theirs: str
+    ours: str
+    why: str
+    get_theirs: str
+
+    def __str__(self) -> str:
+        return f"theirs: {self.theirs}; here: {self.ours}; to get theirs: {self.get_theirs}"
+
+
 class AgeMethod(Recorded, ABC):
     """One published way to learn an age.
 
@@ -61,8 +76,8 @@ class AgeMethod(Recorded, ABC):
     """Key in `METHODS`; the class's own name where it states none."""
     paper: ClassVar[str] = "not stated"
     """Authors, venue, year."""
-    departures: ClassVar[tuple[str, ...]] = ()
-    """Faults of the authors' code that are mended here and that their figures rest on."""
+    departures: ClassVar[tuple[Departure, ...]] = ()
+    """Where this is not as the authors' code has it."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -96,6 +111,10 @@ class AgeMethod(Recorded, ABC):
     @abstractmethod
     def posterior(self, outputs: Any) -> Tensor:
         """Probabilities [B, K] over the scale; or mean and standard deviation [B, 2] in years."""
+
+    def loss_parts(self, outputs: Any, targets: AgeTargets) -> dict[str, Tensor]:
+        """The terms of `loss` by the names that curves have: ``age`` alone, unless overridden."""
+        return {"age": self.loss(outputs, targets)}
 
     def answer(self, outputs: Any) -> Tensor:
         """What the exported network answers [B, spec.width]; see `spec`."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from agelens.inference.answers import Point
 from agelens.models.losses import importance_weights, ordinal_cross_entropy
-from agelens.models.methods.base import AgeTargets
+from agelens.models.methods.base import AgeTargets, Departure
 from agelens.models.methods.ordinal import WeighedOrdinalMethod
 
 
@@ -78,6 +78,14 @@ class CORAL(WeighedOrdinalMethod):
     paper: ClassVar[str] = (
         "Cao, Mirjalili and Raschka, Rank consistent ordinal regression for neural networks "
         "with application to age estimation, Pattern Recognition Letters 140, 2020"
+    )
+    departures: ClassVar[tuple[Departure, ...]] = (
+        Departure(
+            "biases of the paper's experiments begin at 0",
+            "they begin in descending order",
+            "as in the authors' later package: ranks then seldom contradict each other",
+            "--method.descending_biases false",
+        ),
     )
 
     def __init__(

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from agelens.inference.answers import Point
 from agelens.models.losses import kl_divergence, posterior_mean
-from agelens.models.methods.base import AgeTargets, not_negative
+from agelens.models.methods.base import AgeTargets, Departure, not_negative
 from agelens.models.methods.dldl import DLDL
 
 
@@ -28,6 +28,7 @@ class DLDLv2(DLDL):
         sigma: see `DLDL`.
         sigma_from_votes: see `DLDL`.
         smallest_sigma: see `DLDL`.
+        normalise: see `DLDL`.
         mean_weight: lambda, of the absolute error in years; 1 in the paper.
 
     Raises:
@@ -38,6 +39,15 @@ class DLDLv2(DLDL):
     paper: ClassVar[str] = (
         "Gao et al., Age Estimation Using Expectation of Label Distribution Learning, IJCAI 2018"
     )
+    departures: ClassVar[tuple[Departure, ...]] = (
+        *DLDL.departures,
+        Departure(
+            "60 epochs of the divergence alone, then of both terms from those weights",
+            "both terms from the start",
+            "a loss knows no epochs",
+            "two runs: --method.mean_weight 0, then --backbone.weights of the first",
+        ),
+    )
 
     def __init__(
         self,
@@ -47,6 +57,7 @@ class DLDLv2(DLDL):
         sigma: float = 2.0,
         sigma_from_votes: bool = False,
         smallest_sigma: float = 0.1,
+        normalise: bool | None = None,
         mean_weight: float = 1.0,
     ) -> None:
         super().__init__(
@@ -55,6 +66,7 @@ class DLDLv2(DLDL):
             sigma=sigma,
             sigma_from_votes=sigma_from_votes,
             smallest_sigma=smallest_sigma,
+            normalise=normalise,
         )
         not_negative(mean_weight=mean_weight)
         self.mean_weight = mean_weight

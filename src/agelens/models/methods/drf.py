@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from agelens.inference.answers import OutputSpec
 from agelens.models.losses import at_least_float32
-from agelens.models.methods.base import AgeMethod, AgeTargets, LearningHead, above_zero
+from agelens.models.methods.base import AgeMethod, AgeTargets, Departure, LearningHead, above_zero
 from agelens.records import Floats
 
 
@@ -227,10 +227,19 @@ class DeepRegressionForest(AgeMethod):
 
     name: ClassVar[str] = "drf"
     paper: ClassVar[str] = "Shen et al., Deep Regression Forests for Age Estimation, CVPR 2018"
-    departures: ClassVar[tuple[str, ...]] = (
-        "the released Caffe layer trains the network by half the squared error of each tree, "
-        "not by the paper's likelihood; criterion: squared-error does as it does",
-        "the released layer moves a leaf that no sample reaches to age 0",
+    departures: ClassVar[tuple[Departure, ...]] = (
+        Departure(
+            "the released Caffe layer trains the network by half the squared error of each tree",
+            "by the paper's likelihood",
+            "the paper's equation",
+            "--method.criterion squared-error",
+        ),
+        Departure(
+            "the released layer moves a leaf that no sample reaches to age 0",
+            "such a leaf that no sample reaches stays where it is",
+            "an age of 0 would enter every face's answer",
+            "none does so",
+        ),
     )
 
     def __init__(

@@ -13,7 +13,7 @@ from torch.nn import functional
 from agelens.ages import AgeScale
 from agelens.errors import UsageError
 from agelens.models.losses import at_least_float32, posterior_mean
-from agelens.models.methods.base import AgeMethod, AgeTargets, LearningHead
+from agelens.models.methods.base import AgeMethod, AgeTargets, Departure, LearningHead
 
 
 class RAPLOutputs(NamedTuple):
@@ -162,11 +162,19 @@ class RAPL(AgeMethod):
         "Amirullaeva and Han, Relative Age Position Learning for Face-Based Age Estimation, "
         "IEEE Access 12, 2024"
     )
-    departures: ClassVar[tuple[str, ...]] = (
-        "theta, the weights of the references, are left as memory happened to be in the "
-        "authors' code; here they start at the number that `theta` names",
-        "the authors' MAE and CS are means of batch means, so a short last batch counts as much "
-        "as a full one; here they are over samples",
+    departures: ClassVar[tuple[Departure, ...]] = (
+        Departure(
+            "theta, the weights of the references, begins as memory happened to be",
+            "it begins at the number that `theta` names",
+            "a run has to be repeatable",
+            "nobody can; theta 0 is what fresh memory mostly holds",
+        ),
+        Departure(
+            "MAE and CS are means of batch means, so a short last batch counts like a full one",
+            "they are over samples",
+            "one definition of a metric",
+            "none; with a batch size that divides the part they agree",
+        ),
     )
 
     def __init__(self, ages: str = "0-100", *, theta: float = 0.0, seed: int = 0) -> None:
@@ -195,6 +203,10 @@ class RAPL(AgeMethod):
 
     def loss(self, outputs: RAPLOutputs, targets: AgeTargets) -> Tensor:
         """L1 of the expected age, plus cross entropy of the position once there are references."""
+        return torch.stack([*self.loss_parts(outputs, targets).values()]).sum()
+
+    def loss_parts(self, outputs: RAPLOutputs, targets: AgeTargets) -> dict[str, Tensor]:
+        """Both terms: ``age`` and ``position``."""
         expected = expected_ages(outputs, self.years(outputs.age_logits))
         age = functional.l1_loss(expected, targets.age_years.to(expected))
         position = functional.cross_entropy(
@@ -203,7 +215,7 @@ class RAPL(AgeMethod):
             reduction="none",
         )
         # Times 0 rather than left out: in a run of many processes every weight needs a gradient.
-        return age + (outputs.ready * position).mean()
+        return {"age": age, "position": (outputs.ready * position).mean()}
 
     def posterior(self, outputs: RAPLOutputs) -> Tensor:
         """Probabilities [B, n]."""

@@ -11,7 +11,14 @@ from torch.nn import functional
 
 from agelens.inference.answers import OutputSpec
 from agelens.models.losses import at_least_float32
-from agelens.models.methods.base import AgeMethod, AgeTargets, SpreadHead, above_zero, not_negative
+from agelens.models.methods.base import (
+    AgeMethod,
+    AgeTargets,
+    Departure,
+    SpreadHead,
+    above_zero,
+    not_negative,
+)
 
 _LEAST_STRETCH = 1e-2
 
@@ -147,9 +154,13 @@ class SSRNet(AgeMethod):
         "Yang et al., SSR-Net: A Compact Soft Stagewise Regression Network for Age Estimation, "
         "IJCAI 2018"
     )
-    departures: ClassVar[tuple[str, ...]] = (
-        "the authors' code makes a stage's bins of two ReLU layers with as many units as bins, "
-        "multiplied, which often start dead; here they are made of the stage's features",
+    departures: ClassVar[tuple[Departure, ...]] = (
+        Departure(
+            "a stage's bins are the product of two ReLU layers with as many units as bins",
+            "they are made of the stage's features",
+            "such products often begin dead and stay so",
+            "none does so",
+        ),
     )
 
     def __init__(

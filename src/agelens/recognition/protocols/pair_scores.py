@@ -50,7 +50,7 @@ class RocCurve:
         The curve runs straight between its points, as where IEFP finds the root.
         """
         above = self.false_match - (1 - self.true_match)  # rises from -1 to 1
-        after = np.argmax(above >= 0, axis=-1)[..., np.newaxis]
+        after = np.maximum(np.argmax(above >= 0, axis=-1), 1)[..., np.newaxis]
         low, high = (np.take_along_axis(above, at, axis=-1) for at in (after - 1, after))
         from_, to = (np.take_along_axis(self.false_match, at, axis=-1) for at in (after - 1, after))
         return np.asarray((from_ + (to - from_) * -low / (high - low))[..., 0])
@@ -104,6 +104,48 @@ def roc_curve(scores: NDArray[np.floating], same: Truths) -> RocCurve:
         ValueError: a score is NaN.
     """
     return SortedScores(scores, same).curve()
+
+
+class GridCurve:
+    """The mean over folds of the rates at given thresholds, as IEFP's code makes a ROC.
+
+    Args:
+        scores: similarity [T] of each pair.
+        same: whether it is of one person [T].
+        fold: of each pair [T].
+        thresholds: [K], ascending.
+    """
+
+    def __init__(
+        self, scores: NDArray[np.floating], same: Truths, fold: Codes, thresholds: Floats
+    ) -> None:
+        self._thresholds = np.asarray(thresholds, dtype=np.float64)
+        # At how many thresholds each pair matches: those up to its score.
+        self._reached = np.searchsorted(self._thresholds, scores, side="right")
+        self._same = same
+        self._folds = [fold == one for one in np.unique(fold)]
+
+    def curve(self, weights: Floats | None = None) -> RocCurve:
+        """The curve, each pair counting once or by `weights` [D, T]; thresholds fall."""
+        counts = np.ones((1, len(self._same))) if weights is None else weights
+        true_match, false_match = (
+            np.mean([self._rates(counts, inside & kind) for inside in self._folds], axis=0)
+            for kind in (self._same, ~self._same)
+        )
+        if weights is None:
+            true_match, false_match = true_match[0], false_match[0]
+        return RocCurve(self._thresholds[::-1], false_match, true_match)
+
+    def _rates(self, counts: Floats, inside: Truths) -> Floats:
+        """Share [D, K] of the pairs `inside` that match; 0 where a fold has none, as theirs."""
+        places = len(self._thresholds)
+        held = np.zeros((len(counts), places + 1))
+        for place in np.unique(self._reached[inside]):
+            held[:, place] = counts[:, inside & (self._reached == place)].sum(axis=1)
+        matching = np.cumsum(held[:, ::-1], axis=1)[:, :-1]
+        total = held.sum(axis=1, keepdims=True)
+        shares = np.divide(matching, total, out=np.zeros_like(matching), where=total > 0)
+        return np.asarray(shares)
 
 
 IEFP_THRESHOLDS: Final = tuple(step / 100 for step in range(-100, 101))

@@ -17,6 +17,7 @@ from agelens.evaluation.reports.page import Section
 from agelens.recognition.embedding_table import EmbeddingModel, EmbeddingTable
 from agelens.recognition.protocols.identification import GAP_NAMES, by_gap
 from agelens.recognition.protocols.pair_scores import (
+    GridCurve,
     RocCurve,
     ScoredPairs,
     SortedScores,
@@ -48,12 +49,22 @@ class PairRates:
         pairs: scored.
         matched: whether each [T] was taken for one person.
         resampling: of the intervals.
+        thresholds: [K], of which area and equal error rate are made as IEFP's code makes them;
+            by default they are those of all pairs together and every threshold.
     """
 
-    def __init__(self, pairs: ScoredPairs, matched: Truths, resampling: Resampling) -> None:
+    def __init__(
+        self,
+        pairs: ScoredPairs,
+        matched: Truths,
+        resampling: Resampling,
+        thresholds: Floats | None = None,
+    ) -> None:
         self._pairs, self._how = pairs, resampling
         self._matched, self._right = matched, matched == pairs.same
-        self._sorted = SortedScores(pairs.score, pairs.same)
+        self._curves: SortedScores | GridCurve = SortedScores(pairs.score, pairs.same)
+        if thresholds is not None:
+            self._curves = GridCurve(pairs.score, pairs.same, pairs.fold, thresholds)
         both = np.concatenate([pairs.person_a, pairs.person_b])
         people, codes = np.unique(both, return_inverse=True)
         self._people = len(people)
@@ -74,11 +85,11 @@ class PairRates:
 
     def area(self) -> Rate:
         """Area under the ROC."""
-        return self._rate(lambda weights: self._sorted.curve(weights).area, self._everything)
+        return self._rate(lambda weights: self._curves.curve(weights).area, self._everything)
 
     def equal_error(self) -> Rate:
         """Equal error rate."""
-        return self._rate(lambda weights: self._sorted.curve(weights).equal_error, self._everything)
+        return self._rate(lambda weights: self._curves.curve(weights).equal_error, self._everything)
 
     def by_gap(self) -> dict[str, GapRates]:
         """Rates in each band of age gaps."""
@@ -281,7 +292,8 @@ def verification(
         pairs: listed, in folds.
         protocol: what the result is called.
         thresholds: to choose from, ascending; by default all that decide differently
-            (`IEFP_THRESHOLDS` are those of IEFP's own figures).
+            (`IEFP_THRESHOLDS` are those of IEFP's own figures). Area and equal error rate are
+            then made of the mean over folds of the rates at these, as IEFP's code does.
         resampling: of the intervals.
 
     Raises:
@@ -304,7 +316,7 @@ def verification(
     limits = np.array([chosen[int(fold)] for fold in scored.fold])
     matched = scored.score >= limits
     how = resampling or Resampling()
-    rates = PairRates(scored, matched, how)
+    rates = PairRates(scored, matched, how, candidates)
     folds = [
         _fold(fold, limit, matched == scored.same, scored.fold == fold)
         for fold, limit in chosen.items()

@@ -15,7 +15,7 @@ from pytorch_lightning import Trainer
 
 from agelens.errors import UsageError
 from agelens.recognition.margins import CosFace, Margin
-from agelens.recognition.training.branch_choice import BranchChoice
+from agelens.recognition.training.branch_choice import BranchChoice, Initial
 from agelens.recognition.training.identity_data import IdentityData, Stage
 from agelens.recorded import arguments_of, described
 from agelens.training.config_schema import LIGHTNING_OURS
@@ -110,6 +110,9 @@ class IdentityRun:
         likelihood_optimizer: of the likelihood network.
         schedule: of all learning rates.
         gradient_clip: greatest norm over each network's gradients.
+        clip_centres: whether that norm is over the centres of identities as well, as IEFP's
+            code clips; without, they learn at their own pace.
+        initial: how random weights begin, ``agelens`` or as IEFP's code (``iefp``).
         checkpoints: in the identity stage, a batch counts as two steps of an optimiser.
         trainer: arguments of Lightning's Trainer.
         config: the configuration as plain types, by which a resumed run is known.
@@ -127,6 +130,8 @@ class IdentityRun:
     likelihood_optimizer: SGDOptions = field(default_factory=SGDOptions)
     schedule: Schedule = field(default_factory=published_schedule)
     gradient_clip: float | None = 5.0
+    clip_centres: bool = False
+    initial: Initial = "agelens"
     checkpoints: CheckpointTimes = field(default_factory=CheckpointTimes)
     trainer: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
@@ -166,6 +171,12 @@ def identity_parser() -> ArgumentParser:
     parser.add_argument(
         "--gradient_clip", type=float | None, default=5.0, help="greatest norm; null does not clip"
     )
+    parser.add_argument(
+        "--clip_centres", type=bool, default=False, help="clip the identities' centres as well"
+    )
+    parser.add_argument(
+        "--initial", type=Initial, default="agelens", help="how random weights begin"
+    )
     add(CheckpointTimes, "checkpoints")
     add(Trainer, "trainer", skip=_OURS, instantiate=False)
     parser.set_defaults(
@@ -199,7 +210,7 @@ def configured(run: IdentityRun) -> IdentityRun:
         UsageError: an object that no configuration can name, or an argument that none knows.
     """
     classes = ("margin", "schedule")
-    plain = ("stage", "seed", "gradient_clip", "trainer")
+    plain = ("stage", "seed", "gradient_clip", "clip_centres", "initial", "trainer")
     values = {name: getattr(run, name) for name in GROUPS}
     document = {
         name: described(value) if name in (*classes, *plain) else arguments_of(value)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.nn.utils import clip_grad_norm_
+from torch.nn.utils import clip_grad_norm_, clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
 from agelens.data.training_input import ChipBatch
@@ -170,8 +170,9 @@ class IdentityStageModule(EpochLosses):
     age embedding, with the identity branch held; then the identity branch and the centres
     learn from L_FR + bound_weight * I, with the likelihood network held.
 
-    Gradients are clipped by the norm over each network. The centres are left out of it: of
-    shards, each process would have another norm, and the copies of the branch would part.
+    Gradients are clipped by the norm over each network, which is over the centres of identities
+    as well where `clip_centres` says so. Of shards it is over those of all processes, so that the
+    copies of the branch stay alike.
 
     Args:
         model: both branches, the margin, the bound.
@@ -180,6 +181,7 @@ class IdentityStageModule(EpochLosses):
         schedule: of both learning rates.
         club: the weights of bound and likelihood.
         gradient_clip: greatest norm; None does not clip.
+        clip_centres: the identity step's norm is over branch and centres, and scales both.
         sharded: share the centres out among the processes.
         identity: see `EpochLosses`.
     """
@@ -193,6 +195,7 @@ class IdentityStageModule(EpochLosses):
         *,
         club: CLUBOptions,
         gradient_clip: float | None = 5.0,
+        clip_centres: bool = False,
         sharded: bool = False,
         identity: dict[str, Any] | None = None,
     ) -> None:
@@ -203,6 +206,7 @@ class IdentityStageModule(EpochLosses):
         self.likelihood_options = likelihood_optimizer
         self.club = club
         self.gradient_clip = gradient_clip
+        self.clip_centres = clip_centres
         self.sharded = sharded
 
     def setup(self, stage: str) -> None:
@@ -262,13 +266,18 @@ class IdentityStageModule(EpochLosses):
         if self.gradient_clip is None:
             return
         centres = self.model.margin.classes.weight
-        weights = [
-            weight
-            for group in optimizer.param_groups
-            for weight in group["params"]
-            if weight is not centres
+        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+        others = [weight for weight in weights if weight is not centres]
+        if not self.clip_centres or len(others) == len(weights):
+            clip_grad_norm_(others, self.gradient_clip)
+            return
+        squares = [
+            get_total_norm([weight.grad for weight in part if weight.grad is not None]).square()
+            for part in (others, [centres])
         ]
-        clip_grad_norm_(weights, self.gradient_clip)
+        if self.model.margin.classes.processes > 1:
+            distributed.all_reduce(squares[1])
+        clip_grads_with_norm_(weights, self.gradient_clip, torch.stack(squares).sum().sqrt())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """All centres, whichever process has them."""

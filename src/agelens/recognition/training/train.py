@@ -17,7 +17,7 @@ from agelens.inference.cards import CARD_FILE
 from agelens.models.backbones import Backbone
 from agelens.recognition.margins import ClassWeights, MarginLoss
 from agelens.recognition.purification import PurifiedBranch
-from agelens.recognition.training.branch_choice import TwoBranches
+from agelens.recognition.training.branch_choice import TwoBranches, start_as_iefp
 from agelens.recognition.training.configuration import IdentityRun, configured
 from agelens.recognition.training.epoch_losses import ClosedEpochs, EpochLosses, EpochLossLines
 from agelens.recognition.training.identity_data import BranchInput, Stage, data_facts, data_hashes
@@ -66,9 +66,11 @@ def input_of(backbone: Backbone) -> BranchInput:
 
 
 def _age_stage(run: IdentityRun) -> StageParts:
-    built = run.branch.build()
+    built = run.branch.build(run.initial)
     run.data.open("age", input_of(built.branch.backbone), seed=run.seed)
     model = AgeGroupModel(built.branch)
+    if run.initial == "iefp":
+        start_as_iefp(model.head)
     module = AgeStageModule(
         model,
         run.optimizer,
@@ -80,7 +82,7 @@ def _age_stage(run: IdentityRun) -> StageParts:
 
 
 def _identity_stage(run: IdentityRun) -> StageParts:
-    built = run.branch.build()
+    built = run.branch.build(run.initial)
     wanted = input_of(built.branch.backbone)
     age, report = _age_branch(run, wanted)
     run.data.open("identity", wanted, seed=run.seed)
@@ -88,6 +90,8 @@ def _identity_stage(run: IdentityRun) -> StageParts:
         run.data.identities, built.branch.features, sample_rate=run.classes.sample_rate
     )
     model = TwoBranches(built.branch, MarginLoss(classes, run.margin), age)
+    if run.initial == "iefp":
+        start_as_iefp(classes, *([] if model.club is None else [model.club]))
     module = IdentityStageModule(
         model,
         run.optimizer,
@@ -95,6 +99,7 @@ def _identity_stage(run: IdentityRun) -> StageParts:
         run.schedule,
         club=run.club,
         gradient_clip=run.gradient_clip,
+        clip_centres=run.clip_centres,
         sharded=run.classes.sharded,
         identity=_identity(run),
     )

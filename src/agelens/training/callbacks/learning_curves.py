@@ -23,6 +23,12 @@ from agelens.training.epoch_metrics import BANDS
 from agelens.training.run_folder import RunFolder
 
 _BAND_PREFIX: Final = "valid/mae/"
+_SHARES: Final = {
+    "train/cs5": "train, CS@5",
+    "valid/cs5": "valid, CS@5",
+    "valid/ca3": "valid, CA@3",
+}
+_THIRD: Final = "#6a9a58"
 _MARKED: Final = 40  # points are drawn on curves of at most so many epochs
 
 
@@ -36,14 +42,12 @@ def run_figure(history: pd.DataFrame) -> Figure:
     loss, error, shares, rate = cast("list[Axes]", list(axes.flat))
     _lines(loss, history, {"train/loss": "train", "valid/loss": "valid"})
     title(loss, "loss")
-    _lines(error, history, {"valid/mae": "valid"}, COLOURS[1:])
-    title(error, "validation MAE in years")
+    _lines(error, history, {"train/mae": "train", "valid/mae": "valid"})
+    title(error, "MAE in years")
     _mark_best(error, history)
-    scaled = history.assign(
-        **{name: 100 * history[name] for name in ("valid/cs5", "valid/ca3") if name in history}
-    )
-    _lines(shares, scaled, {"valid/cs5": "CS@5", "valid/ca3": "CA@3"})
-    title(shares, "valid, errors within 5 and 3 years, in %")
+    scaled = history.assign(**{name: 100 * history[name] for name in _SHARES if name in history})
+    _lines(shares, scaled, _SHARES, (*COLOURS, _THIRD))
+    title(shares, "errors within 5 and 3 years, in %")
     _lines(rate, history, {"lr": "learning rate"})
     title(rate, "learning rate at the end of the epoch")
     if (history["lr"] > 0).all():

@@ -48,3 +48,13 @@ def test_by_sample_leaks_and_by_subject_does_not(people_table) -> None:
 def test_there_is_at_least_one_repeat() -> None:
     with pytest.raises(UsageError, match="not 0 times"):
         RandomSplit(repeats=0)
+
+
+def test_a_validation_part_comes_off_the_train_part_alone(people_table) -> None:
+    table = people_table([2] * 100)
+    (plain,), (held,) = RandomSplit()(table, seed=3), RandomSplit(valid_share=0.1)(table, seed=3)
+    assert held.part_names == ("train", "valid", "test")
+    assert held.counts == {"train": 144, "valid": 16, "test": 40}
+    assert set(held.ids("test")) == set(plain.ids("test"))
+    with pytest.raises(UsageError, match="validate on"):
+        RandomSplit(valid_share=1.0)

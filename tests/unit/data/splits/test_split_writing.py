@@ -133,3 +133,15 @@ def test_a_folder_of_something_else_is_refused(tmp_path, text) -> None:
         (tmp_path / "split.json").write_text(text)
     with pytest.raises(TableError, match="a split that agelens wrote"):
         read_split(tmp_path)
+
+
+def test_the_parts_keep_every_label(people_table, tmp_path) -> None:
+    table = people_table([2] * 10)
+    labels = {"age_std": 2.5, "ethnicity": "asian", "photo_year": 2004}
+    table = table.with_columns(**{name: [value] * len(table) for name, value in labels.items()})
+    (split,) = RandomSplit(by="subject")(table)
+    write_split(split, table, tmp_path / "split")
+    part = pd.read_csv(tmp_path / "split" / "train.csv")
+    assert {"age_kind", "age_low", "age_high"} <= set(part)
+    for name, value in labels.items():
+        assert part[name].unique().tolist() == [value]

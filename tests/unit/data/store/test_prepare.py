@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from agelens.data.formats.ldl import ROTATED_BOX, write_ldl
 from agelens.data.store import ChipStore, prepare
@@ -12,6 +13,7 @@ from agelens.errors import OutputError, UnknownNameError, UsageError
 from agelens.imaging.align import SimilarityAligner, template_named
 from agelens.imaging.detectors import DETECTORS, detector_class
 from agelens.imaging.rotate_crop import RotateCropAligner, find_rotated_box
+from agelens.records import Face
 from agelens.tables import BOX, LANDMARKS, SampleTable, read_table, write_table
 
 STATUSES = [*["ok"] * 7, "no_face", "unreadable", "missing", "ok"]
@@ -250,3 +252,65 @@ def test_a_bug_in_a_detector_is_no_status(make_table, photos, tmp_path):
 
     with pytest.raises(ZeroDivisionError):
         prepare(make_table(["face0.jpg"]), tmp_path / "s", root=photos, detector=Broken())
+
+
+class Blind(detector_class("retinaface")):  # type: ignore[misc]
+    """Fails the test that lets it look."""
+
+    def _find(self, rgb):
+        raise AssertionError("no detection was asked for")
+
+
+def test_a_table_s_landmarks_cut_without_a_search(make_table, photos, tmp_path, portrait):
+    points = np.array([[70, 80], [130, 90], [100, 120], [75, 150], [125, 155]], dtype=float)
+    places = dict(zip(LANDMARKS, points.ravel()[:, None], strict=True))
+    table = make_table(["under/Zoë's.png"], **places)
+    options = {"template": "arcface-112", "size": 80, "encoding": "png"}
+    report = prepare(table, tmp_path / "s", root=photos, detector=Blind(), boxes="table", **options)
+    aligner = SimilarityAligner(template_named("arcface-112"), 80)
+    face = Face(np.zeros(4), points, 1.0)
+    assert np.array_equal(report.open()[0], aligner.align(portrait, face).rgb)
+    assert report.places == "rows cut where the table says: 1"
+    row = report.open().table.frame.iloc[0]
+    assert np.allclose(row[list(LANDMARKS)].astype(float), points.ravel())
+
+
+def test_an_ldl_list_s_roll_and_boxes_are_cut_as_its_authors_do(
+    make_table, photos, tmp_path, portrait
+):
+    boxes = [60.0, 50.0, 260.0, 230.0]
+    columns = dict(zip(ROTATED_BOX, [[value] for value in boxes], strict=True))
+    table = make_table(["under/Zoë's.png"], roll_degrees=[30.0])
+    table = table.with_columns(**columns)
+    report = prepare(
+        table,
+        tmp_path / "s",
+        root=photos,
+        detector=Blind(),
+        boxes="table",
+        two_pass=True,
+        margin=0.4,
+        size=96,
+        encoding="png",
+    )
+    turned = Image.fromarray(portrait).rotate(30, resample=Image.Resampling.BICUBIC, expand=True)
+    wide, high = (boxes[2] - boxes[0]) * 0.2, (boxes[3] - boxes[1]) * 0.2
+    frame = [boxes[0] - wide, boxes[1] - high, boxes[2] + wide, boxes[3] + high]
+    chip = turned.crop([round(edge) for edge in frame]).resize((96, 96), Image.Resampling.BICUBIC)
+    assert np.array_equal(report.open()[0], np.asarray(chip))
+    row = report.open().table.frame.iloc[0]
+    assert row[[*ROTATED_BOX, "roll_degrees"]].astype(float).tolist() == [*boxes, 30.0]
+
+
+def test_what_a_table_does_not_place_is_searched_for(make_table, photos, tmp_path, detector):
+    nan = np.nan
+    boxes = np.array([[20, 20, 200, 220], [nan] * 4], dtype=float)
+    table = make_table(["under/Zoë's.png", "face0.jpg"], **dict(zip(BOX, boxes.T, strict=True)))
+    options = {"root": photos, "detector": detector, "two_pass": True}
+    report = prepare(table, tmp_path / "s", boxes="table", **options)
+    assert report.statuses == {"ok": 2}
+    assert report.places.endswith("where the table says: 1, after a search for the face: 1")
+    other = prepare(table, tmp_path / "other", **options)
+    assert other.places.endswith("--boxes table cuts by its boxes and rolls (rows: 1)")
+    with pytest.raises(UsageError, match="boxes: there 'table', now None"):
+        prepare(table, tmp_path / "s", **options)

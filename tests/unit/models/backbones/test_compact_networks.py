@@ -8,6 +8,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from agelens.errors import UsageError
+from agelens.models.backbones import build_backbone
 from agelens.models.backbones.c3ae import C3AEBackbone
 from agelens.models.backbones.ssr_net import SSRNetBackbone
 
@@ -116,3 +117,12 @@ def test_shrinking_a_crop_to_half_averages_its_pixels() -> None:
     network(images)
     torch.testing.assert_close(seen[0][2:], F.avg_pool2d(images, 2))
     assert torch.equal(seen[0][:1], images[..., 32:96, 32:96])
+
+
+def test_tinyage_as_the_label_distribution_system_built_it() -> None:
+    """Two convolutions in its third group: 884,848 weights below the age layer."""
+    for convolutions, weights in (([2, 2, 2, 3, 3], 884_848), ([2, 2, 3, 3, 3], 921_840)):
+        net = build_backbone("tinyagenet", size=64, convolutions=convolutions).backbone
+        assert sum(weight.numel() for weight in net.parameters()) == weights
+    with pytest.raises(UsageError, match="five groups"):
+        build_backbone("tinyagenet", size=64, convolutions=[2, 2])

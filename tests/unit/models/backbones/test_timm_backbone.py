@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import huggingface_hub.constants
 import pytest
@@ -10,7 +11,8 @@ import torch
 from torch import nn
 
 from agelens.errors import CardError, UnknownNameError, UsageError
-from agelens.models.backbones import Backbone, build_backbone
+from agelens.models.backbones import Backbone, build_backbone, timm_backbone
+from agelens.models.backbones.timm_backbone import RENAMED
 
 VIT = "vit_small_patch14_dinov2"
 SWIN = "swin_tiny_patch4_window7_224"
@@ -83,8 +85,55 @@ def test_an_option_that_the_network_has_not_is_refused() -> None:
 
 
 def test_a_size_that_is_no_whole_number_of_patches_names_one_that_is() -> None:
-    with pytest.raises(UsageError, match=r"patches of 14 pixels: a size of 100.*98 is"):
-        on_meta(VIT, size=100)
+    with pytest.raises(UsageError, match=r"patches of 4 pixels: a size of 98.*96 is"):
+        on_meta(SWIN, size=98)
+
+
+def test_a_vision_transformer_leaves_out_what_is_no_whole_patch() -> None:
+    backbone = build_backbone(VIT, size=128).backbone.eval()
+    chips = torch.randn(1, 3, 128, 128)
+    blank = chips.clone()
+    blank[..., 126:, :] = blank[..., 126:] = 7.0  # nine patches of 14 pixels are 126
+    with torch.inference_mode():
+        torch.testing.assert_close(backbone(chips), backbone(blank))
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("se_resnext50_32x4d", "called 'legacy_seresnext50_32x4d' in timm"),
+        ("polynet", "no counterpart in timm"),
+    ],
+)
+def test_names_of_pretrainedmodels_are_known(name: str, told: str) -> None:
+    with pytest.raises(UnknownNameError, match=told):
+        build_backbone(name)
+
+
+def test_the_networks_that_are_only_renamed_are_there() -> None:
+    assert all(timm.is_model(name) for name in RENAMED.values() if name)
+    assert not any(timm.is_model(name) for name in RENAMED)
+
+
+def test_without_network_timm_is_not_even_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def nobody(request: Any, timeout: float) -> None:
+        asked.append(request.full_url)
+        raise URLError("Name or service not known")
+
+    def forbidden(*_: Any, **options: Any) -> None:
+        if options.get("pretrained"):
+            raise AssertionError("timm tries for a minute")
+        return create(*_, **options)
+
+    create = timm.create_model
+    monkeypatch.setattr(timm_backbone, "try_to_load_from_cache", lambda *_: None)
+    monkeypatch.setattr(timm_backbone, "urlopen", nobody)
+    monkeypatch.setattr(timm, "create_model", forbidden)
+    with pytest.raises(CardError, match=r"(?s)neither in its cache.*HF_HOME.*packaged.*random"):
+        build_backbone("resnet18", weights="timm")
+    assert asked == ["https://huggingface.co/timm/resnet18.a1_in1k/resolve/main/model.safetensors"]
 
 
 @pytest.mark.parametrize(
@@ -180,6 +229,7 @@ def test_timms_own_weights_are_taken_whole(monkeypatch: pytest.MonkeyPatch) -> N
         return published if pretrained else create(name, **options)
 
     monkeypatch.setattr(timm, "create_model", without_network)
+    monkeypatch.setattr(timm_backbone, "try_to_load_from_cache", lambda *_: "there")
     backbone, report = build_backbone("resnet18", weights="timm")
     assert torch.equal(backbone.net.layer4[1].conv2.weight, published.layer4[1].conv2.weight)
     assert [line.source for line in report.of("beyond")] == ["fc.weight", "fc.bias"]

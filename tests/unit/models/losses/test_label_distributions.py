@@ -114,3 +114,15 @@ def test_away_from_the_ends_a_label_has_the_moments_of_its_normal(age: float, si
 def test_an_age_far_beyond_the_scale_is_the_end_and_not_nothing() -> None:
     assert gaussian(500.0, 2.0, YEARS.float())[-1] > 0.99
     assert soft(500.0, SquaredDistance(), YEARS.float())[-1] > 0.99
+
+
+@pytest.mark.parametrize("age", [0, 2, 50, 99, 100])
+def test_labels_that_are_not_normalised_are_the_density(age: float) -> None:
+    # As yjl450/age-estimation-ldl-pytorch has them in dataset.py: of years, 1e-15 at least.
+    root = math.sqrt(2 * math.pi) * 2
+    expected = [max(math.exp(-((a - age) ** 2) / 8) / root, 1e-15) for a in range(101)]
+    ages = torch.tensor([age], dtype=torch.float64)
+    found = gaussian_labels(ages, torch.full_like(ages, 2.0), YEARS, normalise=False)[0]
+    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64))
+    whole = found.sum().item()
+    assert whole == pytest.approx(1 if age == 50 else sum(expected), abs=1e-6)

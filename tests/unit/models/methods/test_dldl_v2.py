@@ -55,3 +55,19 @@ def test_the_first_stage_is_dldl(labelled: Labelled) -> None:
 def test_a_weight_must_not_be_negative() -> None:
     with pytest.raises(ValueError, match="mean_weight must be at least 0"):
         DLDLv2(mean_weight=-1.0)
+
+
+def test_the_loss_of_yjl450_is_reached_at_the_ends_of_the_scale() -> None:
+    """Its kl_loss and L1_loss, at ages where normalised labels make another loss."""
+    outputs = torch.randn(4, 101, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    ages = torch.tensor([0.0, 1.0, 3.0, 100.0], dtype=torch.float64)
+    years = torch.arange(101, dtype=torch.float64)
+    posterior = outputs.softmax(1)
+    density = (-((years - ages[:, None]) ** 2) / 8).exp() / ((2 * torch.pi) ** 0.5 * 2)
+    label = density.clamp_min(1e-15)
+    divergence = (label * (label.log() - posterior.log())).sum(1).mean()
+    wanted = divergence + ((posterior * years).sum(1) - ages).abs().mean()
+    targets = AgeTargets(ages, torch.full_like(ages, float("nan")))
+    loss = DLDLv2(normalise=False).loss(outputs, targets)
+    torch.testing.assert_close(loss, wanted, rtol=1e-6, atol=1e-6)
+    assert (DLDLv2().loss(outputs, targets) - loss).abs() > 0.3

@@ -203,7 +203,7 @@ def test_a_stopped_epoch_goes_on_from_its_checkpoint() -> None:
 def test_theta_starts_where_the_constructor_says() -> None:
     assert head_of().theta.tolist() == [0, 0, 0]
     assert head_of(RAPL("20,25,31", theta=1.0)).theta.tolist() == [1, 1, 1]
-    assert any("theta" in departure for departure in RAPL.departures)
+    assert any("theta" in departure.theirs for departure in RAPL.departures)
 
 
 def test_posterior_is_the_softmax_of_ages_alone() -> None:

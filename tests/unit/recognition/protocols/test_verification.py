@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.interpolate import interp1d
 from scipy.optimize import brentq
+from sklearn.metrics import auc
 
 from agelens.data.datasets.pairs import PairList, pair_table
 from agelens.errors import DatasetError, TableError
@@ -128,7 +129,37 @@ def test_verification_equals_loops(embedded, thresholds):
     assert [part.accuracy for part in found.folds] == pytest.approx(accuracies)
     assert found.accuracy.value == pytest.approx(np.mean(accuracies))
     assert found.accuracy_std == pytest.approx(np.std(accuracies))
-    assert found.area.value == pytest.approx(roc_curve(np.array(scores), same).area)
+    if thresholds is None:
+        assert found.area.value == pytest.approx(roc_curve(np.array(scores), same).area)
+        return
+    # As IEFP's code: rates of each fold at each threshold, their mean over folds, a root by brentq.
+    rates = np.array(
+        [
+            [
+                [
+                    np.mean(found.pairs.score[(fold == one) & (same == kind)] >= t)
+                    for t in thresholds
+                ]
+                for kind in (False, True)
+            ]
+            for one in range(5)
+        ]
+    ).mean(axis=0)
+    assert found.area.value == pytest.approx(auc(*rates))
+    interpolated = interp1d(*rates)
+    root = brentq(lambda rate: 1 - rate - interpolated(rate), rates[0].min(), rates[1].max())
+    # Where the curve stands upright, theirs takes one of its points and ours the root on it.
+    near = np.abs(rates[0] - root) < 1e-9
+    at_root = [root] if not near.any() else [root, *(1 - rates[1][near])]
+    assert min(abs(found.equal_error.value - one) for one in at_root) < 2e-2
+
+
+def test_intervals_of_the_folds_curve_hold_it(embedded):
+    table, pairs = listed(embedded, noise=1.5)
+    how = Resampling(draws=40)
+    found = verification(table, pairs, thresholds=IEFP_THRESHOLDS, resampling=how)
+    for rate in (found.area, found.equal_error):
+        assert rate.low <= rate.value <= rate.high
 
 
 def test_missing_pairs_are_counted_and_named(embedded):

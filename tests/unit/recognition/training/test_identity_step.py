@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from agelens.errors import TrainingError
 from agelens.recognition.margins import ClassWeights, CosFace, MarginLoss
-from agelens.recognition.training.branch_choice import TwoBranches
+from agelens.recognition.purification import SelfPurification
+from agelens.recognition.training.branch_choice import TwoBranches, start_as_iefp
 from agelens.recognition.training.configuration import CLUBOptions, SGDOptions
 from agelens.recognition.training.epoch_losses import ClosedEpochs
 from agelens.recognition.training.identity_data import BranchInput, IdentityData
@@ -111,6 +112,40 @@ def test_both_optimisers_step_in_turn_and_only_their_networks_learn(
     assert not any(one.training for one in two_branches.age.modules())
     assert two_branches.identity.training
     assert module.metrics.keys() >= {"train/likelihood", "train/bound", "train/identity", "lr"}
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_centres_are_clipped_with_the_branch_only_where_asked(
+    two_branches: TwoBranches, together: bool
+) -> None:
+    sgd = SGDOptions(lr=0.05)
+    module = IdentityStageModule(
+        two_branches, sgd, sgd, Constant(), club=CLUBOptions(), clip_centres=together
+    )
+    branch = [weight for weight in two_branches.identity.parameters() if weight.requires_grad]
+    centres = two_branches.margin.classes.weight
+    chance = torch.Generator().manual_seed(5)
+    for weight in (*branch, centres):
+        weight.grad = torch.randn(weight.shape, generator=chance)
+    wanted = [torch.cat([w.grad.flatten() for w in branch]), centres.grad.flatten().clone()]
+    norm = torch.cat(wanted if together else wanted[:1]).norm()
+    module.on_before_optimizer_step(torch.optim.SGD([*branch, centres], lr=0.1))
+    scaled = torch.cat([w.grad.flatten() for w in branch])
+    torch.testing.assert_close(scaled, wanted[0] * 5.0 / norm, rtol=1e-4, atol=1e-7)
+    left = wanted[1] * 5.0 / norm if together else wanted[1]
+    torch.testing.assert_close(centres.grad.flatten(), left, rtol=1e-4, atol=1e-7)
+
+
+def test_first_weights_are_as_the_authors_code_has_them() -> None:
+    torch.manual_seed(0)
+    unit, centres = SelfPurification(512), ClassWeights(2000, 512)
+    start_as_iefp(unit, centres)
+    embeddings = torch.randn(256, 512)
+    removed = (unit(embeddings) - embeddings).norm() / embeddings.norm()
+    assert removed.item() == pytest.approx(0.16, abs=0.01)  # 0.01 * sqrt(512 / 2)
+    bound = (6 / (2000 + 512)) ** 0.5
+    assert centres.weight.abs().max() <= bound
+    assert centres.weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.01)
 
 
 def test_the_parts_of_the_loss_are_those_of_the_method(

@@ -21,6 +21,8 @@ def _history(epochs: int, **columns) -> pd.DataFrame:
             "step": 10 * (epoch + 1),
             "lr": 1e-3 * 0.5**epoch,
             "train/loss": 4 * 0.8**epoch,
+            "train/mae": 5 * 0.8**epoch,
+            "train/cs5": 0.5 + 0.02 * epoch,
             "valid/loss": 4 * 0.85**epoch,
             "valid/mae": 6 + (epoch - 3) ** 2 / 4,
             "valid/cs5": 0.4 + 0.02 * epoch,
@@ -42,7 +44,16 @@ def test_panels_show_the_log(epochs: int) -> None:
     np.testing.assert_allclose(_drawn(loss, "train").get_ydata(), history["train/loss"])
     np.testing.assert_allclose(_drawn(loss, "valid").get_xdata(), history["epoch"] + 1)
     np.testing.assert_allclose(_drawn(error, "valid").get_ydata(), history["valid/mae"])
-    np.testing.assert_allclose(_drawn(shares, "CS@5").get_ydata(), 100 * history["valid/cs5"])
+    np.testing.assert_allclose(_drawn(error, "train").get_ydata(), history["train/mae"])
+    np.testing.assert_allclose(
+        _drawn(shares, "train, CS@5").get_ydata(), 100 * history["train/cs5"]
+    )
+    np.testing.assert_allclose(
+        _drawn(shares, "valid, CA@3").get_ydata(), 100 * history["valid/ca3"]
+    )
+    np.testing.assert_allclose(
+        _drawn(shares, "valid, CS@5").get_ydata(), 100 * history["valid/cs5"]
+    )
     np.testing.assert_allclose(_drawn(rate, "learning rate").get_ydata(), history["lr"])
 
 
