@@ -108,6 +108,18 @@ def test_the_gate_asks_anew_and_says_who_passes(
     assert len(stand_in.posts) == before
 
 
+def test_what_is_changed_while_a_photo_is_answered_counts(
+    open_page: Open, stand_in: Any, astronaut_png: Path
+) -> None:
+    page = open_page()
+    stand_in.seconds = 2
+    page.set_input_files("#choose", astronaut_png)
+    expect(page.get_by_role("status")).to_contain_text("Estimating")
+    page.get_by_label("Age gate").check()
+    expect(page.locator(".verdict")).to_have_text("Passes")
+    assert stand_in.posts[-1][0] == "/v1/gate"
+
+
 def test_json_is_what_the_server_said(
     open_page: Open, stand_in: Any, astronaut_png: Path, made: Any
 ) -> None:

@@ -65,17 +65,17 @@ async function work() {
     try {
       const draw = !(await photo.view.isShown);
       const { drawn_jpeg: drawn, ...row } = await rowOf(photo.file, photo.name, { ...wanted, draw, signal });
+      if (signal.aborted) break;
       if (drawn) photo.view.showDrawn(drawn);
       photo.row = row;
     } catch (error) {
-      if (error.name === "AbortError") break;
+      if (signal.aborted) break;
       if (wantsToken(error)) {
         askForToken();
         break;
       }
       photo.error = error;
     }
-    if (signal.aborted) break;
     photo.view.show();
   }
   working = false;
