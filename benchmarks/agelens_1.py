@@ -1,11 +1,11 @@
 """The packaged model agelens-1, made from the photos again: stores, table, runs, network, card.
 
     python benchmarks/agelens_1.py DATA --weights faceres-deep.json --work DIR [--into FOLDER]
-                                   [--step stores|table|tight|wide|model|card|cc0]
+                                   [--step stores|table|train|model|card|cc0]
 
 DATA holds `utkface`, `utkface-more`, `fgnet` and `london` (see docs/agelens-1.md). Every step that
-is whole already is taken as it is, so a stopped one goes on where it was; the two runs, `tight`
-and `wide`, may be made at the same time by two calls. On one machine the same weights come out.
+is whole already is taken as it is, so a stopped one goes on where it was. On one machine the same
+weights come out.
 
 `london` is never trained on: the half of it that a hash chooses calibrates, the other half tests.
 """
@@ -49,12 +49,13 @@ from stores_and_runs import agelens, run
 STORES = {"utkface": "utkface", "utkface-more": "utkface", "fgnet": "fgnet"}
 CUT = ("--template", "arcface-112", "--size", "144", "--expand", "0.08", "--fill", "mirror")
 WAY = Way(bins=8, each_set=0.03)
-CONFIGS = Path(__file__).parents[1] / "configs"
+PACKAGE = Path(__file__).parents[1] / "src" / "agelens"
+RECIPES = PACKAGE / "recipes"
 SHARES = {
     "utkface": {"train": 0.84, "valid": 0.08, "test": 0.08},
     "fgnet": {"train": 0.7, "valid": 0.15, "test": 0.15},
 }
-STEPS = ("stores", "table", "tight", "wide", "model", "card", "cc0")
+STEPS = ("stores", "table", "train", "model", "card", "cc0")
 
 
 def main() -> None:
@@ -62,8 +63,7 @@ def main() -> None:
     steps = {
         "stores": lambda: _stores(options.data, options.work),
         "table": lambda: _table(options.data, options.work, options.weights),
-        "tight": lambda: _train("tight", "agelens-1", options),
-        "wide": lambda: _train("wide", "agelens-1-wide", options),
+        "train": lambda: _train(options),
         "model": lambda: _model(options.work),
         "card": lambda: _card(options.work, options.into),
         "cc0": lambda: _cc0(options.data, options.work, options.into),
@@ -201,24 +201,23 @@ def _features(table: SampleTable, work: Path, weights: Path) -> tuple[np.ndarray
     return found, years
 
 
-def _train(name: str, config: str, options: argparse.Namespace) -> None:
+def _train(options: argparse.Namespace) -> None:
     work = options.work
     stores = json.dumps([str(work / "stores" / store) for store in STORES])
     summary = run(
-        work / "runs" / name,
-        CONFIGS / f"{config}.yaml",
+        work / "runs" / "agelens-1",
+        RECIPES / "agelens-1.yaml",
         f"--backbone.weights={options.weights}",
         f"--data.stores={stores}",
         f"--data.table={work / 'training.parquet'}",
     )
-    print(name, summary["metrics"])
+    print(summary["metrics"])
 
 
 def _model(work: Path) -> None:
-    """Both runs as one network whose answer is their mean."""
+    """The run's network, with 16 bits a weight."""
     if not (work / "agelens-1" / "card.json").is_file():
-        runs = [work / "runs" / name for name in ("tight", "wide")]
-        agelens("export", *runs, "--half", "-o", work / "agelens-1")
+        agelens("export", work / "runs" / "agelens-1", "--half", "-o", work / "agelens-1")
 
 
 def _card(work: Path, into: Path) -> None:
@@ -345,10 +344,10 @@ def _metrics(table: PredictionsTable, file: str) -> list[dict[str, object]]:
 WORDS = {
     "name": "agelens-1",
     "version": "1",
-    "summary": "two MobileNets that know faces, 144-pixel chips, ages 0 to 100 and gender "
+    "summary": "a MobileNet that knows faces, 144-pixel chips, ages 0 to 100 and gender "
     "(default; for research and non-commercial use)",
-    "method": "dldl-v2, mean of a tight and a wide network",
-    "backbone": "mobilenet-face (2 x 3.5 million weights)",
+    "method": "dldl-v2",
+    "backbone": "mobilenet-face (3.5 million weights), which sees each chip tight and wide",
     "limits": {
         "min_inter_eye_px": 12,
         "min_sharpness": 0.012,
@@ -389,9 +388,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("data", type=Path)
     parser.add_argument("--weights", type=Path, required=True, help="faceres-deep.json")
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument(
-        "--into", type=Path, default=CONFIGS.parent / "src" / "agelens" / "inference" / "cards"
-    )
+    parser.add_argument("--into", type=Path, default=PACKAGE / "inference" / "cards")
     parser.add_argument("--step", choices=STEPS)
     return parser.parse_args()
 

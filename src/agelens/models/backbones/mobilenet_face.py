@@ -40,11 +40,13 @@ class MobileNetFace(Backbone):
     Args:
         size: side of the chips in pixels.
         crop: see only so many pixels about the centre, the rest being room for shifts and turns
-            in training, and for a network that sees more of the same chip.
-        inner: side in pixels that the chip, or its crop, is resized to inside.
+            in training. Of several, each chip of a batch sees one in training, by its place; in
+            use it sees all of them, and its features are their mean.
+        inner: side in pixels that the chip, or its crop, is resized to inside; the first crop's
+            where there are several.
 
     Raises:
-        UsageError: a side below 32, or a crop larger than the chip.
+        UsageError: a side below 32, a crop larger than the chip, or an empty list of crops.
     """
 
     name = "mobilenet-face"
@@ -61,13 +63,18 @@ class MobileNetFace(Backbone):
     )
     packaged_ages = "1-100"
 
-    def __init__(self, size: int = 112, crop: int | None = None, inner: int | None = None) -> None:
+    def __init__(
+        self, size: int = 112, crop: int | list[int] | None = None, inner: int | None = None
+    ) -> None:
         super().__init__()
         self.size = self.checked(size)
-        self.crop = self.checked(crop or size)
-        self.inner = self.checked(inner or self.crop)
-        if self.crop > size:
-            raise UsageError(f"a crop of {crop} pixels is larger than a chip of {size}")
+        crops = crop if isinstance(crop, list) else [crop or size]
+        if not crops:
+            raise UsageError("a list of crops needs one of them")
+        self.crops = tuple(map(self.checked, crops))
+        self.inner = self.checked(inner or self.crops[0])
+        if max(self.crops) > size:
+            raise UsageError(f"a crop of {max(self.crops)} pixels is larger than a chip of {size}")
         self.stem = _ConvNorm(3, _STEM, 3, stride=2)
         inputs = (_STEM, *(width for width, _ in _BLOCKS))
         self.blocks = nn.ModuleList(
@@ -81,13 +88,21 @@ class MobileNetFace(Backbone):
 
     def with_early(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Features [B, 256], and pooled ones of the fifth block [B, 256]."""
-        maps = self.stem(self._seen(images))
+        views = [self._seen(images, crop) for crop in self.crops]
+        if self.training and len(views) > 1:
+            turn = torch.arange(len(images), device=images.device)
+            views = [torch.stack(views)[turn % len(views), turn]]
+        maps = self.stem(torch.cat(views))
         early = maps
         for number, block in enumerate(self.blocks, start=1):
             maps = block(maps)
             if number == _EARLY:
                 early = maps
-        return F.relu(self.embed(maps.mean((2, 3)))), early.mean((2, 3))
+        found = F.relu(self.embed(maps.mean((2, 3)))), early.mean((2, 3))
+        if len(views) == 1:
+            return found
+        features, pooled = (torch.stack(each.chunk(len(views))).mean(0) for each in found)
+        return features, pooled
 
     def from_tfjs(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Our parameters from those of the graph; its age layer goes to `packaged_head`.
@@ -103,11 +118,11 @@ class MobileNetFace(Backbone):
         self.packaged_head = head
         return converted
 
-    def _seen(self, images: Tensor) -> Tensor:
-        first = (self.size - self.crop) // 2  # of the stated size: a constant when exported
-        if self.crop != self.size:
-            images = images[..., first : first + self.crop, first : first + self.crop]
-        if self.inner == self.crop:
+    def _seen(self, images: Tensor, crop: int) -> Tensor:
+        first = (self.size - crop) // 2  # of the stated size: a constant when exported
+        if crop != self.size:
+            images = images[..., first : first + crop, first : first + crop]
+        if self.inner == crop:
             return images
         sides = (self.inner, self.inner)
         return F.interpolate(images, size=sides, mode="bilinear", align_corners=False)

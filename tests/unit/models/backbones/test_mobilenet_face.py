@@ -132,9 +132,31 @@ def test_a_crop_is_the_centre_and_an_inner_side_the_whole_chip(
         torch.testing.assert_close(wide(chips), plain(smaller))
 
 
-def test_a_crop_larger_than_the_chip_is_refused() -> None:
-    with pytest.raises(UsageError, match="crop of 80"):
-        MobileNetFace(64, crop=80)
+def test_of_several_crops_a_chip_sees_one_in_training_and_the_mean_of_all_in_use(
+    graph: tuple[Path, dict[str, Tensor]],
+) -> None:
+    tight, wide, both = (
+        build_backbone("mobilenet-face", weights=str(graph[0]), size=80, **seen).backbone.eval()
+        for seen in ({"crop": 64}, {"inner": 64}, {"crop": [64, 80]})
+    )
+    chips = torch.randn(4, 3, 80, 80, generator=torch.Generator().manual_seed(2)) * 60
+    with torch.inference_mode():
+        tight_seen, wide_seen = tight.with_early(chips), wide.with_early(chips)
+        for found, one, other in zip(both.with_early(chips), tight_seen, wide_seen, strict=True):
+            torch.testing.assert_close(found, (one + other) / 2)
+        both.train()
+        for layer in both.modules():
+            if isinstance(layer, torch.nn.BatchNorm2d):
+                layer.eval()  # or a batch would change what each of its chips looks like
+        for found, one, other in zip(both.with_early(chips), tight_seen, wide_seen, strict=True):
+            torch.testing.assert_close(found[[0, 2]], one[[0, 2]])
+            torch.testing.assert_close(found[[1, 3]], other[[1, 3]])
+
+
+@pytest.mark.parametrize("crop", [80, [64, 80], []])
+def test_crops_that_cannot_be_are_refused(crop: int | list[int]) -> None:
+    with pytest.raises(UsageError, match=r"crop of 80|a list of crops"):
+        MobileNetFace(64, crop=crop)
 
 
 def test_stages_name_every_weight_once() -> None:
