@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -11,11 +12,14 @@ import torch
 from onnx import TensorProto, numpy_helper
 from torch import Tensor, nn
 
+from agelens.data.training_input.geometry import ChipTransform
 from agelens.errors import ExportError
 from agelens.export.export_network import FITTING, ExportNetwork, TrainedInput
 from agelens.export.formats import to_onnx, with_half_weights
 from agelens.inference.runtimes import OnnxRuntime
 from agelens.models.age_model import AgeModel
+from agelens.models.backbones import build_backbone
+from agelens.models.methods.regression import L1Regression
 
 Model = Callable[..., AgeModel]
 Seen = Callable[..., TrainedInput]
@@ -80,3 +84,17 @@ def test_a_network_that_cannot_be_written_is_told(small_model: Model, seen: Seen
     model.head = _Undecided()
     with pytest.raises(ExportError, match="torch cannot write this network as ONNX"):
         to_onnx(ExportNetwork(model, seen()))
+
+
+def test_a_network_of_several_crops_takes_any_number_of_chips(seen: Seen) -> None:
+    backbone = build_backbone("mobilenet-face", weights="random", size=40, crop=[32, 40]).backbone
+    model = AgeModel(backbone, L1Regression("0-100")).eval()
+    transform = ChipTransform(40, mean=backbone.mean, std=backbone.std)
+    network = ExportNetwork(model, replace(seen(40), transform=transform))
+    content = to_onnx(network).SerializeToString()
+    runtime = OnnxRuntime(content, name="crops", size=40, width=network(network.example()).shape[1])
+    for count in (1, 3):
+        chips = network.example()[:1].repeat(count, 1, 1, 1)
+        np.testing.assert_allclose(
+            runtime(chips.numpy()), network(chips).detach().numpy(), atol=1e-3
+        )

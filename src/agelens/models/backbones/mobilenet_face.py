@@ -101,7 +101,8 @@ class MobileNetFace(Backbone):
         found = F.relu(self.embed(maps.mean((2, 3)))), early.mean((2, 3))
         if len(views) == 1:
             return found
-        features, pooled = (torch.stack(each.chunk(len(views))).mean(0) for each in found)
+        # Not by `chunk`, whose number of chips an export would keep for good.
+        features, pooled = (each.unflatten(0, (len(views), -1)).mean(0) for each in found)
         return features, pooled
 
     def from_tfjs(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
