@@ -221,7 +221,7 @@ def speed(files: list[Path], requests: list[bytes], *, full: bool) -> None:
 
 
 def memory(requests: list[bytes], *, full: bool) -> None:
-    total = 20_000 if full else 1_000
+    total = 20_000 if full else 400
     with running() as server:
         print(f"  at the start {server.memory_mb:.0f} MB")
         done = Counter()
@@ -234,18 +234,19 @@ def memory(requests: list[bytes], *, full: bool) -> None:
 
 def overload(requests: list[bytes], *, full: bool) -> None:
     seconds = 60.0 if full else 10.0
-    with running() as server:
+    few = () if full else ("--queue", "16")  # which so few requests can fill
+    with running(*few) as server:
         capacity = asyncio.run(closed_loop(server.url, requests, 8, seconds=seconds / 2)).rate
         load = asyncio.run(open_loop(server.url, requests, 2 * capacity, seconds))
         print(f"  capacity {capacity:.1f}/s, offered {2 * capacity:.1f}/s: {load}")
         print(f"  without an answer: {load.statuses[0]}; slowest {max(load.seconds):.2f} s")
 
 
-def kill(requests: list[bytes]) -> None:
+def kill(requests: list[bytes], *, full: bool) -> None:
     """Killed under load, started again at the same port: clients that ask again are answered."""
     first = Server("--port", "0")
     port = str(urlsplit(first.url).port)
-    wanted = 400
+    wanted = 400 if full else 120
 
     async def run() -> Counter:
         asked, attempts = iter(range(wanted)), Counter()
@@ -309,7 +310,7 @@ def main() -> None:
         "speed": lambda: speed(files, requests, full=options.full),
         "memory": lambda: memory(requests, full=options.full),
         "overload": lambda: overload(requests, full=options.full),
-        "kill": lambda: kill(requests),
+        "kill": lambda: kill(requests, full=options.full),
         "hostile": lambda: hostile(files),
     }
     for name in options.only.split(","):
