@@ -8,7 +8,7 @@ RUNTIME := onnxruntime-web-1.30.0
 # Processes that share the tests.
 JOBS ?= auto
 
-.PHONY: demo test browser lint types docs docs-serve clean
+.PHONY: demo test fuzz browser lint types docs docs-serve clean
 
 # The use lane only: no torch. Bytecode of everything would be 90 MB more on the disk: only what an
 # estimate imports is compiled, by importing it once.

@@ -50,6 +50,49 @@ def atomic_folder(folder: Path, what: str) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+@contextmanager
+def locked(path: Path, busy: str) -> Iterator[None]:
+    """Hold the lock file at `path` while the context lasts; a process that dies holds nothing.
+
+    Args:
+        path: of the lock file, which is removed in the end.
+        busy: the error where another process holds it.
+
+    Raises:
+        UsageError: another process does.
+        OutputError: there cannot be a lock file.
+    """
+    from filelock import FileLock, Timeout  # noqa: PLC0415 - only who writes needs it
+
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UsageError(busy) from error
+    except (OSError, NotImplementedError) as error:
+        told = getattr(error, "strerror", None) or error
+        raise OutputError(f"cannot write {path.parent}: {told}") from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows removes none that is open
+            path.unlink(missing_ok=True)
+        lock.release()
+
+
+def is_locked(path: Path) -> bool:
+    """Whether another process holds the lock file at `path`."""
+    if not path.exists():
+        return False
+    try:
+        with locked(path, ""):
+            return False
+    except UsageError:
+        return True
+    except OutputError:
+        return False
+
+
 _KEPT: Final = "What was there before is kept"
 
 

@@ -176,16 +176,11 @@ def _loader_class(as_text: bool) -> Any:
     return Loader
 
 
-_FORMULA_MARKS: Final = ("=", "+", "-", "@", "\t", "\r")
+FORMULA: Final = r"[=+\-@\t\r]"
+"""What text begins with that a spreadsheet takes for a formula."""
+_FORMULA: Final = re.compile(f"'*{FORMULA}")
 
 
 def no_formula(cell: Any) -> Any:
     """Text that a spreadsheet would take for a formula gets an apostrophe before it."""
-    marked = isinstance(cell, str) and cell.lstrip("'").startswith(_FORMULA_MARKS)
-    return f"'{cell}" if marked else cell
-
-
-def as_written(cell: Any) -> Any:
-    """What `no_formula` was given."""
-    marked = isinstance(cell, str) and cell.startswith("'") and no_formula(cell) != cell
-    return cell[1:] if marked else cell
+    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell

@@ -10,19 +10,20 @@ from __future__ import annotations
 import csv
 import json
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from glob import escape
 from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final, Literal, Self, TypeAlias
+from typing import Any, Final, Literal, Self, TypeAlias
 
 import numpy as np
 
-from agelens.atomic import atomic_file
+from agelens.atomic import atomic_file, locked
 from agelens.errors import OutputError, UsageError
+from agelens.foreign_files import no_formula
 from agelens.inference.answers import OutputSpec, survival_probabilities
 from agelens.records import Floats
 
@@ -64,7 +65,6 @@ def raw_fields(answer: Floats, spec: OutputSpec) -> dict[str, Any]:
 
 _LANDMARKS: Final = ("eye_left", "eye_right", "nose", "mouth_left", "mouth_right")
 _ROWS_AT_A_TIME: Final = 8192
-_FORMULA_MARKS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 # Column and type; every run has all of them, empty where they do not apply.
 COLUMNS: Final[dict[str, type]] = {
@@ -136,11 +136,7 @@ def write_csv(results: Iterable[dict[str, Any]], path: Path) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, restval="")
         writer.writeheader()
-        writer.writerows({name: _no_formula(cell) for name, cell in row.items()} for row in rows)
-
-
-def _no_formula(cell: Any) -> Any:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_MARKS) else cell
+        writer.writerows({name: no_formula(cell) for name, cell in row.items()} for row in rows)
 
 
 def write_parquet(results: Iterable[dict[str, Any]], path: Path) -> None:
@@ -180,7 +176,6 @@ IfExists: TypeAlias = Literal["refuse", "resume", "overwrite"]
 
 OUTPUT_SUFFIXES: Final = (".jsonl", *TABLE_WRITERS)
 _JOURNAL_SUFFIX: Final = ".partial.jsonl"
-_FAR_BYTE: Final = 2**40
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,18 +221,14 @@ class ResultFile:
         if if_exists == "refuse" and (path.exists() or self.journal.exists()):
             left = path if path.exists() else self.journal
             raise UsageError(f"{left} exists already: choose --resume or --overwrite")
-        try:
-            # Not "wb": what another run is writing must not be emptied before that is known.
-            self._file = self.journal.open("ab", buffering=0)
-        except OSError as error:
-            raise OutputError(f"cannot write {self.journal}: {error.strerror}") from error
-        try:
-            _lock(self._file)
-        except OSError as error:
-            self._file.close()
-            raise UsageError(
-                f"{path}: another agelens is writing it now; wait for it, or name another output"
-            ) from error
+        busy = f"{path}: another agelens is writing it now; wait for it, or name another output"
+        with ExitStack() as held:
+            held.enter_context(locked(path.with_name(f".{path.name}.lock"), busy))
+            try:
+                self._file = held.enter_context(self.journal.open("ab", buffering=0))
+            except OSError as error:
+                raise OutputError(f"cannot write {self.journal}: {error.strerror}") from error
+            self._held = held.pop_all()
         if if_exists != "resume":
             self.keep(0)
         for left in path.parent.glob(f".{escape(path.name)}.*.partial"):
@@ -304,7 +295,7 @@ class ResultFile:
     def __exit__(
         self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
     ) -> None:
-        with self._file:  # locked until the table is there
+        with self._held:  # until the table is there
             if kind is None:
                 self._check_is_there()
                 os.fsync(self._file.fileno())
@@ -331,24 +322,6 @@ class ResultFile:
         advice = f"The rows are kept in {self.journal}: make room and go on with --resume"
         with atomic_file(self.path, advice=advice) as partial:
             self._to_table((done.row for done in self.done()), partial)
-
-
-def _lock(file: IO[bytes]) -> None:
-    """Hold `file` until it is closed, by the system's own lock: a killed run leaves nothing.
-
-    Raises:
-        OSError: another process holds it.
-    """
-    if sys.platform == "win32":
-        import msvcrt  # noqa: PLC0415
-
-        file.seek(_FAR_BYTE)  # locked bytes cannot be read: one that never will be
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        file.seek(0, os.SEEK_END)
-    else:
-        import fcntl  # noqa: PLC0415
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _journal_of(path: Path) -> Path:

@@ -18,6 +18,7 @@ from pandas.errors import ParserWarning
 
 from agelens.atomic import atomic_file
 from agelens.errors import TableError
+from agelens.foreign_files import FORMULA, decoding
 from agelens.tables.columns import TEXT, refuse
 
 DELIMITERS: Final = ",;\t"
@@ -49,12 +50,10 @@ def read_frame(
     kind = _suffix(path, _READ)
     if not path.is_file():
         raise TableError(f"there is no table at {path}")
-    try:
-        return _read_parquet(path) if kind == ".parquet" else _read_csv(path, small_floats)
-    except TableError:
-        raise
-    except (ValueError, OSError) as bad:  # pandas' and Arrow's own errors are children of these
-        raise TableError(f"{path} cannot be read as a {kind[1:]} table: {bad}") from bad
+    with decoding(path, f"a {kind[1:]} table", TableError):
+        if kind == ".parquet":
+            return _read_parquet(path)
+        return without_guards(_read_csv(path, small_floats))
 
 
 def write_frame(frame: pd.DataFrame, path: Path) -> None:
@@ -72,7 +71,38 @@ def write_frame(frame: pd.DataFrame, path: Path) -> None:
             frame.to_parquet(partial, engine="pyarrow", index=False)
         else:
             # RFC 4180's line end: with another, a carriage return in a text is not quoted.
-            frame.to_csv(partial, index=False, lineterminator="\r\n", encoding="utf-8")
+            guarded(frame).to_csv(partial, index=False, lineterminator="\r\n", encoding="utf-8")
+
+
+def guarded(frame: pd.DataFrame) -> pd.DataFrame:
+    """`frame` for a CSV: text that a spreadsheet would run as a formula gets an apostrophe.
+
+    `without_guards` gives it back as it was, text that has apostrophes of its own as well.
+    """
+    return _where_text(frame, rf"'*{FORMULA}", lambda text: "'" + text)
+
+
+def without_guards(frame: pd.DataFrame) -> pd.DataFrame:
+    """What `guarded` was given."""
+    return _where_text(frame, rf"'+{FORMULA}", lambda text: text.str[1:])
+
+
+def _where_text(
+    frame: pd.DataFrame, pattern: str, change: Callable[[pd.Series], pd.Series]
+) -> pd.DataFrame:
+    changed = frame
+    for name in frame:
+        text = frame[name]
+        if not isinstance(text.dtype, pd.CategoricalDtype | pd.StringDtype | np.dtypes.ObjectDType):
+            continue
+        if isinstance(text.dtype, np.dtypes.ObjectDType):
+            text = text.where(text.map(lambda cell: isinstance(cell, str)), None)
+        text = text.astype(TEXT)
+        marked = text.str.match(pattern).fillna(False).astype(bool)
+        if marked.any():
+            whole = frame[name].astype(object).mask(marked, change(text).astype(object))
+            changed = changed.assign(**{str(name): whole})
+    return changed
 
 
 def _suffix(path: Path, known: tuple[str, ...]) -> str:

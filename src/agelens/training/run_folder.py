@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from agelens.atomic import remove_partials, write_atomically, write_json
+from agelens.atomic import is_locked, locked, remove_partials, write_atomically, write_json
 from agelens.errors import OutputError, TrainingError, UsageError
 from agelens.foreign_files import json_object, read_yaml
 
@@ -125,13 +124,7 @@ class RunFolder:
             UsageError: there is no run, or another process is at work in it.
         """
         self.check_begun()
-        with (self.path / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise UsageError(
-                    f"another process is training in {self.path}: let it finish"
-                ) from error
+        with locked(self._lock, f"another process is training in {self.path}: let it finish"):
             self.failure.unlink(missing_ok=True)
             for folder in (self.path, self.last.parent):
                 remove_partials(folder)
@@ -153,7 +146,11 @@ class RunFolder:
             return "finished"
         if self.failure.is_file():
             return "failed"
-        return "running" if self._is_held() else "interrupted"
+        return "running" if is_locked(self._lock) else "interrupted"
+
+    @property
+    def _lock(self) -> Path:
+        return self.path / ".lock"
 
     def read(self, path: Path) -> dict[str, Any]:
         """The JSON object at `path` of this run.
@@ -173,16 +170,6 @@ class RunFolder:
         if not isinstance(config, dict):
             raise TrainingError(f"{self.config} is no configuration of a run")
         return config
-
-    def _is_held(self) -> bool:
-        try:
-            with (self.path / ".lock").open() as lock:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False
 
     def _note(self, error: Exception) -> None:
         try:

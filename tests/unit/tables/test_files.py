@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pandas as pd
@@ -7,7 +8,7 @@ import pytest
 
 from agelens.errors import TableError
 from agelens.tables import SampleTable, read_table, write_table
-from agelens.tables.files import read_frame
+from agelens.tables.files import read_frame, write_frame
 
 
 def _written(path: Path, content: str | bytes) -> Path:
@@ -64,3 +65,15 @@ def test_parquet_keeps_where_the_pictures_are(tmp_path: Path) -> None:
     both = SampleTable.concat([some, read.select([0])])
     assert both.roots == read.roots
     assert both.frame["shoe"].isna().tolist() == [False, True]
+
+
+def test_text_that_a_spreadsheet_would_run_is_guarded_and_comes_back(tmp_path: Path) -> None:
+    texts = ["=1+1", "'=x", "-5", "''@z", "+49", "\tx", "'plain", "plain", None]
+    frame = pd.DataFrame({"name": texts, "years": range(9), "group": pd.Categorical(texts)})
+    write_frame(frame, tmp_path / "t.csv")
+    with (tmp_path / "t.csv").open(encoding="utf-8", newline="") as file:
+        cells = [cell for row in csv.reader(file) for cell in row]
+    assert not [cell for cell in cells if cell[:1] in ("=", "+", "-", "@", "\t", "\r")]
+    read = read_frame(tmp_path / "t.csv")
+    for column in ("name", "group"):
+        assert [None if pd.isna(cell) else cell for cell in read[column]] == texts

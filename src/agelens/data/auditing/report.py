@@ -20,6 +20,7 @@ from agelens.evaluation.reports.plotting import save
 from agelens.foreign_files import decoding
 from agelens.imaging.photos import read_photo
 from agelens.tables import BOX, SampleTable
+from agelens.tables.files import guarded, without_guards
 from agelens.version import __version__
 
 _SHOWN: Final = 48
@@ -131,8 +132,8 @@ def write_report(report: AuditReport, folder: Path) -> None:
     rows = [finding.rows.assign(kind=finding.kind) for finding in report.findings]
     columns = ["kind", "sample_id", "detail"]
     findings = pd.concat([pd.DataFrame(columns=columns, dtype=object), *rows])[columns]
-    findings.to_csv(folder / FINDINGS_NAME, index=False)
-    report.duplicates.to_csv(folder / DUPLICATES_NAME)
+    guarded(findings).to_csv(folder / FINDINGS_NAME, index=False)
+    guarded(report.duplicates.reset_index()).to_csv(folder / DUPLICATES_NAME, index=False)
     (folder / PAGE_NAME).write_text(_page(report).to_html(), encoding="utf-8")
 
 
@@ -145,6 +146,7 @@ def read_duplicates(folder: str | Path) -> pd.Series:
     path = Path(folder) / DUPLICATES_NAME
     with decoding(path, "near-duplicates of an audit", TableError):
         rows = pd.read_csv(path, dtype="str", keep_default_na=False, index_col=False)
+        rows = without_guards(rows)
         return rows.set_index("sample_id")["group"].astype(np.int64)
 
 

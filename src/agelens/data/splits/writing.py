@@ -20,6 +20,7 @@ from agelens.data.splits.split import Split
 from agelens.errors import TableError
 from agelens.foreign_files import decoding, json_object
 from agelens.tables import YEARS, SampleTable
+from agelens.tables.files import guarded, without_guards
 from agelens.version import __version__
 
 
@@ -150,7 +151,7 @@ def _write_part(frame: pd.DataFrame, rows: np.ndarray[Any, Any], path: Path) -> 
     schema = pa.Schema.from_pandas(columns.iloc[:0], preserve_index=False).remove_metadata()
     with arrow_csv.CSVWriter(path, schema) as writer:
         for at in range(0, len(rows), _ROWS_AT_A_TIME):
-            some = columns.iloc[rows[at : at + _ROWS_AT_A_TIME]]
+            some = guarded(columns.iloc[rows[at : at + _ROWS_AT_A_TIME]])
             writer.write_table(pa.Table.from_pandas(some, schema, preserve_index=False))
 
 
@@ -172,4 +173,4 @@ def _ids(path: Path) -> pd.Series:
     columns = pd.read_csv(
         path, usecols=["sample_id"], dtype=text, keep_default_na=False, index_col=False
     )
-    return columns["sample_id"]
+    return without_guards(columns)["sample_id"]

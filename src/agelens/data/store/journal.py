@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
@@ -18,14 +18,13 @@ from typing import Any, Final, Self
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from filelock import FileLock, Timeout
 
-from agelens.atomic import remove_partials, write_atomically
+from agelens.atomic import locked, remove_partials, write_atomically
 from agelens.data.formats.ldl import ROTATED_BOX
 from agelens.data.store.card import CARD_NAME, ShardEntry, is_whole
 from agelens.data.store.cutting import Outcome
 from agelens.errors import DatasetError, OutputError, UsageError
-from agelens.foreign_files import decoding
+from agelens.foreign_files import decoding, json_object
 from agelens.records import Floats
 from agelens.tables import BOX, COLUMNS, LANDMARKS, YEARS, SampleTable
 
@@ -185,22 +184,18 @@ class StoreJournal:
         begun = shards or self._path.exists() or not folder.is_dir()
         if not begun and any(path.name != _LOCK_NAME for path in folder.iterdir()):
             raise UsageError(f"{folder} holds other files: name a new or an empty folder")
-        self._lock = FileLock(folder / _LOCK_NAME)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(timeout=0)
-        except Timeout as error:
-            raise UsageError(f"another run is preparing {folder}: let it finish") from error
         except OSError as error:
             raise OutputError(f"cannot write {folder}: {error.strerror}. {_GO_ON}") from error
-        try:
+        busy = f"another run is preparing {folder}: let it finish"
+        with ExitStack() as held:
+            held.enter_context(locked(folder / _LOCK_NAME, busy))
             remove_partials(folder)
             known = dict(enumerate(shards)) or self._known()
             self.shards = {n: entry for n, entry in known.items() if is_whole(folder, entry)}
             self._save()
-        except BaseException:
-            self._unlock()
-            raise
+            self._held = held.pop_all()
 
     def commit(self, number: int, content: bytes, entry: ShardEntry) -> None:
         """Put a shard on disk whole, then into the journal.
@@ -221,28 +216,24 @@ class StoreJournal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._unlock()
+        self._held.close()
 
     def _known(self) -> dict[int, ShardEntry]:
         """The shards that an earlier run made; none where it was no run of this kind."""
         if not self._path.exists():
             return {}
         try:
-            document = json.loads(self._path.read_bytes())
-        except ValueError:
+            document = json_object(self._path, DatasetError)
+            with decoding(self._path, "a journal", DatasetError):
+                check_other(self.folder, document["identity"], self.identity)
+                return {int(n): ShardEntry(**one) for n, one in document["shards"].items()}
+        except DatasetError:
             return {}
-        check_other(self.folder, document["identity"], self.identity)
-        return {int(number): ShardEntry(**one) for number, one in document["shards"].items()}
 
     def _save(self) -> None:
         shards = {number: asdict(entry) for number, entry in self.shards.items()}
         document = json.dumps({"identity": self.identity, "shards": shards})
         write_atomically(self._path, document.encode(), advice=_GO_ON)
-
-    def _unlock(self) -> None:
-        self._lock.release()
-        with suppress(OSError):  # Windows has removed it
-            (self.folder / _LOCK_NAME).unlink()
 
 
 def check_other(folder: Path, made: Mapping[str, Any], asked: Mapping[str, Any]) -> None:

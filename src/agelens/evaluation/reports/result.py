@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from agelens.atomic import atomic_folder
+from agelens.tables.files import guarded
 from agelens.version import __version__
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Result(ABC):
         text = json.dumps(self.to_dict(), indent=self.indent, ensure_ascii=False, allow_nan=False)
         (folder / f"{self.kind}.json").write_text(text + "\n", encoding="utf-8")
         for name, frame in self.frames().items():
-            frame.to_csv(folder / f"{name}.csv", index=False)
+            guarded(frame).to_csv(folder / f"{name}.csv", index=False)
         self.page().write(folder)
 
     def __repr__(self) -> str:

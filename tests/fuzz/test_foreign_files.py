@@ -1,0 +1,208 @@
+"""Every reader of foreign files, given damaged ones: no signal, hang, traceback or lost row.
+
+`make fuzz` runs the same for longer: FUZZ_SECONDS says how long each reader is tried, FUZZ_SEED
+begins elsewhere.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from agelens.records import RGB
+
+HERE = Path(__file__).parent
+SECONDS = os.environ.get("FUZZ_SECONDS", "2.5")
+SEED = os.environ.get("FUZZ_SEED", "0")
+MOST_MB = 2000
+PICTURES = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "HEIF")
+Found = dict[str, Any]
+
+
+def tried(reader: str, file: Path, target: Path | None = None) -> Found:
+    """What became of the trials; the file that ended the process stays where it was written."""
+    command = [sys.executable, HERE / "trials.py", reader, file, target or file]
+    ran = subprocess.run(
+        [*map(str, command), "--seed", SEED, "--seconds", SECONDS],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=float(SECONDS) + 600,
+    )
+    assert ran.returncode == 0, f"status {ran.returncode} on {file}: {ran.stderr[-2000:]}"
+    found: Found = json.loads(ran.stdout[ran.stdout.rindex('{"trials"') :])
+    assert found["wrong"] == []
+    assert found["grown_mb"] < MOST_MB
+    assert found["trials"] >= 20
+    return found
+
+
+def module(name: str, path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+@pytest.mark.parametrize("form", PICTURES)
+def test_photos(form: str, tmp_path: Path, astronaut: RGB) -> None:
+    if form == "HEIF":
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()
+    options: dict[str, Any] = {"progressive": True} if form == "JPEG" else {}
+    Image.fromarray(astronaut[:120, :160]).save(tmp_path / "photo", form, **options)
+    tried("photo", tmp_path / "photo")
+
+
+def test_a_video(tmp_path: Path, astronaut: RGB) -> None:
+    writer = cv2.VideoWriter(
+        str(tmp_path / "clip.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 64)
+    )
+    for _ in range(6):
+        writer.write(astronaut[100:164, 200:264, ::-1])
+    writer.release()
+    tried("video", tmp_path / "clip.avi")
+
+
+def test_a_network_and_its_card(tmp_path: Path, write_card: Callable[..., Path]) -> None:
+    card = write_card(tmp_path)
+    tried("network", tmp_path / "toy.onnx")
+    tried("card", card)
+
+
+def test_a_configuration(tmp_path: Path) -> None:
+    text = "base: []\nseed: 1\nmethod: &method {class_path: dldl-v2}\ndata:\n  stores: [a, b]\n"
+    (tmp_path / "run.yaml").write_text(text + "model: *method\noptimizer: {lr: 1e-3}\n", "utf-8")
+    tried("configuration", tmp_path / "run.yaml")
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_weights(suffix: str, tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    path = tmp_path / f"weights{suffix}"
+    weights = {"layer.weight": torch.rand(8, 8), "layer.bias": torch.rand(8)}
+    if suffix == ".pt":
+        torch.save({"state_dict": weights}, path)
+        tried("checkpoint", path)
+    else:
+        save_file(weights, path)
+    tried("weights", path)
+
+
+def test_a_chip_store(tmp_path: Path, bright_store: Callable[..., Path]) -> None:
+    store = bright_store(tmp_path / "store", samples=8, size=16)
+    tried("store", store / "chips-00000.arrow", store)
+    tried("store", store / "store.json", store)
+
+
+def test_tables(tmp_path: Path) -> None:
+    from agelens.tables import SampleTable, write_table
+
+    columns = {
+        "sample_id": [f"d/{row}" for row in range(30)],
+        "dataset": "d",
+        "path": [f"{row}.jpg" for row in range(30)],
+        "age_years": [float(row) for row in range(30)],
+        "age_kind": "real",
+        "subject": ["a", "b", "ü"] * 10,
+    }
+    for suffix in (".parquet", ".csv"):
+        write_table(SampleTable.from_columns(columns), tmp_path / f"samples{suffix}")
+    tried("table", tmp_path / "samples.parquet")
+    tried("csv", tmp_path / "samples.csv")
+
+
+def test_predictions(tmp_path: Path) -> None:
+    rows = [f"d/{row},{row}.5,{row},{row}" for row in range(30)]
+    text = "\n".join(["sample_id,estimate_years,age_years,subject", *rows, ""])
+    (tmp_path / "predictions.csv").write_text(text, "utf-8")
+    tried("predictions", tmp_path / "predictions.csv")
+
+
+def test_embeddings(tmp_path: Path) -> None:
+    import pandas as pd
+
+    from agelens.recognition.embedding_table import (
+        EmbeddingModel,
+        EmbeddingTable,
+        write_embeddings,
+    )
+
+    vectors = np.eye(4, dtype=np.float32)
+    names = list("abcd")
+    frame = pd.DataFrame({"sample_id": names, "dataset": "d", "subject": names, "path": names})
+    frame = frame.assign(age_years=1.0, status="ok", age_kind="real")
+    model = EmbeddingModel("toy", "1", "ab" * 32, 4)
+    write_embeddings(EmbeddingTable(frame, vectors, model), tmp_path / "e.parquet")
+    tried("embeddings", tmp_path / "e.parquet")
+
+
+def test_datasets_in_their_owners_layouts(tmp_path: Path) -> None:
+    trees = module("dataset_trees", HERE.parent / "contract" / "dataset_trees.py").TREES
+    matlab = {"cacd2000", "imdb", "wiki", "imdb-wiki"}  # each trial is a process: see below
+    for name in set(trees) - matlab:
+        (tmp_path / name).mkdir()
+        trees[name](tmp_path / name)
+    tried("datasets", tmp_path)
+
+
+def test_matlab_files(tmp_path: Path) -> None:
+    from scipy.io import savemat
+
+    names = np.array([["a.jpg"], ["b.jpg"]], dtype=object)
+    savemat(tmp_path / "imdb.mat", {"imdb": {"dob": [[1.0], [2.0]], "full_path": names}})
+    tried("mat", tmp_path / "imdb.mat")
+
+
+def test_lists_and_databases(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text('file\tage\n"a b.jpg"\t20\nb.jpg\t30\n', "utf-8")
+    tried("labels", tmp_path / "list.txt")
+    entry = {
+        "img_path": "a.jpg",
+        "age": 20,
+        "database": "UTKFace",
+        "bbox": [0, 0, 5, 0, 5, 5, 0, 5],
+    }
+    (tmp_path / "database.json").write_text(json.dumps([entry] * 3), "utf-8")
+    tried("database", tmp_path / "database.json")
+
+
+def test_results_that_are_resumed(tmp_path: Path) -> None:
+    row = {"photo": "a.jpg", "status": "ok", "message": "", "faces": [{"estimate_years": 3.5}]}
+    (tmp_path / "ages.jsonl").write_text(2 * (json.dumps(row) + "\n"), "utf-8")
+    tried("results", tmp_path / "ages.jsonl")
+
+
+def test_every_damaged_photo_has_its_row(
+    tmp_path: Path, astronaut: RGB, agelens: Callable[..., Any]
+) -> None:
+    import random
+
+    damaged = module("trials", HERE / "trials.py").damaged
+    file = io.BytesIO()
+    Image.fromarray(astronaut[::4, ::4]).save(file, "JPEG")
+    names = [f"{number:03d}.jpg" for number in range(60)]
+    for number, name in enumerate(names):
+        content = damaged(file.getvalue(), random.Random(f"{SEED}/{number}"))
+        (tmp_path / name).write_bytes(content)
+    ran = agelens("estimate", tmp_path)
+    assert [Path(row["photo"]).name for row in ran.rows] == names
+    assert ran.status in (0, 3)
