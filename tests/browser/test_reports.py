@@ -104,8 +104,7 @@ def test_nothing_is_wider_than_a_phone_and_no_word_is_broken(phone: Page) -> Non
 
 
 def test_links_within_the_page_lead_to_what_they_name(phone: Page) -> None:
-    links = phone.locator("a[href^='#']")
-    assert links.count() > 0
+    assert phone.locator("nav a").count() in (0, phone.locator("h2").count())
     lost = phone.evaluate(
         "() => [...document.querySelectorAll('a[href^=\"#\"]')].map(a => a.hash.slice(1))"
         ".filter(id => document.getElementById(id) === null)"

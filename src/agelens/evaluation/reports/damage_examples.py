@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from agelens.evaluation.reports.page import Drawing
-from agelens.evaluation.reports.plotting import label_rows, panels
+from agelens.evaluation.reports.plotting import panels
 from agelens.evaluation.sensitivity.conditions import (
     CORRUPTIONS,
     MARGIN,
@@ -68,9 +68,7 @@ def damage_examples(names: Sequence[str]) -> Drawing | str:
     panel.tick_params(length=0, labelbottom=False, labeltop=True)
     middles = (np.arange(max(columns, len(shown))) + 0.5) * _SIDE
     panel.set_xticks(middles[:columns], ["undamaged", *map(str, SEVERITIES)])
-    label_rows(panel, shown)
-    panel.set_yticks(middles[: len(shown)])
-    panel.set_ylim(len(shown) * _SIDE, 0)
+    panel.set_yticks(middles[: len(shown)], shown)
     return Drawing(figure)
 
 

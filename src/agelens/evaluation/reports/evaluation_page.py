@@ -54,8 +54,7 @@ _GAPS: Final = (
 _REST: Final = "Other metrics, and groups two at a time, are in groups.csv."
 _GREY: Final = "Grey: fewer than 30 samples, too few to say anything, and not compared."
 _WORST_SHOWN: Final = 10
-_ADULT_YEARS: Final = 18
-_ADULT: Final = f"false_adult@{_ADULT_YEARS}"
+_ADULT: Final = "false_adult@18"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -174,14 +173,12 @@ def _in_short(one: EvaluatedTable) -> Iterator[str]:
     )
     yield _worst_sentence(one)
     adult = metrics.get(_ADULT)
-    rows = one.predictions.frame[["age_years", "estimate_years"]].dropna()
-    minors = int((rows["age_years"] < _ADULT_YEARS).sum())
     if adult is None or math.isnan(adult.value):
-        why = "" if minors else ": nobody here is under 18"
+        why = "" if adult is None else ": nobody here is under 18"
         yield f"How often a minor is called an adult was not measured{why}."
     else:
         yield (
-            f"Of {minors:,} faces of people under 18, {_figure(adult)} are estimated "
+            f"Of {adult.samples:,} faces of people under 18, {_figure(adult)} are estimated "
             "at 18 or older, and so called adults."
         )
 
@@ -316,7 +313,7 @@ def _group_tables(shown: Sequence[EvaluatedTable]) -> list[tuple[str, pd.DataFra
     return [(caption, table) for caption, table in tables if len(table)]
 
 
-_NOT_SHOWN: Final = ("rmse", "mean_width")
+_NOT_SHOWN: Final = ("rmse", "mean_width", "false_minor@18")
 
 
 def _group_table(one: EvaluatedTable, grouping: str) -> pd.DataFrame:

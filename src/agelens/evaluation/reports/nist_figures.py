@@ -113,6 +113,34 @@ def admitted_by_year(found: NistQuantities) -> Drawing | str:
     return Drawing(figure, pd.concat(parts.values(), ignore_index=True))
 
 
+def rate_curves(
+    rows: pd.DataFrame, across: str, sides: dict[str, str], label: str, mark: float | None = None
+) -> Drawing:
+    """Two rates along the ages in the column `across`, with intervals; `mark` is the one chosen.
+
+    Args:
+        rows: a row for each age; of each rate `NAME`, `NAME_low`, `NAME_high`, `NAME_samples`.
+        across: the column of ages.
+        sides: what each rate is called, by its name.
+        label: of the ages.
+        mark: an age that a line is drawn at.
+    """
+    figure, axes = panels(1, row_inches=3.4)
+    panel: Axes = axes[0, 0]
+    for (name, words), colour in zip(sides.items(), colours(len(sides)), strict=True):
+        known = rows[rows[f"{name}_samples"] > 0]
+        ages, ends = known[across].astype(float), (known[f"{name}_low"], known[f"{name}_high"])
+        panel.fill_between(ages, *ends, color=colour, alpha=0.2, linewidth=0)
+        panel.plot(ages, known[name], color=colour, linewidth=1.4, label=words)
+    if mark is not None:
+        panel.axvline(mark, color="black", linewidth=0.8, linestyle=":")
+    panel.set(xlabel=label, ylabel="share of the people of that side", ylim=(-0.02, 1.02))
+    panel.grid(axis="y", alpha=0.3)
+    percent(panel.yaxis)
+    legend(panel)
+    return Drawing(figure, rows)
+
+
 def _rows_of_points(
     panel: Axes, names: Sequence[str], parts: dict[str, pd.DataFrame], *, together: bool = False
 ) -> None:

@@ -250,7 +250,7 @@ def _cell(value: Any, column: object) -> str:
         return f'<td class="number">{"" if pd.isna(value) else format(value, ".4g")}</td>'
     text = "" if pd.isna(value) else str(value)
     if column == "metric":
-        return f"<td>{_linked(text)}</td>"
+        return f'<td class="metric">{_linked(text)}</td>'
     if _NUMBER.fullmatch(text):
         interval = re.sub(r"(\[.*\])", r"<i>\1</i>", escape(text))
         return f'<td class="figure">{interval}</td>'
@@ -279,11 +279,14 @@ def _definitions(number: int, terms: Sequence[str]) -> Iterator[str]:
     if not terms:
         return
     yield f'<section>\n<h2 id="part-{number}">{_DEFINED}</h2>\n<dl class="definitions">'
+    before = ""
     for name in terms:
-        metric = METRICS[name]
+        metric, documented = METRICS[name], _documented(name)
         reading = f"In {metric.unit}; better is {metric.better}.".replace("In share", "A share")
         yield f'<dt id="{_anchor(name)}">{escape(name)}: {escape(metric.summary)}</dt>'
-        yield f"<dd>{escape(reading)} {_code(_documented(name))}</dd>"
+        more = "Defined as the one above." if documented == before else _code(documented)
+        yield f"<dd>{escape(reading)} {more}</dd>"
+        before = documented
     yield "</dl>\n</section>"
 
 

@@ -60,13 +60,16 @@ def save(figure: Figure, target: Path | BinaryIO) -> None:
     figure.savefig(target, dpi=_DPI, format="png", metadata={"Software": None})
 
 
-_DARK: Final = """
-@media screen and (prefers-color-scheme: dark) {
-  svg { fill: #e4e8ee }
-  [style*="stroke: #000000"] { stroke: #e4e8ee !important }
+_IN_THE_DARK: Final = {
+    **{"#000000": "#e4e8ee", "#0173b2": "#5ab0e8", "#029e73": "#3fd0a4", "#3b6ea5": "#7fb2e5"},
+    **{"#d55e00": "#ff9552", "#c8643c": "#ea8f69", "#9b2226": "#ff8a80"},
 }
-</style>"""
-"""What has no colour of its own is drawn light where the reader's screen is dark."""
+"""Black, and the colours that are too dark for a dark ground, as they are there."""
+_DARK: Final = "".join(
+    f'[style*="{what}: {colour}"]{{{what}:{light}!important}}'
+    for colour, light in _IN_THE_DARK.items()
+    for what in ("fill", "stroke")
+)
 
 
 def pictures(figure: Figure) -> dict[str, bytes]:
@@ -77,7 +80,8 @@ def pictures(figure: Figure) -> dict[str, bytes]:
             drawn["svg"], dpi=2 * _DPI, format="svg", transparent=True, metadata={"Date": None}
         )
     save(figure, drawn["png"])
-    svg = drawn["svg"].getvalue().decode().replace("</style>", _DARK, 1)
+    dark = f"@media screen and (prefers-color-scheme:dark){{svg{{fill:#e4e8ee}}{_DARK}}}</style>"
+    svg = drawn["svg"].getvalue().decode().replace("</style>", dark, 1)
     return {"svg": svg.encode(), "png": drawn["png"].getvalue()}
 
 

@@ -10,13 +10,20 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from agelens.evaluation.reports.damage_examples import damage_examples, damaged, drawn_face
 from agelens.evaluation.reports.stress_page import (
     StressReport,
     corruption_table,
     detector_table,
     stress_sentences,
 )
-from agelens.evaluation.sensitivity.conditions import Condition, conditions
+from agelens.evaluation.sensitivity.conditions import (
+    CORRUPTIONS,
+    MARGIN,
+    SEVERITIES,
+    Condition,
+    conditions,
+)
 from agelens.evaluation.sensitivity.estimates import StressEstimates
 from agelens.evaluation.sensitivity.stress import stress
 from agelens.tables import SampleTable
@@ -69,7 +76,20 @@ def test_folder(tmp_path: Path) -> None:
         assert f'href="{name}.png"' in html
         assert len(pd.read_csv(tmp_path / f"{name}.csv")), name
         assert np.asarray(Image.open(tmp_path / f"{name}.png").convert("L")).std() > 5, name
+    with Image.open(tmp_path / "examples.png") as examples:
+        assert examples.size[1] > 400  # four damages, each in a row
     assert StressEstimates.read(tmp_path / "estimates.parquet").conditions == ALL
+
+
+@pytest.mark.parametrize("name", [*CORRUPTIONS, MARGIN])
+def test_every_damage_is_shown_at_every_severity(name: str) -> None:
+    face = drawn_face()
+    changed = [np.abs(damaged(face, name, one).astype(float) - face).mean() for one in SEVERITIES]
+    assert changed[0] > 0.2
+    assert changed[-1] > changed[0]
+    panel = damage_examples([name]).figure.axes[0]
+    assert panel.images[0].get_array().shape == (224, 6 * 224, 3)
+    assert [label.get_text() for label in panel.get_yticklabels()] == [name]
 
 
 def test_tables_and_sentences() -> None:
