@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import cv2
@@ -11,6 +12,7 @@ import numpy as np
 
 from agelens.errors import CardError, UnknownNameError
 from agelens.imaging.detectors import DETECTORS, detector_class
+from agelens.inference.answers import GENDER_COLUMN
 from agelens.inference.cards import Card, load_card
 from agelens.inference.estimator import AgeEstimator
 from agelens.records import RGB
@@ -22,8 +24,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ServedModels:
-    """Open estimators by model and by whether they tell genders; nothing in it changes.
+    """Open estimators by model and by whether genders are asked for; nothing in it changes.
 
+    A model that tells genders by itself has one for both, whose faces share batches.
     `extractor` embeds faces where two photos may be compared, else it is None.
     """
 
@@ -54,7 +57,7 @@ class ServedModels:
             CardError: a model finds no face in it, or does not answer as its card says.
         """
         drawn = drawn_face()
-        for estimator in self.estimators.values():
+        for estimator in set(self.estimators.values()):
             found = estimator.estimate(drawn)
             if len(found.faces) != 1 or found.faces[0].face is None:
                 raise CardError(
@@ -84,23 +87,31 @@ def open_models(settings: ServiceSettings) -> ServedModels:
     detector = detector_class(settings.detector)(longest_side=settings.longest_side)
     estimators = {}
     for card in cards:
-        for gender in (False, True):
-            estimator = AgeEstimator(
-                card,
-                detector,
-                device=settings.device,
-                gender=gender,
-                workers=1,
-                max_pixels=settings.max_pixels,
-            )
-            estimator.check_takes_photos()
-            estimators[card.name, gender] = estimator
+        opened = partial(
+            AgeEstimator,
+            card,
+            detector,
+            device=settings.device,
+            workers=1,
+            max_pixels=settings.max_pixels,
+        )
+        telling = opened(gender=True)
+        telling.check_takes_photos()
+        alike = bool(card.labels) and not _corrects_by_gender(card)
+        estimators[card.name, False] = telling if alike else opened()
+        estimators[card.name, True] = telling
     extractor = None
     if settings.verify:
         from agelens.recognition.extractors import open_extractor  # noqa: PLC0415 - few ask
 
         extractor = open_extractor()
     return ServedModels(estimators, names[0], extractor)
+
+
+def _corrects_by_gender(card: Card) -> bool:
+    """Whether a face's age or interval depends on its gender, and so on whether it is told."""
+    parts = card.calibration.intervals if card.calibration else ()
+    return any(part.column == GENDER_COLUMN for part in parts)
 
 
 def listed_detectors(in_use: str) -> list[dict[str, str | bool]]:
