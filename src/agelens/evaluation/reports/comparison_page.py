@@ -201,9 +201,8 @@ def _cards(found: Comparison) -> Iterator[Card]:
         cells = [one for one in found.cells if one.dataset == dataset and not one.few]
         if cells:
             best = min(cells, key=lambda one: one.figures["mae"].value)
-            text = cell_text(best, "mae")
-            value, _, note = text.partition(" ")
-            yield Card(f"lowest error on {dataset}, years", value, f"{best.model} {note}")
+            figure = cell_text(best, "mae")
+            yield Card.of(f"lowest error on {dataset}, years", figure, best.model)
 
 
 def _lead(found: Comparison) -> Iterator[str]:

@@ -220,12 +220,9 @@ def _cards(one: EvaluatedTable, prefix: str) -> Iterator[Card]:
     for name, label in _CARDS.items():
         result = found.metrics.get(name)
         if result is not None and not math.isnan(result.value):
-            value, bracket, rest = _figure(result).partition(" [")
             claimed = name == "coverage" and found.interval_level
             note = f"claimed: {100 * claimed:g} %" if claimed else f"{result.samples:,} faces"
-            ends = rest[:-1].replace(", ", " to ")
-            interval = f"{100 * found.level:g} % interval {ends}; " if bracket else ""
-            yield Card(f"{prefix}{label}", value, interval + note)
+            yield Card.of(f"{prefix}{label}", _figure(result), note)
     yield Card(f"{prefix}rows", f"{counts.rows:,}", people_words(counts))
 
 

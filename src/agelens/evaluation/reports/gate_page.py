@@ -81,8 +81,8 @@ class GateReport(Result):
             accept, reject = _rate(found.overall.false_accept), _rate(found.overall.false_reject)
             cards = [
                 Card("challenge age", f"{found.gate.challenge_years:g}", "the age to look"),
-                _card(f"under {found.legal_years:g}, and pass", accept),
-                _card(f"{found.legal_years:g} or older, and asked", reject),
+                Card.of(f"under {found.legal_years:g}, and pass", accept),
+                Card.of(f"{found.legal_years:g} or older, and asked", reject),
             ]
             sections = [
                 Section.drawn("Rates by true year", rates_by_year=rates_by_year(found)),
@@ -94,11 +94,6 @@ class GateReport(Result):
 
 _YEAR: Final = "true year"
 _GREY: Final = "Grey: under 30 samples. Rates by true year are in rates.csv."
-
-
-def _card(label: str, rate: str) -> Card:
-    value, _, interval = rate.partition(" [")
-    return Card(label, value, f"[{interval}" if interval else "")
 
 
 def gate_sentences(found: GateFinding) -> list[str]:

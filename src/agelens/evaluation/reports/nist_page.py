@@ -142,13 +142,11 @@ def _counts(found: NistQuantities) -> pd.DataFrame:
 def _cards(found: NistQuantities) -> Iterator[Card]:
     one = found.headline
     if one.cells:
-        interval = with_interval(one.value, one.low, one.high).partition(" ")[2]
-        yield Card("headline MAE, 18 to 30, years", f"{one.value:.2f}", interval)
+        figure = with_interval(one.value, one.low, one.high)
+        yield Card.of("headline MAE, 18 to 30, years", figure)
     for challenge in found.challenges:
         rate = rate_words(_everybody(found, FALSE_POSITIVE, f"{challenge:g}"))
-        value, _, interval = rate.partition(" [")
-        label = f"under {found.legal_years:g}, look {challenge:g} or more"
-        yield Card(label, value, f"[{interval}" if interval else "")
+        yield Card.of(f"under {found.legal_years:g}, look {challenge:g} or more", rate)
 
 
 def _headline(found: NistQuantities) -> str:

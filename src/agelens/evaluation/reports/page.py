@@ -20,6 +20,7 @@ from typing import Any, Final
 import pandas as pd
 
 from agelens.evaluation.metrics import METRICS, classification, errors, legal_ages, probabilistic
+from agelens.tables.files import guarded
 from agelens.version import __version__
 
 
@@ -75,6 +76,13 @@ class Card:
     value: str
     note: str = ""
 
+    @classmethod
+    def of(cls, label: str, figure: str, note: str = "") -> Card:
+        """Of a figure as `with_interval` writes it; its interval is part of the note."""
+        value, _, ends = figure.partition(" [")
+        interval = f"[{ends}" if ends else ""
+        return cls(label, value, "; ".join(filter(None, (interval, note))))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawing:
@@ -127,7 +135,7 @@ class Page:
         def saved(name: str, drawing: Drawing) -> str:
             html, files = _figure(drawing)
             if drawing.numbers is not None:
-                files["csv"] = drawing.numbers.to_csv(index=False).encode()
+                files["csv"] = guarded(drawing.numbers).to_csv(index=False).encode()
             for ending, content in files.items():
                 (folder / f"{name}.{ending}").write_bytes(content)
             endings = [one for one in ("svg", "png", "csv") if (folder / f"{name}.{one}").is_file()]

@@ -175,9 +175,6 @@ def _cards(found: StressResult) -> Iterator[Card]:
     rows = found.corruptions.dropna(subset="increase")
     single = rows[rows["corruption"] != MEAN].nlargest(1, "increase")
     for label, part in (("all damages", rows[rows["corruption"] == MEAN]), ("the worst", single)):
-        for name, text in zip(
-            part["corruption"], in_words(part, "increase", "increase_"), strict=True
-        ):
-            value, _, interval = text.partition(" [")
-            note = f"{name}: years added" + (f" [{interval}" if interval else "")
-            yield Card(label, value, note)
+        figures = in_words(part, "increase", "increase_")
+        for name, figure in zip(part["corruption"], figures, strict=True):
+            yield Card.of(label, figure, f"{name}: years added")

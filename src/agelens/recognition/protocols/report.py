@@ -138,13 +138,9 @@ class ProtocolResult(Result):
     def page(self) -> Page:
         """Limits, counts, figures and charts."""
         how = self.resampling
-        rates = list(self.rows().items())[:_CARDS]
         cards = [
-            Card(name, value, f"[{interval}" if interval else "")
-            for name, rate in rates
-            for value, _, interval in [
-                with_interval(rate.value, rate.low, rate.high, share=True).partition(" [")
-            ]
+            Card.of(name, with_interval(rate.value, rate.low, rate.high, share=True))
+            for name, rate in list(self.rows().items())[:_CARDS]
         ]
         sections = [
             Section("What was measured", [self.how()], [("", self.counts_frame())]),

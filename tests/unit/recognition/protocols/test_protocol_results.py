@@ -22,7 +22,7 @@ def test_a_result_shows_itself(embedded: Callable[..., EmbeddingTable], tmp_path
     page = found.to_html(tmp_path / "page.html")
     assert (tmp_path / "page.html").read_text(encoding="utf-8") == page
     assert LIMITS[0].replace("'", "&#x27;") in page
-    assert "data:image/png;base64," in page
+    assert "data:image/svg+xml;base64," in page
 
 
 def test_arguments_that_do_not_go_together_are_refused(
