@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from base64 import b64encode
 from collections.abc import Callable
 from functools import partial
 from itertools import product
@@ -64,21 +65,21 @@ def test_photos_can_be_dropped_and_pasted(
     open_page: Open, stand_in: Any, astronaut_png: Path
 ) -> None:
     page = open_page()
-    pixels = list(astronaut_png.read_bytes())
+    content = b64encode(astronaut_png.read_bytes()).decode()
     for event, field, kind in (
         ("drop", "dataTransfer", "DragEvent"),
         ("paste", "clipboardData", "ClipboardEvent"),
     ):
         page.evaluate(
-            """([pixels, event, field, kind]) => {
+            """([content, event, field, kind]) => {
                 const held = new DataTransfer();
-                const bytes = new Uint8Array(pixels);
+                const bytes = Uint8Array.from(atob(content), (one) => one.charCodeAt(0));
                 const file = new File([bytes], `${event}.png`, {type: "image/png"});
                 held.items.add(file);
                 const how = {[field]: held, bubbles: true, cancelable: true};
                 document.body.dispatchEvent(new window[kind](event, how));
             }""",
-            [pixels, event, field, kind],
+            [content, event, field, kind],
         )
     expect(page.get_by_role("status")).to_have_text("2 photos, 2 faces.")
     assert [fields["files"] for _, fields in stand_in.posts] == ["drop.png", "paste.png"]
@@ -138,10 +139,11 @@ def test_csv_is_that_of_the_command_and_no_formula(
             made.face(),
         ),
         made.row("nobody, here.png", status="no_face", message="no face found"),
+        made.row("'=1.png", status="no_face", message="-"),
     ]
     stand_in.answers = [made.answer(200, {"results": [one]}) for one in rows]
     page = open_page()
-    give(page, astronaut_png, astronaut_png)
+    give(page, *[astronaut_png] * len(rows))
     write_csv(rows, tmp_path / "wanted.csv")
     got, wanted = (
         list(csv.reader(io.StringIO(text, newline="")))

@@ -238,7 +238,8 @@ async function beginCamera() {
     $("camera").hidden = false;
     $("camera-words").textContent = "Looking …";
     say("The camera is on.");
-    $("camera-stop").focus();
+    $("camera").scrollIntoView({ block: "nearest" });
+    $("camera-stop").focus({ preventScroll: true });
   } catch (error) {
     $("camera-start").disabled = false;
     say(error.message, { wrong: true });
