@@ -49,6 +49,7 @@ def test_centres_in_shards_are_left_whole(
         },
         "club": {"bound_weight": 0},
         "classes": {"sharded": True},
+        "clip_centres": True,
         "data": {"stores": str(store), "batch_size": 8, "workers": 0},
         "optimizer": {"lr": 0.05},
         "checkpoints": {"every_steps": 1},

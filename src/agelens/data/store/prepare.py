@@ -211,7 +211,9 @@ def places_told(table: SampleTable, settings: StoreSettings) -> str:
         return "the table's boxes and landmarks were not used: pictures were taken whole"
     what = "boxes and rolls" if settings.alignment == "rotate-crop" else "landmarks"
     cut = f"; --boxes table cuts by its {what} (rows: {int(told.sum()):,})" if told.any() else ""
-    return f"faces were searched for, and the table's boxes only chose among them{cut}"
+    unused = ["boxes only chose among the faces found"] if boxes.any() else []
+    unused += ["landmarks were not used"] if landmarks.any() else []
+    return f"the table's {', and its '.join(unused)}{cut}"
 
 
 def _known_terms(table: SampleTable) -> dict[str, str]:

@@ -209,3 +209,16 @@ def test_theta_starts_where_the_constructor_says() -> None:
 def test_posterior_is_the_softmax_of_ages_alone() -> None:
     made = head_of()(torch.randn(5, 4))
     torch.testing.assert_close(RAPL("20,25,31").answer(made), made.age_logits.softmax(1))
+
+
+def test_the_terms_of_the_loss_are_told_apart() -> None:
+    method = RAPL("20,25,31")
+    made = RAPLOutputs(torch.randn(5, 4), torch.randn(5, 3), torch.randn(5, 3), torch.ones(5))
+    wanted = targets([20.0, 25.0, 31.0, 31.0, 20.0])
+    parts = method.loss_parts(made, wanted)
+    ages = made.age_logits.softmax(1) @ torch.tensor([20.0, 25.0, 31.0])
+    torch.testing.assert_close(parts["age"], (ages - wanted.age_years).abs().mean())
+    log = made.position_logits.log_softmax(1)
+    position = -(log[0, 0] + log[1, 1] + log[2, 2] + log[3, 2] + log[4, 0]) / 5
+    torch.testing.assert_close(parts["position"], position)
+    torch.testing.assert_close(method.loss(made, wanted), parts["age"] + position)
