@@ -198,7 +198,7 @@ def test_results_show_and_save_themselves(table: PredictionsTable, tmp_path: Pat
     assert json.loads((tmp_path / "out" / "evaluation.json").read_text()) == found.to_dict()
     html = found.to_html(tmp_path / "page.html")
     assert (tmp_path / "page.html").read_text() == html
-    assert "data:image/png;base64," in html
+    assert "data:image/svg+xml;base64," in html
     with pytest.raises(UsageError, match="not empty"):
         found.save(tmp_path / "out")
 
