@@ -56,6 +56,10 @@ $(LINT_VENV)/.installed: constraints.txt
 	$(LINT_VENV)/bin/python -m pip install --quiet -c constraints.txt ruff import-linter
 	touch $@
 
+# The trials of tests/fuzz, each reader for a minute, from another beginning each day.
+fuzz: $(TEST_VENV)/.installed
+	FUZZ_SECONDS=60 FUZZ_SEED=$$(date +%j) $(TEST_VENV)/bin/python -m pytest -n $(JOBS) tests/fuzz
+
 lint: $(LINT_VENV)/.installed
 	$(LINT_VENV)/bin/ruff check .
 	$(LINT_VENV)/bin/ruff format --check .

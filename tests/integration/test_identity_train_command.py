@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -251,3 +255,38 @@ def test_runs_of_identities_are_listed_beside_others(identity_run: Path, agelens
     assert rows["identity"]["state"] == "finished"
     assert rows["identity"]["method"] == "iefp (identity stage)"
     assert rows["identity"]["valid MAE"] is None
+
+
+KILLED = """
+import os, signal, sys
+from agelens.recognition.training.stages import IdentityStageModule
+whole, left = IdentityStageModule.training_step, int(sys.argv.pop(1))
+def until_killed(self, batch, batch_idx):
+    global left
+    left -= 1
+    if left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return whole(self, batch, batch_idx)
+IdentityStageModule.training_step = until_killed
+from agelens.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("steps", random.Random(18).sample(range(EPOCHS * BATCHES), 2))
+def test_a_killed_run_ends_like_an_unbroken_one(
+    steps: int, identity_run: Path, agelens: Command, tmp_path: Path
+) -> None:
+    words = ("identity", "train", "--quiet", "--no-export")
+    begin = ("--config", identity_run.with_name("run.yaml"), "-o", tmp_path / "run")
+    ran = subprocess.run(
+        [sys.executable, "-c", KILLED, str(steps), *map(str, (*words, *begin))], check=False
+    )
+    assert ran.returncode == -signal.SIGKILL
+    assert agelens(*words, "--resume", tmp_path / "run").status == 0
+    mine, theirs = (
+        torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for run in (tmp_path / "run", identity_run)
+    )
+    assert all(mine[name].equal(value) for name, value in theirs.items())
+    assert not list((tmp_path / "run").rglob("*.partial"))

@@ -27,6 +27,8 @@ from numpy.typing import ArrayLike
 from agelens.imaging.align import TEMPLATES, apply, similarity
 from agelens.records import RGB, Face, Floats, Quality
 
+LEAST_VISIBLE_SHARE: Final = 0.9
+"""Below it a face counts as cut off by its photo's edge."""
 _NOSE_DEPTH: Final = 0.6
 FRAME: Final = TEMPLATES["dlib-64"]
 # Of that frame, what is face rather than surroundings: corners [4, 2] as shares of its side. Of
@@ -112,6 +114,12 @@ def visible_share(face: Face, size_hw: tuple[int, ...]) -> float:
         return 0.0
     inside, _ = cv2.intersectConvexConvex(corners, photo)
     return float(np.clip(inside / area, 0, 1))
+
+
+def cut_off(face: Face, size_hw: tuple[int, ...]) -> str:
+    """What to say of a face that its photo of `size_hw` pixels shows in part; else nothing."""
+    share = visible_share(face, size_hw)
+    return "" if share >= LEAST_VISIBLE_SHARE else f"only {share:.0%} of the face is in the photo"
 
 
 def yaw_degrees(yaw_proxy: ArrayLike) -> Floats:

@@ -20,6 +20,7 @@ from agelens.imaging.photos import (
     read_photo,
     source_name,
 )
+from agelens.imaging.quality import cut_off
 from agelens.inference.estimator import available_cores
 from agelens.inference.network import BATCH
 from agelens.inference.ordered import blocks, ordered_map
@@ -107,6 +108,7 @@ class FaceRequest:
 class PhotoFaces:
     """What became of one photo.
 
+    `message` says why there is none, or that the first is not wholly in the photo.
     `found` counts all faces in it; `faces` are those chosen, None where the one looked for is
     not there, and `vectors` float32 [len(faces), D] their embeddings, NaN beside None.
     """
@@ -165,6 +167,8 @@ class FaceEmbedder:
         chips = [self._aligner.align(photo.rgb, face).rgb for face in faces if face is not None]
         status: PhotoStatus = "ok" if found else "no_face"
         why = "" if found else f"{photo.source}: no face found"
+        if found and faces and faces[0] is not None:
+            why = cut_off(faces[0], photo.rgb.shape)
         return PhotoFaces(photo.source, status, why, len(found), faces, none), chips
 
     def _embedded(self, block: Sequence[tuple[PhotoFaces, list[RGB]]]) -> Iterator[PhotoFaces]:

@@ -20,6 +20,7 @@ from agelens.recognition.extractors.network import Extractor
 from agelens.recognition.face_embedder import (
     FaceEmbedder,
     FaceRequest,
+    PhotoFaces,
     check_one_face,
     detector_of,
     every_face,
@@ -52,7 +53,8 @@ class Searched:
 
     `statuses` counts photos that gave no face by the reason, `faces` those that were searched.
     `expected_strangers` is how many faces of other people would be called the same by chance if
-    all faces were of strangers such as the rate was measured on.
+    all faces were of strangers such as the rate was measured on. `caution` says what speaks
+    against the query's face, as where the photo's edge cuts it off.
     """
 
     query: str
@@ -63,12 +65,15 @@ class Searched:
     expected_strangers: float
     changes: IndexChanges
     model: EmbeddingModel
+    caution: str | None = None
 
     def sentences(self) -> list[str]:
         """How much was searched, and how far a hit can be trusted."""
         without = ", ".join(f"{count:,} {status}" for status, count in self.statuses.items())
         rate = self.decided_by.false_match_rate
+        caution = [f"caution: of {self.query}, {self.caution}"] if self.caution else []
         return [
+            *caution,
             f"{self.faces:,} faces searched" + (f"; photos without: {without}" if without else ""),
             f"at a false match rate of {rate:g}, about {self.expected_strangers:.1f} of so many "
             "strangers' faces are called the same by chance; of relatives and people of one group, "
@@ -90,6 +95,7 @@ class Searched:
         """One JSON object; plain types only."""
         return {
             "query": self.query,
+            "caution": self.caution,
             "found": [face.to_json() for face in self.found],
             "faces_searched": self.faces,
             "photos_without": self.statuses,
@@ -133,13 +139,14 @@ class FolderSearch:
         """
         if top < 1:
             raise UsageError(f"top is 1 or more, got {top}")
-        name, vector = query_face(self.index.embedder, query, largest=self.largest)
+        asked, vector = query_face(self.index.embedder, query, largest=self.largest)
         changes = self.index.refresh(progress)
         faces = self.index.faces
         rows, alike = self.index.searcher().nearest(vector, top)
         status = self.index.table.frame["status"]
         return Searched(
-            query=name,
+            query=asked.source,
+            caution=asked.message or None,
             found=tuple(self._found(faces.frame.iloc[rows], alike)),
             faces=len(faces),
             statuses=tally(status[~self.index.table.has_embedding]),
@@ -165,8 +172,10 @@ class FolderSearch:
         ]
 
 
-def query_face(embedder: FaceEmbedder, query: PhotoSource, *, largest: bool) -> tuple[str, Vectors]:
-    """The name of the photo `query`, and the embedding [D] of the one face that is meant.
+def query_face(
+    embedder: FaceEmbedder, query: PhotoSource, *, largest: bool
+) -> tuple[PhotoFaces, Vectors]:
+    """The photo `query`, and the embedding [D] of the one face that is meant.
 
     Raises:
         PhotoError: it cannot be read, or shows no face (status ``no_face``).
@@ -176,7 +185,7 @@ def query_face(embedder: FaceEmbedder, query: PhotoSource, *, largest: bool) -> 
     if answer.status not in ("ok", "no_face"):
         raise PhotoError(answer.message, status=answer.status, source=answer.source)
     check_one_face(answer.source, answer.found, largest=largest)
-    return answer.source, answer.vectors[0]
+    return answer, answer.vectors[0]
 
 
 def search(

@@ -69,8 +69,11 @@ class Verdict:
     @property
     def caution(self) -> str | None:
         """Why the stated rate does not hold for these two, or None."""
-        ages = (self.first.estimate.estimate_years, self.second.estimate.estimate_years)
-        return _CHILDREN if max(ages) < _ADULT_YEARS else None
+        both = (self.first, self.second)
+        told = [f"{one.photo}: {one.estimate.refer}" for one in both if one.estimate.refer]
+        if max(one.estimate.estimate_years for one in both) < _ADULT_YEARS:
+            told.append(_CHILDREN)
+        return "; ".join(told) or None
 
     def sentences(self) -> list[str]:
         """The verdict in words, and what it rests on."""

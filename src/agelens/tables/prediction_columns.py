@@ -90,6 +90,10 @@ def _with_status(status: pd.Series, estimate: pd.Series) -> pd.Series:
     return as_categories(said.mask(unsaid & estimate.isna(), NO_ESTIMATE))
 
 
+MOST_YEARS: Final = 150.0
+"""As of labels; a model may miss below 0."""
+
+
 def check_predictions(frame: pd.DataFrame) -> None:
     """What must hold from one column to another.
 
@@ -106,7 +110,8 @@ def check_predictions(frame: pd.DataFrame) -> None:
 
 def _check_estimates(frame: pd.DataFrame) -> None:
     estimate, low, high = (frame[n] for n in ("estimate_years", "low_years", "high_years"))
-    refuse(estimate, np.isinf(estimate), "is infinite")
+    for years in (estimate, low, high):
+        refuse(years, years.abs() > MOST_YEARS, f"is beyond {MOST_YEARS:g} years")
     failed = estimate.isna() & (frame["status"] == OK)
     refuse(estimate, failed, f"is missing though the status is {OK}")
     refuse(low, low.isna() & high.notna(), "is missing beside a high_years")

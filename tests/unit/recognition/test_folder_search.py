@@ -18,6 +18,7 @@ from agelens.recognition.extractors import open_extractor
 from agelens.recognition.face_embedder import FaceEmbedder
 from agelens.recognition.face_index import FaceIndex, IndexChanges
 from agelens.recognition.folder_search import FolderSearch
+from agelens.records import RGB
 
 
 @pytest.fixture
@@ -49,6 +50,16 @@ def test_the_person_is_found_and_nothing_is_kept(
     assert found.expected_strangers == pytest.approx(4 * 0.0005)
     json.dumps(found.to_json(), allow_nan=False)
     assert sorted(folder.rglob("*")) == before
+
+
+def test_a_query_that_the_edge_cuts_off_is_said(
+    folder: Path, head: RGB, colour_embedder: FaceEmbedder
+) -> None:
+    search = searched(folder, colour_embedder)
+    assert search.search(head).caution is None
+    found = search.search(np.ascontiguousarray(head[:, 45:]))
+    assert str(found.caution).endswith("% of the face is in the photo")
+    assert "caution" in found.sentences()[0]
 
 
 def test_an_index_reads_only_what_changed(

@@ -14,6 +14,7 @@ from agelens.errors import PhotoError, UsageError
 from agelens.inference.estimator import AgeEstimator
 from agelens.recognition.extractors import open_extractor
 from agelens.recognition.photo_pair import PhotoVerifier
+from agelens.records import RGB
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,15 @@ def test_of_two_children_the_rate_does_not_hold(
     children = replace(verdict, first=child, second=child)
     assert "children" in str(children.caution)
     assert children.to_json()["caution"] == children.caution
+
+
+def test_a_face_that_the_edge_cuts_off_is_referred(
+    verifier: PhotoVerifier, astronaut: RGB, head: RGB
+) -> None:
+    cut = head[:, 45:]
+    verdict = verifier.verify(cut, astronaut)
+    assert "share of the face in the photo" in str(verdict.caution)
+    assert "is below 0.9" in verdict.sentences()[1]
 
 
 def test_no_face_two_faces_and_no_photo_are_refused(

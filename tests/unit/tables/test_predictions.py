@@ -127,7 +127,8 @@ def test_estimates_take_over_the_labels_of_their_samples() -> None:
     [
         ({"estimate_years": ["3O"]}, "'estimate_years'.*not a number: row 0: '3O'"),
         ({"age_years": ["old"]}, "'age_years'.*not a number: row 0: 'old'"),
-        ({"estimate_years": [np.inf]}, "'estimate_years'.*infinite"),
+        ({"estimate_years": [np.inf]}, "'estimate_years'.*beyond 150 years"),
+        ({"estimate_years": [99999.0]}, "'estimate_years'.*beyond 150 years"),
         ({"estimate_years": [None], "status": ["ok"]}, "missing though the status is ok: row 0"),
         ({"low_years": [3]}, "'high_years'.*missing beside a low_years"),
         ({"high_years": [3]}, "'low_years'.*missing beside a high_years"),

@@ -19,6 +19,7 @@ from agelens.imaging.align import Fill, SimilarityAligner, template_named
 from agelens.imaging.aligned_chips import resized
 from agelens.imaging.detectors import Detector
 from agelens.imaging.photos import IN_FLIGHT, PhotoSource, read_photo
+from agelens.imaging.quality import cut_off
 from agelens.imaging.rotate_crop import RotatedBox, carried_box, find_rotated_box, rotate
 from agelens.imaging.rotate_crop import cut as cut_rotated
 from agelens.records import RGB, Face, Floats
@@ -296,14 +297,15 @@ class PhotoWorker:
             rgb = read_photo(source, name=photo.path, max_pixels=self.max_pixels).rgb
         except PhotoError as error:
             return photo, [Outcome(error.status, str(error))] * len(photo.rows)
-        return photo, [self._outcome(cut) for cut in self.cutter(rgb, photo.places)]
+        return photo, [self._outcome(cut, rgb.shape) for cut in self.cutter(rgb, photo.places)]
 
-    def _outcome(self, cut: Cut) -> Outcome:
+    def _outcome(self, cut: Cut, size_hw: tuple[int, ...]) -> Outcome:
         if cut.chip is None:
             why = f"none of {cut.faces} is near the labelled box" if cut.faces else "no face found"
             return Outcome("no_face", why, faces=cut.faces)
         chip = self.encoding.encode(cut.chip)
-        return Outcome("ok", "", chip, cut.face, cut.faces, cut.rotated_xyxy, cut.roll_degrees)
+        told = cut_off(cut.face, size_hw) if cut.face else ""
+        return Outcome("ok", told, chip, cut.face, cut.faces, cut.rotated_xyxy, cut.roll_degrees)
 
 
 def labelled_photos(labels: pd.DataFrame, shard: int) -> Iterator[LabelledPhoto]:

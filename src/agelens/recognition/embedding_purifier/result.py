@@ -14,7 +14,7 @@ import torch
 from onnx import checker
 from torch import Tensor, nn
 
-from agelens.atomic import write_atomically, write_json
+from agelens.atomic import atomic_folder, write_json
 from agelens.errors import ExportError
 from agelens.recognition.embedding_purifier.branches import (
     IdentityBranch,
@@ -166,20 +166,22 @@ class Purification:
         return lines + self.to_frame().to_html(index=False)
 
     def write(self, folder: Path) -> None:
-        """Write network, history and, last, the card: a folder with a card is a whole one.
+        """Write network, history and card, all of them or, where it is killed, nothing.
 
         Args:
-            folder: made where it is absent. `agelens.recognition.purifier.Purifier.open` opens it,
-                and it is an extractor by its name.
+            folder: a new one. `agelens.recognition.purifier.Purifier.open` opens it, and it is an
+                extractor by its name.
 
         Raises:
             ExportError: the network does not answer as ONNX as it did.
+            UsageError: the folder holds something.
             OutputError: a file cannot be written.
         """
         network = branch_as_onnx(self.branch, torch.from_numpy(self.faces.vectors[:_EXAMPLES]))
-        write_atomically(folder / NETWORK, network)
-        write_atomically(folder / HISTORY, self.to_frame().to_csv(index=False).encode())
-        write_json(folder / CARD, _document(self, hashlib.sha256(network).hexdigest()))
+        with atomic_folder(folder, "purifier") as partial:
+            (partial / NETWORK).write_bytes(network)
+            self.to_frame().to_csv(partial / HISTORY, index=False)
+            write_json(partial / CARD, _document(self, hashlib.sha256(network).hexdigest()))
 
 
 def _document(purification: Purification, sha256: str) -> dict[str, Any]:

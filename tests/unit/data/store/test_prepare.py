@@ -51,6 +51,17 @@ def test_every_row_has_a_status_in_order(table, photos, tmp_path, detector):
     assert store.table.frame["age_years"].tolist() == table.frame["age_years"].tolist()
 
 
+def test_a_face_that_the_edge_cuts_off_is_said(make_table, tmp_path, detector, head):
+    Image.fromarray(head[:, 45:]).save(tmp_path / "cut.png")
+    Image.fromarray(head).save(tmp_path / "whole.png")
+    table = make_table(["cut.png", "whole.png"])
+    prepare(table, tmp_path / "store", root=tmp_path, detector=detector)
+    outcomes = ChipStore.open(tmp_path / "store").outcomes
+    assert outcomes["status"].tolist() == ["ok", "ok"]
+    assert outcomes["message"][0].endswith("of the face is in the photo")
+    assert outcomes["message"][1] == ""
+
+
 def test_faces_are_written_back(table, photos, tmp_path, detector, portrait):
     prepare(table, tmp_path / "store", root=photos, detector=detector)
     frame = ChipStore.open(tmp_path / "store").table.frame
