@@ -41,8 +41,9 @@ _HEADS: Final = {
 
 def stress_sentences(found: StressResult) -> list[str]:
     """What was measured, and what was not."""
+    people = "(people unknown)" if found.people is None else f"of {found.people:,} people"
     lines = [
-        f"{found.clean:,} of {found.faces:,} faces of {found.people:,} people have an estimate "
+        f"{found.clean:,} of {found.faces:,} faces {people} have an estimate "
         f"undamaged, with a MAE of {found.clean_mae:.2f} years; {found.unlabelled:,} have no age."
     ]
     if found.reference is not None:

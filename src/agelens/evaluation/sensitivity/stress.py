@@ -135,15 +135,15 @@ def _of_corruptions(means: Mapping[str, Floats], places: list[Codes]) -> dict[st
 class StressResult:
     """What was found of `model`, on `faces` of which `clean` have an estimate when undamaged.
 
-    `severities` has a row for each condition, `corruptions` one for each corruption and last
-    their mean, each value with the ends of its interval (`NAME_low`, `NAME_high`). `skipped` says
+    `people` is None where no label says who they are. `severities` has a row for each condition,
+    `corruptions` one for each corruption and last their mean, each value with the ends of its interval (`NAME_low`, `NAME_high`). `skipped` says
     what was not measured, and why.
     """
 
     model: str
     reference: str | None
     faces: int
-    people: int
+    people: int | None
     clean: int
     unlabelled: int
     clean_mae: float
@@ -191,14 +191,14 @@ def stress(
     clean = ~np.isnan(estimates.estimates[:, 0])
     if not clean.any():
         raise UsageError(f"none of the {len(estimates)} faces has an estimate even undamaged")
-    people = person_codes(labels)
+    people, known = person_codes(labels), bool(labels["subject"].notna().any())
     sums = DamageSums(estimates, reference, people)
     drawn = sums.drawn(draws, seed) if draws and people.max() > 0 else None
     errors = np.abs(estimates.estimates[:, 0] - labels["age_years"].to_numpy(np.float64))
     return StressResult(
         estimates.model,
         None if reference is None else reference.model,
-        *(len(estimates), int(people.max()) + 1, int(clean.sum())),
+        *(len(estimates), int(people.max()) + 1 if known else None, int(clean.sum())),
         int(labels["age_years"].isna().sum()),
         float(np.nanmean(errors)) if np.isfinite(errors).any() else float("nan"),
         severity_rows(estimates, people, sums, drawn, level),

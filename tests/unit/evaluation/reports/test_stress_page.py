@@ -105,7 +105,7 @@ def test_tables_and_sentences() -> None:
     assert not any("reference" in name for name in table)
     assert detector_table(found)["condition"].tolist() == ["detector dlib"]
     (line,) = stress_sentences(found)
-    assert line.startswith("40 of 40 faces of 40 people")
+    assert line.startswith("40 of 40 faces (people unknown) have an estimate")
 
 
 def test_nothing_lost_and_nothing_damaged_are_sentences(tmp_path: Path) -> None:
