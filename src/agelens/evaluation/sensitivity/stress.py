@@ -136,8 +136,8 @@ class StressResult:
     """What was found of `model`, on `faces` of which `clean` have an estimate when undamaged.
 
     `people` is None where no label says who they are. `severities` has a row for each condition,
-    `corruptions` one for each corruption and last their mean, each value with the ends of its interval (`NAME_low`, `NAME_high`). `skipped` says
-    what was not measured, and why.
+    `corruptions` one for each corruption and last their mean, each value with the ends of its
+    interval (`NAME_low`, `NAME_high`). `skipped` says what was not measured, and why.
     """
 
     model: str
