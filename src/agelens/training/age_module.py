@@ -243,7 +243,8 @@ class AgeModule(pl.LightningModule):
         self.selection.load_state_dict(state["selection"])
         self.metrics = state["metrics"]
         self._sums.load_state_dict(state["sums"])
-        self._errors.load_state_dict(state["errors"])
+        if "errors" in state:  # not in checkpoints of before they were kept
+            self._errors.load_state_dict(state["errors"])
         if isinstance(self.schedule, Plateau):
             self.schedule.load_state_dict(state["plateau"])
 
