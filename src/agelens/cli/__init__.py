@@ -66,6 +66,7 @@ GROUPS: Final = {
     "page": "photos",
     "data": "data",
     "training": "training",
+    "importing": "training",
     "evaluation": "evaluation",
     "models_on_faces": "evaluation",
     "recognition": "identity",
@@ -202,6 +203,11 @@ COMMANDS: Final[dict[str, Command]] = {
         "write a trained run as ONNX or TorchScript", "export runs/first --int8", "training:export"
     ),
     "runs": Command("list the runs in a folder", "runs", "training:runs"),
+    "import": Command(
+        "make a model of a file that another system trained",
+        "import cacd.pt -o models/cacd",
+        "importing:import_",
+    ),
     "predict": Command(
         "estimate labelled faces into a predictions table",
         "predict --model runs/first -o test.parquet",

@@ -171,7 +171,7 @@ def _check_finite(options: dict[str, Any]) -> None:
     for name, value in options.items():
         for number in value if isinstance(value, list) else [value]:
             if isinstance(number, float) and not math.isfinite(number):
-                option = f"--{name.replace('_', '-')}"
+                option = _spelled(name)
                 raise ArgumentError(None, f"{option}: must be a finite number, got {number}")
 
 
@@ -235,8 +235,13 @@ def _add(
 
 def _option(parameter: inspect.Parameter) -> str:
     """As ``--age-kind``, or ``--no-export`` of what is true unless it is said."""
-    name = parameter.name.replace("_", "-")
-    return f"--no-{name}" if parameter.default is True else f"--{name}"
+    option = _spelled(parameter.name)
+    return f"--no-{option[2:]}" if parameter.default is True else option
+
+
+def _spelled(name: str) -> str:
+    """A parameter's option; one whose name Python keeps for itself has a line behind: ``from_``."""
+    return f"--{name.rstrip('_').replace('_', '-')}"
 
 
 def _place(parameter: inspect.Parameter) -> tuple[bool, bool]:
@@ -276,7 +281,13 @@ def _flag(default: Any) -> dict[str, Any]:
 def _metavar(name: str, kind: Any) -> str:
     if get_origin(kind) is Literal:
         return f"{{{','.join(map(str, get_args(kind)))}}}"
-    return name.upper() if kind is str or kind is Path else "N" if issubclass(kind, int) else "X"
+    return (
+        name.rstrip("_").upper()
+        if kind is str or kind is Path
+        else "N"
+        if issubclass(kind, int)
+        else "X"
+    )
 
 
 def _with_default(help_text: str, default: Any) -> str:
@@ -333,7 +344,7 @@ def _plain(message: str, function: Callable[..., Any], words: Sequence[str]) -> 
     kind = _element(_bare(hints_of(function, include_extras=True)[name])[0])[1]
     if _place(inspect.signature(function).parameters[name])[0]:
         return f"{name}: must be {_wanted(kind)}: {found[2]}"
-    option = f"--{name.replace('_', '-')}"
+    option = _spelled(name)
     return f"{option}: must be {_wanted(kind)}, got {_given(option, words)!r}"
 
 

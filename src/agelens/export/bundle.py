@@ -6,7 +6,7 @@ import copy
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,6 +131,7 @@ class CardFacts:
         licences: of `code`, `weights` and `data`.
         version: of this model.
         notes: what else a user has to know, one sentence each.
+        provenance: of an imported model: the file that it comes from.
     """
 
     name: str
@@ -145,13 +146,14 @@ class CardFacts:
     departures: Sequence[str] = field(default=())
     version: str = "1"
     notes: Sequence[str] = field(default=())
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(
         self,
         *,
         weights: Mapping[str, str],
         chips: Mapping[str, Any],
-        spec: OutputSpec,
+        spec: OutputSpec | None,
         told: Mapping[str, Sequence[str]] | None = None,
         export: Mapping[str, Any],
     ) -> dict[str, Any]:
@@ -160,7 +162,7 @@ class CardFacts:
         Args:
             weights: ``path`` and ``sha256``.
             chips: the section ``input``.
-            spec: what the answers are.
+            spec: what the ages of its answers are; None where it tells none.
             told: columns whose words' probabilities come after the ages, see `AgeModel.told`.
             export: how the weights were made, and how they compare.
         """
@@ -171,7 +173,7 @@ class CardFacts:
             "summary": self.summary,
             "weights": dict(weights),
             "input": dict(chips),
-            "output": output_section(spec) | _told_section(told or {}),
+            "output": (output_section(spec) if spec else {}) | _told_section(told or {}),
             "age_kind": self.age_kind,
             "method": self.method,
             "backbone": self.backbone,
@@ -184,7 +186,7 @@ class CardFacts:
             "departures": list(self.departures),
             "export": dict(export),
             "notes": list(self.notes),
-        }
+        } | ({"provenance": dict(self.provenance)} if self.provenance else {})
 
 
 def _told_section(told: Mapping[str, Sequence[str]]) -> dict[str, Any]:
@@ -249,22 +251,69 @@ def export_model(
         raise UsageError("int8 needs chips of the training part, to know what values to expect")
     network = ExportNetwork(model, trained_input)
     content = weights_of(network, pixels, format=format, precision=precision)
+
+    def compared(exported: ChipNetwork) -> Parity:
+        parity = measure_parity(model, trained_input.transform, exported, chips)
+        if precision != "int8":
+            require_parity(parity, facts.name, half=precision == "half")
+        return parity
+
+    return write_bundle(
+        content,
+        facts,
+        trained_input,
+        folder,
+        spec=model.method.spec,
+        told=model.told,
+        compared=compared,
+        format=format,
+        precision=precision,
+    )
+
+
+def write_bundle(
+    content: bytes,
+    facts: CardFacts,
+    trained_input: TrainedInput,
+    folder: Path,
+    *,
+    spec: OutputSpec,
+    told: Mapping[str, Sequence[str]],
+    compared: Callable[[ChipNetwork], Parity],
+    format: Format = "onnx",
+    precision: Precision = "single",
+) -> Parity:
+    """Write the weights `content` with their card, once `compared` has nothing against them.
+
+    Args:
+        content: of the weights file.
+        facts: for the card.
+        trained_input: how chips are cut for it, and what they pass.
+        folder: see `export_model`.
+        spec: what its answers are.
+        told: see `AgeModel.told`.
+        compared: how the written network compares with the one it comes from; it raises where
+            that is too far.
+        format: see `export_model`.
+        precision: see `export_model`.
+
+    Raises:
+        ExportError: of `compared`; nothing is left.
+        OutputError: the folder cannot be written.
+    """
     made: dict[str, Any] = {"format": format, "precision": precision}
     card = facts.to_json(
         weights={"path": WEIGHTS_FILE[format], "sha256": hashlib.sha256(content).hexdigest()},
         chips=trained_input.to_json(),
-        spec=model.method.spec,
-        told=model.told,
+        spec=spec,
+        told=told,
         export=made,
     )
     with trial_folder(folder) as trial:
         (trial / WEIGHTS_FILE[format]).write_bytes(content)
         # Compared as a program made here; of a file, agelens runs no TorchScript.
         runtime = TracedRuntime(content) if format == "torchscript" else None
-        exported = ChipNetwork(_write_card(trial, card), runtime=runtime)
-        parity = measure_parity(model, trained_input.transform, exported, chips)
-        if precision != "int8":
-            require_parity(parity, facts.name, half=precision == "half")
+        parity = compared(ChipNetwork(_write_card(trial, card), runtime=runtime))
         made["parity"] = parity.to_json()
         _write_card(trial, card | {"export": made})
         put_in_place(trial, folder, WEIGHTS_FILE[format])

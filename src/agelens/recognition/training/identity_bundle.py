@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load as load_safetensors
 
 from agelens.errors import ExportError, TrainingError
-from agelens.export.bundle import put_in_place, trial_folder
+from agelens.export.bundle import CardFacts, put_in_place, trial_folder
 from agelens.export.export_network import ExportNetwork, TrainedInput
 from agelens.export.formats import WEIGHTS_FILE, to_onnx
 from agelens.foreign_files import decoding
@@ -50,21 +50,45 @@ def export_identity_run(folder: RunFolder) -> Path:
         raise TrainingError(f"{folder.path} is of the age stage: its branch embeds no identity")
     branch, transform = _branch(folder), stated_transform(data["input"])
     settings = require_same_crop([store["settings"] for store in data["folders"]], folder)
-    network = ExportNetwork(branch, TrainedInput(settings, transform))
+    trained_input = TrainedInput(settings, transform)
+    facts = _facts(folder, data, summary)
+    export_branch(branch, facts, trained_input, folder.path)
+    return folder.path
+
+
+def export_branch(
+    branch: PurifiedBranch, facts: CardFacts, trained_input: TrainedInput, folder: Path
+) -> dict[str, Any]:
+    """Write a branch that embeds identity as ONNX with its card; what the card says of that.
+
+    Raises:
+        ExportError: the exported network does not answer as `branch`; nothing is left.
+        OutputError: it cannot be written.
+    """
+    network = ExportNetwork(branch, trained_input)
     content: bytes = to_onnx(network).SerializeToString()
-    card = _card(folder, data, summary, TrainedInput(settings, transform), branch.features)
-    card["weights"] = {
-        "path": WEIGHTS_FILE["onnx"],
-        "sha256": hashlib.sha256(content).hexdigest(),
-    }
     cosine = _least_cosine(network, content, branch.features)
-    card["export"] = {"format": "onnx", "precision": "single", "least_cosine": cosine}
-    with trial_folder(folder.path) as trial:
+    made = {"format": "onnx", "precision": "single", "least_cosine": cosine}
+    card = facts.to_json(
+        weights={
+            "path": WEIGHTS_FILE["onnx"],
+            "sha256": hashlib.sha256(content).hexdigest(),
+        },
+        chips=trained_input.to_json(),
+        export=made,
+        spec=None,
+    )
+    card |= {
+        "task": TASK,
+        "output": {"kind": TASK, "dimension": branch.features},
+        "verification": None,
+    }
+    with trial_folder(folder) as trial:
         (trial / WEIGHTS_FILE["onnx"]).write_bytes(content)
         text = json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False)
         (trial / CARD_FILE).write_text(f"{text}\n", encoding="utf-8")
-        put_in_place(trial, folder.path, WEIGHTS_FILE["onnx"])
-    return folder.path
+        put_in_place(trial, folder, WEIGHTS_FILE["onnx"])
+    return made
 
 
 def _branch(folder: RunFolder) -> PurifiedBranch:
@@ -75,49 +99,37 @@ def _branch(folder: RunFolder) -> PurifiedBranch:
     return branch.eval()
 
 
-def _card(
-    folder: RunFolder,
-    data: dict[str, Any],
-    summary: dict[str, Any],
-    trained_input: TrainedInput,
-    features: int,
-) -> dict[str, Any]:
-    name = folder.path.resolve().name
+def _facts(folder: RunFolder, data: dict[str, Any], summary: dict[str, Any]) -> CardFacts:
     environment = folder.read(folder.environment)
     terms: dict[str, str] = {}
     for store in data["folders"]:
         terms |= store["settings"]["licences"]
     datasets = data["datasets"]
     licences = {dataset: terms.get(dataset, UNKNOWN_TERMS) for dataset in datasets}
-    return {
-        "name": name,
-        "version": "1",
-        "task": TASK,
-        "summary": f"identity branch on {environment['backbone']}, {summary['identities']} people "
+    return CardFacts(
+        name=folder.path.resolve().name,
+        summary=f"identity branch on {environment['backbone']}, {summary['identities']} people "
         f"of {', '.join(datasets)}",
-        "input": trained_input.to_json(),
-        "output": {"kind": TASK, "dimension": features},
-        "age_kind": " and ".join(data["age_kinds"]) or "none",
-        "method": "iefp",
-        "backbone": environment["backbone"],
-        "trained_on": [
+        method="iefp",
+        backbone=environment["backbone"],
+        paper=PAPER,
+        age_kind=" and ".join(data["age_kinds"]) or "none",
+        trained_on=[
             {"dataset": dataset, "samples": samples, "licence": licences[dataset]}
             for dataset, samples in datasets.items()
         ],
-        "metrics": [],
-        "verification": None,
-        "licences": {
+        metrics=[],
+        licences={
             "code": "MIT (agelens)",
             "weights": "for whoever trained them to say, within the terms of the data and of the "
             "starting weights",
             "data": "; ".join(f"{dataset}: {stated}" for dataset, stated in licences.items()),
         },
-        "paper": PAPER,
-        "notes": [
+        notes=[
             "It tells people apart: see the README for what recognition must not be used for.",
             "No test is part of a run: agelens identity test measures it.",
         ],
-    }
+    )
 
 
 def _least_cosine(network: ExportNetwork, content: bytes, features: int) -> float:

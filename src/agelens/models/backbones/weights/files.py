@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from argparse import Namespace
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -10,9 +11,11 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Final, Literal, NamedTuple, get_args
 
+import numpy as np
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+from torch.serialization import safe_globals
 
 from agelens.errors import AgelensError, CardError
 from agelens.foreign_files import decoding
@@ -192,7 +195,8 @@ def _fitted(
 
 
 SUFFIXES: Final = (".safetensors", ".pt", ".pth", ".ckpt")
-_STATE_KEYS: Final = ("state_dict", "model_state_dict", "model", "backbone")
+STATE_KEYS: Final = ("state_dict", "model_state_dict", "model", "backbone")
+"""What surrounds the weights in a checkpoint has them under one of these."""
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -210,23 +214,41 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise CardError(
             f"{path}: weights are read from {', '.join(SUFFIXES)}, not {path.suffix!r} files"
         )
-    content = _read(path)
-    tensors = _named_tensors(content)
+    tensors = _named_tensors(read_content(path))
     if not tensors:
         raise CardError(
             f"{path}: no named tensors in it, nor under "
-            f"{', '.join(_STATE_KEYS)}; save the weights "
+            f"{', '.join(STATE_KEYS)}; save the weights "
             "with torch.save(model.state_dict(), path) or as safetensors"
         )
-    _check_finite(tensors, path)
+    check_finite(tensors, path)
     return tensors
 
 
-def _read(path: Path) -> Any:
+_SAVE_WEIGHTS: Final = (
+    "A whole pickled model is such a file: where its origin is beyond doubt, load it with its own "
+    "program and save its weights alone, torch.save(model.state_dict(), path), or as safetensors"
+)
+# Numbers of numpy and options of argparse, which checkpoints keep beside their weights: both are
+# made of plain values and run nothing. numpy 1 called the maker of its numbers by another name.
+_SCALAR: Final[Any] = np.float64(0).__reduce__()[0]
+_PLAIN: Final[list[Any]] = [
+    *(Namespace, np.dtype, _SCALAR, (_SCALAR, "numpy.core.multiarray.scalar")),
+    *{type(np.dtype(code)) for code in "fdqil?"},
+]
+
+
+def read_content(path: Path) -> Any:
+    """What a safetensors file or a pickle of torch holds, read as `read_tensors` reads it.
+
+    Raises:
+        CardError: the file is absent, damaged, or holds more than tensors and plain values.
+    """
     if path.suffix.lower() == ".safetensors":
         with decoding(path, "safetensors", CardError):
             return safetensors.torch.load_file(path)
-    return read_pickle(path, CardError, "Save its state_dict alone, or as safetensors")
+    with safe_globals(_PLAIN):
+        return read_pickle(path, CardError, _SAVE_WEIGHTS)
 
 
 def read_pickle(
@@ -253,7 +275,7 @@ def read_pickle(
 def _named_tensors(content: Any) -> dict[str, Tensor]:
     if not isinstance(content, Mapping):
         return {}
-    for wrapper in _STATE_KEYS:
+    for wrapper in STATE_KEYS:
         if isinstance(content.get(wrapper), Mapping):
             return _named_tensors(content[wrapper])
     return {
@@ -263,7 +285,12 @@ def _named_tensors(content: Any) -> dict[str, Tensor]:
     }
 
 
-def _check_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
+def check_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse numbers that are not finite.
+
+    Raises:
+        CardError: there are such; the message names their tensors.
+    """
     broken = [name for name, value in tensors.items() if not bool(torch.isfinite(value).all())]
     if broken:
         more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""

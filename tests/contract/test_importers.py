@@ -1,0 +1,113 @@
+"""Every importer: a file in its authors' layout, imported, answers as their network does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from agelens import AgeEstimator
+from agelens.importing import IMPORTERS
+from agelens.importing.contents import read_contents
+from agelens.importing.import_file import layout_named
+from agelens.importing.layout import Choices
+from agelens.inference import import_model
+from agelens.inference.answers import read_answers
+from agelens.inference.network import ChipNetwork
+from agelens.recognition.extractors import open_extractor
+
+from . import importer_files as files
+from . import importer_public_files as public
+from .importer_files import Made
+
+MAKERS: dict[str, Callable[[Path], Made]] = {
+    "rapl": files.rapl,
+    "ldl, ThinAge": files.thin_age,
+    "ldl, TinyAge": files.tiny_age,
+    "ldl, ResNet-18": files.ldl_resnet18,
+    "ldl, gender and ethnicity": files.ldl_multi_task,
+    "iefp-age": files.iefp_age,
+    "iefp": files.iefp,
+    "guide, ResNet-50": files.guide_resnet50,
+    "guide, EfficientNet-B0": files.guide_efficientnet,
+    "guide, ViT": files.guide_vit,
+    "coral-tf, ResNet": public.coral_resnet,
+    "coral-tf, VGG": public.coral_vgg,
+    "mivolo, face": public.mivolo,
+    "mivolo, face and body": public.mivolo_body,
+    "vit-age-classifier": public.vit_age_classifier,
+    "insightface-genderage": public.insightface_genderage,
+    "fairface": public.fairface,
+    "timm": public.timm_classes,
+    "torchvision": public.torchvision_number,
+}
+
+
+def test_every_importer_has_a_file() -> None:
+    assert {name.partition(",")[0] for name in MAKERS} == set(IMPORTERS)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_an_imported_model_answers_as_its_authors_network(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    made = MAKERS[name](tmp_path)
+    chips = files.coarse_chips(made.size)
+    with torch.no_grad():
+        expected = made.years(chips).numpy()
+        told = {column: of(chips).numpy() for column, of in made.told.items()}
+
+    if made.exported:
+        imported = import_model(made.path, tmp_path / "model", **made.said)
+        assert imported.layout.name == name.partition(",")[0]
+        keys = imported.keys
+        ages, found_told = _by_way_of_photos(tmp_path / "model", made, chips, told)
+    else:
+        contents = read_contents(made.path)
+        filled = layout_named(name.partition(",")[0]).fill(contents, Choices(**made.said))
+        keys = filled.keys
+        with torch.no_grad():
+            answer = filled.network.whole_answer(files.pixels(chips, made.normal)).numpy()
+        spec = filled.network.method.spec
+        ages = read_answers(answer[:, : spec.width], spec).estimate_years
+        found_told = answer[:, spec.width :]
+    assert np.ptp(expected) > 0.05
+    assert np.abs(ages - expected).max() < 0.01
+    assert not keys.of("missing", "unexpected", "mismatched")
+    np.testing.assert_allclose(found_told, np.hstack([np.empty((3, 0)), *told.values()]), atol=1e-4)
+
+
+def _by_way_of_photos(
+    folder: Path, made: Made, chips: np.ndarray, told: dict[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ages, and what is told beside them, of the written bundle."""
+    estimator = AgeEstimator(folder, gender="gender" in told)
+    card = estimator.card
+    assert card.licences["weights"] == "unknown: ask its authors"
+    assert card.document["provenance"]["file"] == made.path.name
+    assert dict(card.further) == {c: w for c, w in made.words.items() if c != "gender"}
+    faces = estimator.estimate_chips(chips)
+    if "gender" in told:
+        words = np.array(made.words["gender"])[told["gender"].argmax(1)]
+        assert [face.gender for face in faces] == words.tolist()
+    whole = ChipNetwork(card)._answer(chips)
+    return np.array([face.estimate_years for face in faces]), whole[:, card.answer.width :]
+
+
+def test_the_identity_branch_of_a_whole_model_embeds_faces(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = files.iefp_network()
+    torch.save(net.state_dict(), tmp_path / "whole.pth")
+    chips = files.coarse_chips(32)
+    with torch.no_grad():
+        expected = nn.functional.normalize(net.backbone_id(files.pixels(chips, files.HALF)))
+    made = import_model(tmp_path / "whole.pth", tmp_path / "identity", task="embedding")
+    assert {line.source.partition(".")[0] for line in made.keys.of("beyond")} == {
+        *("backbone_ae", "margin_fc", "clubmi", "age_estimator")
+    }
+    extractor = open_extractor(tmp_path / "identity")
+    np.testing.assert_allclose(extractor.embed(chips), expected.numpy(), atol=1e-4)
+    assert extractor.document["licences"]["weights"] == "unknown: ask its authors"
