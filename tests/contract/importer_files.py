@@ -372,7 +372,7 @@ class _SEBottleneck(nn.Module):
 
     def __init__(self, inputs: int, planes: int, stride: int) -> None:
         super().__init__()
-        width, outputs = planes // 2, planes * 4  # base width 4, 32 groups
+        width, outputs = planes * 2, planes * 4  # base width 4, 32 groups
         self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, stride, 1, groups=32, bias=False)
