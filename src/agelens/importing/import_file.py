@@ -21,6 +21,7 @@ from agelens.export.bundle import (
     write_bundle,
 )
 from agelens.export.export_network import TrainedInput
+from agelens.imaging.align import template_named
 from agelens.importing import AUTO, IMPORTERS
 from agelens.importing.contents import Contents, read_contents
 from agelens.importing.layout import (
@@ -108,13 +109,15 @@ def import_model(
         raise UsageError(f"{folder} holds a model already; name another folder")
     if layout != AUTO and layout not in IMPORTERS:
         raise UnknownNameError("layout", layout, (AUTO, *IMPORTERS))
+    if template is not None:
+        template_named(template)
     contents = read_contents(Path(file))
     found = _chosen(contents, layout)
     filled = found.fill(
         contents, Choices(ages=ages, size=size, arch=arch, task=task, threshold=threshold)
     )
     said: dict[str, Any] = {
-        "size": size or filled.size,
+        "size": filled.size or size,
         "mean": mean or filled.mean,
         "std": std or filled.std,
         "template": template,

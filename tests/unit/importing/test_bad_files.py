@@ -157,6 +157,8 @@ def test_other_kinds_of_files_and_outputs(tmp_path: Path) -> None:
     assert "cannot be read" in _refused(tmp_path / "absent.h5", tmp_path / "model")
     with pytest.raises(UnknownNameError, match="mivolo"):
         import_model(text, tmp_path / "model", layout="mivollo")
+    with pytest.raises(UnknownNameError, match="arcface-112"):
+        import_model(text, tmp_path / "model", template="arcface")
     taken = tmp_path / "taken"
     taken.mkdir()
     (taken / "card.json").write_text("{}", encoding="utf-8")
