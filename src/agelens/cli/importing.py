@@ -5,7 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from agelens.cli.options import OneOf, OpenShare, PositiveInt
+from agelens.cli.options import (
+    NonNegativeFloat,
+    OneOf,
+    OpenShare,
+    PositiveFloat,
+    PositiveInt,
+)
 from agelens.cli.output import print_json
 from agelens.errors import UsageError
 
@@ -22,8 +28,8 @@ def import_(
     threshold: OpenShare | None = None,
     template: str | None = None,
     margin: float | None = None,
-    mean: list[float] | None = None,
-    std: list[float] | None = None,
+    mean: list[NonNegativeFloat] | None = None,
+    std: list[PositiveFloat] | None = None,
     licence: str | None = None,
     keys: bool = False,
     json: bool = False,

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Final
 
 import timm
+import torch
 from torch import nn
 from torchvision.models import get_model, list_models
 
@@ -54,8 +55,9 @@ def _fill(contents: Contents, choices: Choices, make: _Make) -> Filled:
     if choices.arch is None:
         raise UsageError(f"{contents.path}: say which network it is, --arch resnet50")
     prefix = next((p for p in _PREFIXES if all(k.startswith(p) for k in contents.tensors)), "")
-    classes = _classes(contents)
-    network = make(choices.arch, classes, choices.size)
+    arch, size = choices.arch, choices.size
+    classes = _classes(contents, prefix, lambda count: make(arch, count, size))
+    network = make(arch, classes, size)
     moves = [
         move._replace(name=f"network.{move.source.removeprefix(prefix)}")
         for move in moves_into(contents, "network.")
@@ -78,16 +80,15 @@ def _fill(contents: Contents, choices: Choices, make: _Make) -> Filled:
     )
 
 
-def _classes(contents: Contents) -> int:
-    """How many outputs the last layer of the file has."""
-    widths = [
-        len(tensor)
-        for name, tensor in contents.tensors.items()
-        if name.endswith(".bias") and tensor.ndim == 1
-    ]
-    if not widths:
-        raise CardError(f"{contents.path}: no layer with a bias in it, so no answer can be found")
-    return widths[-1]
+def _classes(contents: Contents, prefix: str, build: Callable[[int], nn.Module]) -> int:
+    """How many outputs the file's last layer has: the one that grows with the classes asked for."""
+    with torch.device("meta"):  # shapes alone
+        two, three = build(2).state_dict(), build(3).state_dict()
+    heads = [f"{prefix}{name}" for name in two if two[name].shape != three[name].shape]
+    shapes = [contents.shape(head) for head in heads if contents.shape(head)]
+    if not shapes:
+        raise CardError(f"{contents.path}: no last layer ({', '.join(heads)}) in it")
+    return shapes[0][0]
 
 
 _layout = partial(

@@ -217,7 +217,8 @@ def test_help_loads_nothing() -> None:
 
 
 TYPED = [name for name, command in COMMANDS.items() if command.options == "signature"]
-MAY_BE_NEGATIVE = {("data prepare", "margin"), ("export", "margin")}  # a frame may be drawn closer
+# A frame may be drawn closer.
+MAY_BE_NEGATIVE = {(command, "margin") for command in ("data prepare", "export", "import")}
 
 
 def function_of(name: str) -> Callable[..., Any]:

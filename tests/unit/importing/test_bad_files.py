@@ -136,6 +136,13 @@ def test_a_network_of_a_library_has_to_be_named(tmp_path: Path) -> None:
         import_model(file, tmp_path / "model", layout="torchvision", arch="resnet33")
 
 
+def test_a_network_of_a_library_without_a_last_layer(tmp_path: Path) -> None:
+    state = {key: value for key, value in resnet34().state_dict().items() if "fc." not in key}
+    file = _saved(tmp_path / "body.pth", state)
+    told = _refused(file, tmp_path / "model", layout="torchvision", arch="resnet34")
+    assert "no last layer (fc.weight, fc.bias)" in told
+
+
 def test_a_vit_without_its_description(tmp_path: Path) -> None:
     state = {
         "vit.embeddings.cls_token": torch.zeros(1, 1, 4),
