@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from agelens import AgeEstimator
+from agelens.cli import main
 from agelens.importing import IMPORTERS
 from agelens.importing.contents import read_contents
 from agelens.importing.import_file import layout_named
@@ -19,6 +22,7 @@ from agelens.inference import import_model
 from agelens.inference.answers import read_answers
 from agelens.inference.network import ChipNetwork
 from agelens.recognition.extractors import open_extractor
+from agelens.records import RGB
 
 from . import importer_files as files
 from . import importer_public_files as public
@@ -111,3 +115,25 @@ def test_the_identity_branch_of_a_whole_model_embeds_faces(tmp_path: Path) -> No
     extractor = open_extractor(tmp_path / "identity")
     np.testing.assert_allclose(extractor.embed(chips), expected.numpy(), atol=1e-4)
     assert extractor.document["licences"]["weights"] == "unknown: ask its authors"
+
+
+def test_the_command_imports_and_estimate_takes_it(
+    tmp_path: Path, astronaut: RGB, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = public.insightface_genderage(tmp_path)
+    model, photo = tmp_path / "model", tmp_path / "photo.png"
+    Image.fromarray(astronaut).save(photo)
+    words = ["import", str(made.path), "--from", "insightface-genderage", "-o", str(model)]
+    assert main([*words, "--licence", "CC0-1.0", "--show-keys"]) == 0
+    told = capsys.readouterr().out
+    assert "5 taken" in told
+    assert "filters" in told
+    assert "licence of the weights: CC0-1.0" in told
+    assert main(["estimate", str(photo), "--model", str(model), "--gender"]) == 0
+    (face,) = json.loads(capsys.readouterr().out)["faces"]
+    assert face["gender"] in ("female", "male")
+    assert 0 <= face["estimate_years"] <= 100
+    assert face["low_years"] is None  # nobody has measured its intervals
+    assert main([*words[:-1], str(tmp_path / "other"), "--from", "rapl"]) == 2
+    refusal = capsys.readouterr().err
+    assert "--from insightface-genderage" in refusal

@@ -31,7 +31,7 @@ def import_(
     mean: list[NonNegativeFloat] | None = None,
     std: list[PositiveFloat] | None = None,
     licence: str | None = None,
-    keys: bool = False,
+    show_keys: bool = False,
     json: bool = False,
 ) -> None:
     """Make a model of a file that another system trained: weights as ONNX, and their card.
@@ -55,7 +55,7 @@ def import_(
         mean: of red, green and blue from 0 to 1.
         std: likewise.
         licence: of the weights, for the card.
-        keys: print what became of every key.
+        show_keys: print what became of every key.
         json: print JSON instead of sentences.
     """
     for name, numbers in (("mean", mean), ("std", std)):
@@ -79,11 +79,11 @@ def import_(
         licence=licence,
     )
     if json:
-        lines = [str(line) for line in made.keys.lines] if keys else []
+        lines = [str(line) for line in made.keys.lines] if show_keys else []
         told = {"folder": str(made.folder), "layout": made.layout.name, **made.export}
-        print_json({**told, "keys": made.keys.summary} | ({"lines": lines} if keys else {}))
+        print_json({**told, "keys": made.keys.summary} | ({"lines": lines} if show_keys else {}))
         return
-    print(made.keys if keys else made.keys.summary)
+    print(made.keys if show_keys else made.keys.summary)
     print(f"{made.folder}: a model of {made.layout.owner}")
     use = "verify a.jpg b.jpg --extractor" if task == "embedding" else "estimate photo.jpg --model"
     print(f"agelens {use} {made.folder} uses it; licence of the weights: {licence or ASK_AUTHORS}")

@@ -230,7 +230,7 @@ def _add(
     if is_list:
         commas = not _is_marked_whole(hint)
         words |= {"type": _comma_separated(element) if commas else _alone, "action": "extend"}
-    parser.add_argument(*names, default=None, required=required, **words)
+    parser.add_argument(*names, default=None, required=required, dest=parameter.name, **words)
 
 
 def _option(parameter: inspect.Parameter) -> str:

@@ -158,3 +158,16 @@ def test_the_help_says_what_may_be_given(capsys: pytest.CaptureFixture[str]) -> 
 def test_a_positional_only_parameter_may_be_left_out() -> None:
     assert parsed_options(optional, "runs", []).args == ()
     assert parsed_options(optional, "runs", ["x", "--json"]).args == (Path("x"),)
+
+
+def test_a_word_that_python_keeps_is_an_option_all_the_same() -> None:
+    def taken(*, from_: str = "auto") -> None:
+        """Take.
+
+        Args:
+            from_: whose it is.
+        """
+
+    assert parsed_options(taken, "take", ["--from", "rapl"]).kwargs == {"from_": "rapl"}
+    with pytest.raises(UsageError, match="--from-"):
+        parsed_options(taken, "take", ["--from-", "rapl"])
