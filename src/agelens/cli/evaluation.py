@@ -353,14 +353,14 @@ def leaderboard(
     level: OpenShare = 0.95,
     seed: NonNegativeInt = 0,
 ) -> None:
-    """Write a markdown table of finished runs.
+    """Write a table of finished runs, as Markdown or as a page.
 
     Method, data, split, leaks, seeds, MAE with interval, CS@5, coverage, size, time, and the
     commands that make them. Runs of one configuration and several seeds are one line a test set.
 
     Args:
         runs: of agelens train.
-        output: a file such as docs/leaderboard.md; printed by default.
+        output: a file such as docs/leaderboard.md, or a page .html; printed by default.
         only: lines of these test sets.
         overwrite: replace the output.
         no_time: do not measure how long a chip takes.
@@ -382,6 +382,7 @@ def leaderboard(
     page, lines = leaderboard_page(
         runs,
         made_by=shlex.join(words),
+        html=output is not None and output.suffix == ".html",
         only=only,
         timed=not no_time,
         mix_age_kinds=allow_mixed_age_kinds,

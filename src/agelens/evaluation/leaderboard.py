@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import Final
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from agelens.errors import UsageError
@@ -33,7 +34,7 @@ from agelens.evaluation.finished_runs import CONFIG, FinishedRun, finished_run, 
 from agelens.evaluation.groups import FEW
 from agelens.evaluation.metrics.legal_ages import LEGAL_AGES
 from agelens.evaluation.model_calibration import uncalibrated_outputs
-from agelens.evaluation.reports.page import with_interval
+from agelens.evaluation.reports.page import NOT_FIT, Page, Section, with_interval
 from agelens.evaluation.table_checks import has_age, spelled, tally
 from agelens.inference.answers import point_and_interval
 from agelens.inference.cards import CARD_FILE, Card, load_card
@@ -252,6 +253,20 @@ def leaderboard_markdown(
     )
 
 
+def leaderboard_html(
+    entries: Sequence[LeaderboardEntry], *, made_by: str, machine: str, level: float = 0.95
+) -> str:
+    """The same as a page of its own; see `leaderboard_markdown`."""
+    rows = pd.DataFrame([_row(entry) for entry in entries], columns=list(_COLUMNS))
+    commands = dict.fromkeys(command for entry in entries for command in entry.commands)
+    sections = [
+        Section("Models on each test set", _legend(entries, machine, level), [("", rows)]),
+        Section("The commands that train them", list(commands)),
+        Section(NOT_FIT, _LIMITS),
+    ]
+    return Page("Leaderboard", sections, [f"Made by {made_by}."]).to_html()
+
+
 def _row(entry: LeaderboardEntry) -> dict[str, str]:
     mae = with_interval(entry.mae.value, entry.mae.low, entry.mae.high)
     if len(entry.mae_of_seeds) > 1:
@@ -343,6 +358,7 @@ def leaderboard_page(
     folders: Sequence[Path],
     *,
     made_by: str,
+    html: bool = False,
     only: Sequence[str] = (),
     timed: bool = True,
     mix_age_kinds: bool = False,
@@ -355,6 +371,7 @@ def leaderboard_page(
     Args:
         folders: of finished runs.
         made_by: the command that makes the page.
+        html: as HTML in place of Markdown.
         only: lines of these test sets; of all unless given.
         timed: measure how long a chip takes.
         mix_age_kinds: whether real, apparent and estimated ages may stand in one table.
@@ -379,8 +396,8 @@ def leaderboard_page(
         level=level,
         seed=seed,
     )
-    page = leaderboard_markdown(entries, made_by=made_by, machine=_machine(), level=level)
-    return page, len(entries)
+    written = leaderboard_html if html else leaderboard_markdown
+    return written(entries, made_by=made_by, machine=_machine(), level=level), len(entries)
 
 
 def _tables(run: FinishedRun, name: str, only: Sequence[str]) -> list[ComparedTable]:

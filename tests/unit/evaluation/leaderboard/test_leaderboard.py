@@ -15,6 +15,7 @@ from agelens.evaluation.leaderboard import (
     RunFacts,
     chip_milliseconds,
     leaderboard_entries,
+    leaderboard_html,
     leaderboard_markdown,
 )
 from agelens.tables import PredictionsTable
@@ -119,6 +120,17 @@ def test_the_page_is_one_table_whatever_names_hold() -> None:
     assert "    agelens train --config runs/a/config.yaml" in page
     assert "no proof of age" in page
     assert "a machine" in page
+
+
+def test_the_same_as_html_lets_no_name_be_markup() -> None:
+    entries = leaderboard_entries([(FACTS, [table("<b>best</b>")])], **FAST)
+    page = leaderboard_html(entries, made_by="agelens leaderboard <a>", machine="a machine")
+    assert page.startswith("<!DOCTYPE html>")
+    assert "&lt;b&gt;best&lt;/b&gt;" in page
+    assert "<b>" not in page
+    assert "leaderboard &lt;a&gt;" in page
+    assert "1.00 <i>[1.00, 1.00]</i>" in page
+    assert "no proof of age" in page
 
 
 def test_estimated_ages_and_seeds_are_told_on_the_page() -> None:
