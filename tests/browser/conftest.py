@@ -297,24 +297,25 @@ def service_url() -> Iterator[str]:
         drain.join()
 
 
-@pytest.fixture(scope="session")
-def on_device_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page that `agelens page` writes."""
-    if not _RUNTIME.is_file():
-        pytest.skip(f"{_RUNTIME} is absent: npm pack {RUNTIME}; make test does it where npm is")
-    folder = tmp_path_factory.mktemp("on-device") / "page"
-    write_page(folder, runtime=_RUNTIME)
-    return folder
-
-
 class _Files(SimpleHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
 
 
 @pytest.fixture(scope="session")
+def on_device_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page that `agelens page` writes, and in `cc0` below it that of the CC0 model."""
+    if not _RUNTIME.is_file():
+        pytest.skip(f"{_RUNTIME} is absent: npm pack {RUNTIME}; make test does it where npm is")
+    folder = tmp_path_factory.mktemp("on-device") / "page"
+    write_page(folder, runtime=_RUNTIME)
+    write_page(folder / "cc0", runtime=_RUNTIME, model="cc0-resnet10")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def on_device_url(on_device_folder: Path) -> Iterator[str]:
-    """Where that page is, from `python -m http.server` as its users are told."""
+    """Where those pages are, from `python -m http.server` as their users are told."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Files, directory=str(on_device_folder)))
     yield from _serving(server, f"http://127.0.0.1:{server.server_port}/")
 

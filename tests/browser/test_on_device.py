@@ -22,6 +22,7 @@ from agelens.imaging.align import FILLS, warp
 from agelens.inference.age_gates import AgeGate
 from agelens.inference.answers import OutputSpec, point_and_interval, read_answers
 from agelens.inference.calibration import Calibration
+from agelens.inference.cards import DEFAULT_MODEL
 from agelens.records import RGB
 
 Look = Callable[..., Page]
@@ -85,10 +86,10 @@ def photos(tmp_path_factory: pytest.TempPathFactory, astronaut: RGB) -> list[Pat
     return [path for path in found if path.suffix in (".png", ".jpg", ".webp")]
 
 
-def check_alike(page: Page, photos: list[Path]) -> int:
+def check_alike(page: Page, photos: list[Path], model: str = DEFAULT_MODEL) -> int:
     """Compare the page with the package on each face; how many there were."""
     page.get_by_label("gender").check()
-    wanted = [one.to_json() for one in AgeEstimator(gender=True).estimate(photos)]
+    wanted = [one.to_json() for one in AgeEstimator(model, gender=True).estimate(photos)]
     faces = 0
     for ours, theirs in zip(rows_of(page, photos), wanted, strict=True):
         name = theirs["photo"]
@@ -114,6 +115,13 @@ def check_alike(page: Page, photos: list[Path]) -> int:
 def test_browser_and_package_agree(page: Page, photos: list[Path]) -> None:
     assert len(photos) == 20
     assert check_alike(page, photos) >= 15
+
+
+def test_a_model_with_a_gender_network_beside_it_agrees_too(
+    chromium: Browser, look: Look, on_device_url: str, photos: list[Path]
+) -> None:
+    page = look(chromium, f"{on_device_url}cc0/")
+    assert check_alike(page, photos[::4], "cc0-resnet10") >= 3
 
 
 @pytest.mark.real_data

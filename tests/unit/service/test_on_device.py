@@ -45,9 +45,9 @@ def test_the_folder_has_all_that_the_page_loads(packed: Path, tmp_path: Path) ->
     device = tmp_path / "page" / "device"
     assert (device / "model" / "age.onnx").read_bytes() == card.read_weights()
     assert (device / "model" / "detector.onnx").read_bytes() == WEIGHTS
-    assert json.loads((device / "model" / "card.json").read_text()) == dict(card.document)
+    assert json.loads((device / "model" / "age.json").read_text()) == dict(card.document)
     settings = json.loads((device / "model" / "settings.json").read_text())
-    assert len(settings["template_points"]) == 5
+    assert {task: len(points) for task, points in settings["template_points"].items()} == {"age": 5}
     assert {path.name for path in (device / "runtime").iterdir()} == {
         *FILES, "LICENSE", "ThirdPartyNotices.txt"
     }  # fmt: skip
@@ -137,6 +137,7 @@ def test_the_command_says_what_it_wrote_and_whose_it_is(
     )
     assert ran.status == 0
     assert "estimates by cc0-resnet10" in ran.out
+    assert (tmp_path / "page" / "device" / "model" / "gender.onnx").is_file()
     assert load_card("cc0-resnet10").licences["weights"] in ran.out
     again = agelens("page", "-o", tmp_path / "page", "--runtime", packed)
     assert again.status == 2

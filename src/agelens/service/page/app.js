@@ -314,16 +314,15 @@ function listen() {
   $("clear").addEventListener("click", clear);
 }
 
-/** What estimates here, in the small print; whether it tells genders; whether it wants a token. */
+/** Put what estimates here into the small print; whether it may be asked. */
 async function describe() {
   try {
-    const { model, models = [], version, licences, genders } = await estimator.describe();
+    const { model, models = [], version, licences } = await estimator.describe();
     $("model-field").hidden = models.length < 2;
     form.elements.model.replaceChildren(...models.map((name) => new Option(name, name, name === model)));
     const parts = [model && `Model ${model}`, version && `agelens ${version}`].filter(Boolean);
     const terms = licences ? ` Weights: ${licences.weights}. Training data: ${licences.data}.` : "";
     $("model-words").textContent = `${parts.join(", ")}.${terms}`;
-    form.elements.gender.disabled = genders === false;
     return true;
   } catch (error) {
     if (wantsToken(error)) askForToken();

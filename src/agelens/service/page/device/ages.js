@@ -3,9 +3,9 @@
 
 const SUM_TOLERANCE = 1e-3;
 
-/** The card's `output`, with what older cards leave out. */
+/** The card's `output`, with what older cards leave out; a gender network's has no ages. */
 export function outputOf(card) {
-  const { kind, ages_years: years, point = "expected", link = "independent", threshold = 0.5 } = card.output;
+  const { kind, ages_years: years = [], point = "expected", link = "independent", threshold = 0.5 } = card.output;
   const width = { posterior: years.length, "mean-spread": 2 }[kind] ?? years.length - 1;
   return { kind, years, point, link, threshold, width, labels: card.output.labels ?? [] };
 }

@@ -16,29 +16,36 @@ async function load(path) {
   return response;
 }
 
-const opened = open();
-
 async function open() {
   ort.env.wasm.numThreads = 1; // more need headers that plain servers do not send
-  const [settings, card] = await Promise.all(
-    ["model/settings.json", "model/card.json"].map(async (path) => (await load(path)).json()),
-  );
-  const [faces, ages] = await Promise.all(
-    ["model/detector.onnx", "model/age.onnx"].map(async (path) => {
-      const content = await (await load(path)).arrayBuffer();
-      return ort.InferenceSession.create(new Uint8Array(content), { executionProviders: ["wasm"] });
-    }),
-  );
-  const run = async (session, pixels, shape) => {
-    const feeds = { [session.inputNames[0]]: new ort.Tensor("float32", pixels, shape) };
-    const answer = await session.run(feeds);
-    return session.outputNames.map((name) => answer[name].data);
-  };
+  const [settings, faces] = await Promise.all([json("model/settings.json"), session("model/detector.onnx")]);
   const detector = new Detector(
     (pixels, height, width) => run(faces, pixels, [1, 3, height, width]),
     settings.detector,
   );
-  return { settings, card, detector, ages: (pixels, shape) => run(ages, pixels, shape) };
+  const [age, gender] = await Promise.all(["age", "gender"].map((task) => openNetwork(task, settings)));
+  return { settings, detector, age, gender };
+}
+
+const json = async (path) => (await load(path)).json();
+
+async function session(path) {
+  const content = new Uint8Array(await (await load(path)).arrayBuffer());
+  return ort.InferenceSession.create(content, { executionProviders: ["wasm"] });
+}
+
+async function run(network, pixels, shape) {
+  const feeds = { [network.inputNames[0]]: new ort.Tensor("float32", pixels, shape) };
+  const answer = await network.run(feeds);
+  return network.outputNames.map((name) => answer[name].data);
+}
+
+/** The network of a task with its card, or null where the age network does that task as well. */
+async function openNetwork(task, settings) {
+  const points = settings.template_points[task];
+  if (!points) return null;
+  const [card, network] = await Promise.all([json(`model/${task}.json`), session(`model/${task}.onnx`)]);
+  return { card, network, points };
 }
 
 async function pixelsOf(photo, name, most) {
@@ -64,7 +71,8 @@ async function pixelsOf(photo, name, most) {
 }
 
 async function estimate({ photo, name, gender, gate }) {
-  const { settings, card, detector, ages } = await opened;
+  const { settings, detector, age, gender: genders } = await opened;
+  const { card } = age;
   const row = (status, message, faces = []) => ({
     photo: name,
     status,
@@ -79,14 +87,14 @@ async function estimate({ photo, name, gender, gate }) {
   if (!picture) return row(status, message);
   const found = await detector.detect(picture);
   if (!found.length) return row("no_face", noFace(picture, settings.detector.longest_side));
-  const chips = found.map(({ landmarks }) => {
-    const matrix = similarity(landmarks, settings.template_points);
-    return warp(picture, matrix, card.input.size, card.input.fill);
-  });
-  const answers = await answersOf(chips, card, ages);
+  const { chips, answers } = await answersOf(picture, found, age);
+  let told = null;
+  if (gender && genders) told = (await answersOf(picture, found, genders)).answers;
+  else if (gender && card.output.labels) told = answers.map((answer) => answer.slice(outputOf(card).width));
+  const words = told?.map((shares) => likelier(normalised(shares), (genders ?? age).card.output.labels));
   const faces = found.map((face, index) => {
     const quality = judge(face.landmarks, chips[index], picture, settings.quality_frame);
-    const made = describe(face, quality, answers[index], { card, settings, picture, gender });
+    const made = describe(face, quality, answers[index], { card, settings, picture, told: words?.[index] });
     return gate ? { ...made, decision: decide(made, gate) } : made;
   });
   return row("ok", "", faces);
@@ -99,27 +107,27 @@ function noFace(picture, searched) {
     : `no face found in a copy of ${searched} of its ${size} pixels; cut the photo to its faces`;
 }
 
-async function answersOf(chips, card, run) {
-  const { size, mean, std, color_order: order } = card.input;
+/** The chips of all faces as a network wants them, and what it answers. */
+async function answersOf(picture, faces, { card, network, points }) {
+  const { size, mean, std, color_order: order, fill } = card.input;
   const { width, labels } = outputOf(card);
   const all = width + labels.length;
+  const chips = faces.map(({ landmarks }) => warp(picture, similarity(landmarks, points), size, fill));
   const answers = [];
   for (let start = 0; start < chips.length; start += BATCH) {
     const part = chips.slice(start, start + BATCH);
     const pixels = new Float32Array(part.length * 3 * size * size);
     part.forEach((chip, index) => pixels.set(planes(chip, { mean, std, order }), index * 3 * size * size));
-    const [flat] = await run(pixels, [part.length, 3, size, size]);
-    if (flat.length !== part.length * all) throw new Error("The network is not the one its card describes.");
+    const [flat] = await run(network, pixels, [part.length, 3, size, size]);
+    if (flat.length !== part.length * all) throw new Error("A network is not the one its card describes.");
     part.forEach((_, index) => answers.push(Array.from(flat.subarray(index * all, (index + 1) * all))));
   }
-  return answers;
+  return { chips, answers };
 }
 
-function describe(face, quality, answer, { card, settings, picture, gender }) {
-  const { width, labels } = outputOf(card);
-  const told = gender && labels.length ? likelier(normalised(answer.slice(width)), labels) : null;
+function describe(face, quality, answer, { card, settings, picture, told }) {
   const level = settings.interval_level;
-  const { age, median, low, high, coverage } = statedAge(answer.slice(0, width), card, {
+  const { age, median, low, high, coverage } = statedAge(answer.slice(0, outputOf(card).width), card, {
     level,
     normalReach: settings.normal_reach,
     gender: told?.gender,
@@ -157,14 +165,11 @@ function likelier(shares, labels) {
 }
 
 async function about() {
-  const { settings, card } = await opened;
-  return {
-    model: card.name,
-    version: settings.agelens_version,
-    licences: card.licences,
-    genders: (card.output.labels ?? []).length > 0,
-  };
+  const { settings, age } = await opened;
+  return { model: age.card.name, version: settings.agelens_version, licences: age.card.licences };
 }
+
+const opened = open();
 
 // One after the other: a session runs one batch at a time.
 let last = Promise.resolve();
