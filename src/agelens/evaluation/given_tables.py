@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from agelens.errors import TableError, UsageError
 from agelens.evaluation.finished_runs import TEST, finished_run, run_folder
+from agelens.foreign_files import decoding
 from agelens.tables import (
     COLUMNS,
     LABELS,
@@ -192,11 +193,9 @@ def _estimate_results(given: str | Path | pd.DataFrame) -> pd.DataFrame | None:
         return read_frame(path) if PHOTO in names and "sample_id" not in names else None
     from agelens.inference.result_files import flatten  # noqa: PLC0415 - for JSON Lines alone
 
-    try:
+    with decoding(path, "JSON Lines of agelens estimate", TableError):
         lines = path.read_text(encoding="utf-8").splitlines()
         return pd.DataFrame([row for line in lines for row in flatten(json.loads(line))])
-    except (OSError, ValueError, KeyError) as error:
-        raise TableError(f"{path} cannot be read as JSON Lines: {error}") from error
 
 
 def _names_in(path: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
@@ -86,10 +87,15 @@ def words_of(name: str, values: pd.Series, meaning: Mapping[str, str]) -> pd.Ser
         texts, meaning = texts.str.lower(), _SHORT_GENDERS
     if not meaning:
         return texts
-    words = texts.map(meaning)
+    words = texts.map(_plain, na_action="ignore").map({_plain(k): v for k, v in meaning.items()})
     known = GENDERS if meaning is _SHORT_GENDERS else meaning
     refuse(values, texts.notna() & words.isna(), f"is not one of {', '.join(map(repr, known))}")
     return words
+
+
+def _plain(code: str) -> str:
+    """A code without what one program adds and another leaves out: 1 for 1.0."""
+    return re.sub(r"^(-?\d+)\.0*$", r"\1", code)
 
 
 def _text(value: object) -> str:

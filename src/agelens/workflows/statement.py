@@ -6,7 +6,6 @@ statements of age assurance to speak of. What only the operator can say is left 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -19,6 +18,7 @@ from agelens.evaluation.by_group import FIGURE_COLUMN
 from agelens.evaluation.groups import BETWEEN
 from agelens.evaluation.reports.evaluation_page import ESTIMATED_LABELS, LIMITS
 from agelens.evaluation.reports.page import with_interval
+from agelens.foreign_files import decoding, json_object
 from agelens.version import __version__
 from agelens.workflows.chosen import card_of
 
@@ -135,8 +135,8 @@ def _measurement(folder: Path, name: str) -> tuple[str, Path, dict[str, Any]]:
             f"{folder} holds no measurement: give folders that agelens {', '.join(_MEASURES)} "
             "wrote with -o"
         )
-    try:
-        document = json.loads((folder / f"{kind}.json").read_text(encoding="utf-8"))
+    document = json_object(folder / f"{kind}.json", UsageError, what="a measurement")
+    with decoding(folder / f"{kind}.json", "a measurement", UsageError, advice="Measure again"):
         if kind == "evaluation":
             own = [one for one in document["tables"] if name in one["models"] or not one["models"]]
             models = [model for one in document["tables"] for model in one["models"]]
@@ -144,8 +144,6 @@ def _measurement(folder: Path, name: str) -> tuple[str, Path, dict[str, Any]]:
         else:
             models = document.get("models") or [document[n] for n in ("model",) if n in document]
             own = [model for model in models if model == name] or ([] if models else [name])
-    except (ValueError, KeyError, TypeError) as bad:
-        raise UsageError(f"{folder / f'{kind}.json'} is damaged: {bad!r}. Measure again") from bad
     if not own:
         raise UsageError(f"{folder} measured {', '.join(models)}, and not {name}")
     return kind, folder, document

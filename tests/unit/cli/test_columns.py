@@ -21,6 +21,20 @@ def test_codes_have_their_meaning(tmp_path: Path) -> None:
     assert column_mapping(str(path)) == {"gender": ("sex", {"0": "male", "1": "female"})}
 
 
+def test_codes_are_what_is_written_and_not_what_yaml_makes_of_them(tmp_path: Path) -> None:
+    path = tmp_path / "columns.yaml"
+    path.write_text("gender: [sex, {no: male, yes: female, 1.0: male, 1e3: female}]\n")
+    codes = {"no": "male", "yes": "female", "1.0": "male", "1e3": "female"}
+    assert column_mapping(str(path)) == {"gender": ("sex", codes)}
+
+
+def test_a_column_named_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "columns.yaml"
+    path.write_text("estimate_years: a\nestimate_years: b\n")
+    with pytest.raises(UsageError, match="'estimate_years' stands twice"):
+        column_mapping(str(path))
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [

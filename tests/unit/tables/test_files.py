@@ -9,6 +9,7 @@ import pytest
 from agelens.errors import TableError
 from agelens.tables import SampleTable, read_table, write_table
 from agelens.tables.files import read_frame, write_frame
+from agelens.tables.mapping import words_of
 
 
 def _written(path: Path, content: str | bytes) -> Path:
@@ -77,3 +78,12 @@ def test_text_that_a_spreadsheet_would_run_is_guarded_and_comes_back(tmp_path: P
     read = read_frame(tmp_path / "t.csv")
     for column in ("name", "group"):
         assert [None if pd.isna(cell) else cell for cell in read[column]] == texts
+
+
+@pytest.mark.parametrize("written", [("0", "1"), ("0.0", "1.0"), ("0.", "1.")])
+def test_codes_are_the_same_with_and_without_a_zero_behind_the_point(
+    written: tuple[str, str],
+) -> None:
+    for codes in (("0", "1"), ("0.0", "1.0")):
+        meaning = dict(zip(codes, ("male", "female"), strict=True))
+        assert [*words_of("gender", pd.Series(written), meaning)] == ["male", "female"]
