@@ -50,7 +50,7 @@ def worst_errors(predictions: PredictionsTable, count: int = MOST) -> pd.DataFra
 
 
 NUMBERS: Final = ("estimate_years", "low_years", "high_years", "age_years", "age_std")
-WORDS: Final = ("gender", "gender_estimate")
+WORDS: Final = ("gender", "gender_estimate", "ethnicity", "ethnicity_estimate")
 CLASSES: Final = ("estimate_class", "age_class")
 DISTRIBUTIONS: Final[dict[str, Callable[..., Floats]]] = {
     "crps_years": crps_of_each,
@@ -72,7 +72,10 @@ def metric_columns(
     frame = predictions.frame
     columns: dict[str, NDArray[Any]] = {name: frame[name].to_numpy() for name in NUMBERS}
     for name in WORDS:
-        columns[name] = frame[name].astype(object).to_numpy()
+        there = name in frame  # few models tell an ethnicity
+        columns[name] = (
+            frame[name].astype(object).to_numpy() if there else np.full(len(frame), None)
+        )
     known = frame["subject"].notna().to_numpy()
     columns["subject"] = np.where(known, person_codes(frame), np.nan)
     if age_classes is not None:
@@ -108,7 +111,7 @@ def _of_rows(
     return values
 
 
-_LABELS: Final = ("age_years", "age_std", "age_class", "gender", "subject")
+_LABELS: Final = ("age_years", "age_std", "age_class", "gender", "ethnicity", "subject")
 
 
 def choose_metrics(

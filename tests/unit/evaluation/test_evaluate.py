@@ -68,6 +68,8 @@ def test_everything_is_measured_where_everything_is_there() -> None:
         interval_level=0.9,
         gender=words[RNG.integers(0, 2, COUNT)],
         gender_estimate=words[RNG.integers(0, 2, COUNT)],
+        ethnicity=words[RNG.integers(0, 2, COUNT)],  # any words
+        ethnicity_estimate=words[RNG.integers(0, 2, COUNT)],
     )
     full = PredictionsTable(full.frame, posterior / posterior.sum(axis=1, keepdims=True), SCALE)
     classes = AgeClasses(((0, 17), (18, 39), (40, None)))

@@ -108,6 +108,13 @@ METRICS: Final[dict[str, Metric]] = {
         "higher",
         "share whose estimated gender is the labelled one",
     ),
+    "ethnicity_accuracy": Metric(
+        classification.ETHNICITY_ACCURACY,
+        ("ethnicity_estimate", "ethnicity"),
+        "share",
+        "higher",
+        "share whose told ethnicity is the labelled word, where a model tells it",
+    ),
     "coverage": Metric(
         probabilistic.COVERAGE,
         ("low_years", "high_years", "age_years"),

@@ -42,6 +42,26 @@ def gender_accuracy(gender_estimate: ArrayLike, gender: ArrayLike) -> float:
     return GENDER_ACCURACY(gender_estimate, gender)
 
 
+def _same_words(ethnicity_estimate: ArrayLike, ethnicity: ArrayLike) -> Floats:
+    columns = {
+        "ethnicity_estimate": np.asarray(ethnicity_estimate, dtype=object),
+        "ethnicity": np.asarray(ethnicity, dtype=object),
+    }
+    same_length(**columns)
+    for name, values in columns.items():
+        wrong = np.array([not isinstance(value, str) for value in values], dtype=bool)
+        if wrong.any():
+            raise ValueError(
+                f"{name} is a word, got {values[wrong.argmax()]!r} at {int(wrong.argmax())}; leave "
+                "rows without one out of both columns"
+            )
+    return np.asarray(columns["ethnicity_estimate"] == columns["ethnicity"], dtype=np.float64)
+
+
+ETHNICITY_ACCURACY: Final = Sums(_same_words)
+"""Share of samples whose told ethnicity is the labelled word, of which datasets have their own."""
+
+
 @dataclass(frozen=True, slots=True)
 class AgeClasses:
     """K classes of ages, ascending, with gaps or without.

@@ -39,6 +39,8 @@ ONE: dict[str, Any] = {
     "high_years": 37.0,
     "gender": "female",
     "gender_estimate": "female",
+    "ethnicity": "Indian",
+    "ethnicity_estimate": "Asian",
     "subject": "a",
     "crps_years": 2.5,
     "pit": 0.2,
@@ -49,6 +51,7 @@ OF_ONE = {
     **{"ca_below@3": 0, "ca_below@5": 1, "ca_below@7": 1},
     **{"ca_at_most@3": 1, "ca_at_most@5": 1, "ca_at_most@7": 1},
     **{"epsilon_error": 1 - math.exp(-0.5), "aar": 4 + 3, "gender_accuracy": 1},
+    "ethnicity_accuracy": 0,
     **{"class_accuracy": 0, "one_off_accuracy": 1, "coverage": 1, "mean_width": 8},
     **{f"false_adult@{legal}": math.nan for legal in (13, 16, 18, 21)},  # nobody is so young
     **{f"false_minor@{legal}": 0 for legal in (13, 16, 18, 21)},

@@ -154,6 +154,13 @@ def test_gender_accuracy_against_scikit_learn() -> None:
     assert gender_accuracy(estimate, label) == pytest.approx(expected)
 
 
+def test_ethnicity_accuracy_against_scikit_learn() -> None:
+    words = np.array(["Asian", "Black", "White"])
+    label, estimate = words[RNG.integers(0, 3, 100)], words[RNG.integers(0, 3, 100)]
+    expected = sklearn.metrics.accuracy_score(label, estimate)
+    assert METRICS["ethnicity_accuracy"](estimate, label) == pytest.approx(expected)
+
+
 def test_class_accuracies_against_libraries() -> None:
     label, estimate = RNG.integers(0, 8, 300), RNG.integers(0, 8, 300)
     assert class_accuracy(estimate, label) == pytest.approx(
