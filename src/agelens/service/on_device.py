@@ -189,7 +189,8 @@ def _checked(runtime: Path) -> dict[str, bytes]:
                 files = {name: _member(packed, name) for name in _RUNTIME_FILES}
     except (OSError, EOFError, KeyError, tarfile.TarError) as error:
         raise UsageError(
-            f"{runtime}: is not {RUNTIME}, packed (.tgz) or as a folder of node_modules: {error}"
+            f"{runtime}: is not {RUNTIME}, packed (.tgz) or as a folder of node_modules: "
+            f"{str(error).splitlines()[0]}"
         ) from error
     for name, content in files.items():
         if hashlib.sha256(content).hexdigest() != _RUNTIME_FILES[name]:

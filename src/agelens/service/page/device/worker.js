@@ -119,7 +119,9 @@ async function answersOf(picture, faces, { card, network, points }) {
     const pixels = new Float32Array(part.length * 3 * size * size);
     part.forEach((chip, index) => pixels.set(planes(chip, { mean, std, order }), index * 3 * size * size));
     const [flat] = await run(network, pixels, [part.length, 3, size, size]);
-    if (flat.length !== part.length * all) throw new Error("A network is not the one its card describes.");
+    if (flat.length !== part.length * all || !flat.every(Number.isFinite)) {
+      throw new Error("A network does not answer as its card describes.");
+    }
     part.forEach((_, index) => answers.push(Array.from(flat.subarray(index * all, (index + 1) * all))));
   }
   return { chips, answers };
