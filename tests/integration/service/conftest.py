@@ -37,7 +37,6 @@ class Running:
         assert self.process.stdout is not None
         self.url = self.process.stdout.readline().strip().rpartition(" ")[2].rstrip("/")
         self.client = httpx.Client(base_url=self.url, timeout=WAIT_SECONDS)
-        self.wait_for("ready")
 
     def wait_for(self, event: str, count: int = 1) -> None:
         """Until the log has `event` so many times."""
@@ -77,6 +76,7 @@ class Running:
 def _running(*options: str, **environment: str) -> Iterator[Running]:
     running = Running(*options, **environment)
     try:
+        running.wait_for("ready")
         yield running
     finally:
         if running.process.poll() is None:
