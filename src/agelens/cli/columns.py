@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 def column_mapping(words: str | Sequence[str] | None) -> ColumnMapping | None:
     """The mapping that `words` are, as ``estimate_years=pred``, or that is in the file they name.
 
+    Codes are given as ``gender=sex:0=male/1=female``.
+
     Raises:
         UsageError: they are none.
     """
@@ -24,8 +26,17 @@ def column_mapping(words: str | Sequence[str] | None) -> ColumnMapping | None:
     pairs = words.split(",") if isinstance(words, str) else list(words)
     if all("=" in pair for pair in pairs):
         split = [pair.partition("=") for pair in pairs]
-        return {name.strip(): column.strip() for name, _, column in split}
+        return {name.strip(): _with_codes(column.strip()) for name, _, column in split}
     return _of_file(",".join(pairs))
+
+
+def _with_codes(column: str) -> str | tuple[str, dict[str, str]]:
+    """``sex:0=male/1=female`` as the column and its codes; a mere name as it is."""
+    name, colon, codes = column.partition(":")
+    pairs = [code.partition("=") for code in codes.split("/")]
+    if not colon or not all(code and word for code, _, word in pairs):
+        return column
+    return name, {code.strip(): word.strip() for code, _, word in pairs}
 
 
 def _of_file(name: str) -> ColumnMapping:

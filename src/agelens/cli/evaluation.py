@@ -59,8 +59,8 @@ def evaluate(
         metrics: only these; module.function is one of your own, f(y_true, y_pred).
         by: columns to group by, two at a time as well; those that are there by default.
         part: of a run, whose predictions are measured.
-        columns: other tools' columns: estimate_years=pred,sample_id=file, or a YAML file of such
-            pairs, where codes are `gender: [sex, {0: male}]`.
+        columns: what other tools' columns are, where their names do not say it:
+            estimate_years=score,gender=sex:0=male/1=female, or a YAML file of such pairs.
         labels: take labels from this table, by sample_id, or of photos by path.
         age_kind: what the ages are, where the table does not say.
         allow_mixed_age_kinds: measure real, apparent and estimated ages together.

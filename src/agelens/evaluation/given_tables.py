@@ -11,7 +11,6 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 from agelens.errors import TableError, UsageError
 from agelens.evaluation.finished_runs import TEST, finished_run, run_folder
@@ -24,16 +23,20 @@ from agelens.tables import (
     ColumnMapping,
     PredictionsTable,
     SampleTable,
-    read_predictions,
 )
+from agelens.tables.columns import raise_problems
 from agelens.tables.files import read_frame
-from agelens.tables.mapping import parse_mapping, words_of
+from agelens.tables.predictions import is_probability, read_with_notes
+from agelens.tables.recognised import recognised
 
 Labels: TypeAlias = str | Path | pd.DataFrame | SampleTable
 """A table of labels: a file, a frame, or a sample table."""
 
 PHOTO: Final = "photo"
 """The column that results of `agelens estimate` have, and predictions have not."""
+_OF_RESULTS: Final = frozenset({PHOTO, "status", "estimate_years"})
+_OWN_LABELS: Final = ("age_years", "gender", "ethnicity", "subject", "split")
+_WANTED_LABELS: Final = ("sample_id", "path", *_OWN_LABELS)
 _SIDES: Final = ("box_x1", "box_y1", "box_x2", "box_y2")
 _ESTIMATES: Final = ("estimate_years", "low_years", "high_years", "interval_level", "model")
 
@@ -94,10 +97,10 @@ def named_tables(given: Sequence[Any], reading: Reading) -> list[NamedTable]:
     return tables
 
 
-def one_table(given: Any, reading: Reading) -> PredictionsTable:
+def one_table(given: Any, reading: Reading) -> NamedTable:
     """The one table that `given` is."""
     (found,) = named_tables([given], reading)
-    return found.predictions
+    return found
 
 
 def _named(given: Any) -> list[tuple[str, Any]]:
@@ -112,33 +115,58 @@ def _named(given: Any) -> list[tuple[str, Any]]:
 def read_given(given: Any, reading: Reading, name: str) -> NamedTable:
     """One table; see `named_tables`."""
     if isinstance(given, PredictionsTable):
-        return NamedTable(name, _labelled(given, reading))
+        return _labelled(given, reading, name)
     folder = run_folder(given)
     if folder is not None:
-        return NamedTable(name, _labelled(finished_run(folder).predictions(reading.part), reading))
+        return _labelled(finished_run(folder).predictions(reading.part), reading, name)
     if not isinstance(given, str | Path | pd.DataFrame):
         raise UsageError(
             "predictions are the path of a table, a pandas frame, a PredictionsTable, or a run, "
             f"not {type(given).__name__}"
         )
-    results = _estimate_results(given)
-    if results is not None:
-        return _of_results(results, reading, name)
+    frame = given if isinstance(given, pd.DataFrame) else _read(Path(given))
+    if {*map(str, frame.columns)} >= _OF_RESULTS:
+        return _of_results(frame, reading, name)
+    file = None if isinstance(given, pd.DataFrame) else given
     constants = {"age_kind": reading.age_kind} if reading.age_kind else None
-    table = read_predictions(given, reading.columns, constants=constants)
-    return NamedTable(name, _labelled(table, reading))
+    table, notes = read_with_notes(frame, reading.columns, constants=constants, name=file)
+    return _labelled(table, reading, name, notes)
 
 
-def _labelled(table: PredictionsTable, reading: Reading) -> PredictionsTable:
+def _read(path: Path) -> pd.DataFrame:
+    """The table at `path`, a file of JSON Lines too."""
+    if path.suffix.lower() != ".jsonl":
+        return read_frame(path, small_floats=is_probability)
+    from agelens.inference.result_files import flatten  # noqa: PLC0415 - for JSON Lines alone
+
+    with decoding(path, "JSON Lines of agelens estimate", TableError):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return pd.DataFrame([row for line in lines for row in flatten(json.loads(line))])
+
+
+def _labelled(
+    table: PredictionsTable, reading: Reading, name: str, notes: Sequence[str] = ()
+) -> NamedTable:
+    """The table with the labels that were given beside it, if any."""
     if reading.labels is None:
-        return table
-    return table.with_labels(labels_of(reading.labels, age_kind=reading.age_kind))
+        return NamedTable(name, table, tuple(notes))
+    labels, of_labels = labels_of(reading.labels, age_kind=reading.age_kind)
+    notes = (*notes, *of_labels)
+    ids = table.frame["sample_id"]
+    place = pd.Index(labels.frame["sample_id"]).get_indexer(ids)
+    if (place < 0).any():
+        place = _checked_places(name, ids, labels)
+        notes = (*notes, *_counted(place, labels))
+    found = _labels_at(labels, place)
+    found["sample_id"] = ids.to_numpy(dtype=object)
+    frame = table.frame.assign(**found)
+    return NamedTable(name, PredictionsTable(frame, table.distribution, table.scale), notes)
 
 
 def labels_of(
     given: Labels, columns: ColumnMapping | None = None, age_kind: str | None = None
-) -> SampleTable:
-    """A table of labels; what a plain table of photos and ages lacks is filled in.
+) -> tuple[SampleTable, tuple[str, ...]]:
+    """A table of labels, and sentences on how it was read; what it lacks is filled in.
 
     Where it has no `sample_id`, the `path` is one; where it has no `dataset`, all is one.
 
@@ -147,32 +175,23 @@ def labels_of(
             it holds are no labels.
     """
     if isinstance(given, SampleTable):
-        return given
+        return given, ()
     frame = given if isinstance(given, pd.DataFrame) else read_frame(Path(given))
-    if columns:
-        wanted = parse_mapping(columns, COLUMNS)
-        absent = [one.source for one in wanted.values() if one.source not in frame]
-        if absent:
-            found = ", ".join(map(str, frame.columns))
-            raise TableError(f"the labels have no column {', '.join(absent)}; found: {found}")
-        coded = {name for name, one in wanted.items() if one.meaning or name == "gender"}
-        frame = pd.DataFrame(
-            {
-                name: words_of(name, frame[one.source], one.meaning)
-                if name in coded
-                else frame[one.source]
-                for name, one in wanted.items()
-            }
-        )
+    what = "the labels" if isinstance(given, pd.DataFrame) else str(given)
+    read = recognised(frame, columns, known=COLUMNS, wanted=_WANTED_LABELS)
+    problems, frame = list(read.problems), read.frame
     for name, other in (("sample_id", "path"), ("path", "sample_id")):
         if name not in frame and other in frame:
             frame = frame.assign(**{name: frame[other]})
-    if "path" not in frame:
+    if "path" not in frame and not problems:
         found = ", ".join(map(str, frame.columns))
-        raise TableError(
+        problems.append(
             f"labels are found by sample_id or path, and the table has neither; found: {found}. "
-            "Say which column it is by a mapping such as path=file"
+            "Say which column it is: --columns path=COLUMN"
         )
+    elif problems:
+        problems += [f"add --columns {','.join(read.remedy)}"] * bool(read.remedy)
+    raise_problems(what, problems)
     if "dataset" not in frame:
         frame = frame.assign(dataset="labels")
     if "age_kind" not in frame and "age_years" in frame:
@@ -180,67 +199,69 @@ def labels_of(
         kind = pd.Series(age_kind or UNSTATED, index=frame.index, dtype=object)
         frame = frame.assign(age_kind=kind.mask(unknown, None))
     known = [name for name in frame.columns if name in LABELS or name in _SIDES]
-    return SampleTable.from_columns(frame[known])
-
-
-def _estimate_results(given: str | Path | pd.DataFrame) -> pd.DataFrame | None:
-    """Results of `agelens estimate`, a row a face; None for anything else."""
-    if isinstance(given, pd.DataFrame):
-        return given if PHOTO in given and "sample_id" not in given else None
-    path = Path(given)
-    if path.suffix.lower() != ".jsonl":
-        names = _names_in(path)
-        return read_frame(path) if PHOTO in names and "sample_id" not in names else None
-    from agelens.inference.result_files import flatten  # noqa: PLC0415 - for JSON Lines alone
-
-    with decoding(path, "JSON Lines of agelens estimate", TableError):
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return pd.DataFrame([row for line in lines for row in flatten(json.loads(line))])
-
-
-def _names_in(path: Path) -> list[str]:
-    """The names of a file's columns; none of one that reading will complain of."""
-    try:
-        if path.suffix.lower() == ".parquet":
-            return list(pq.read_schema(path).names)
-        with path.open(encoding="utf-8") as file:
-            return file.readline().strip().split(",")
-    except (OSError, ValueError):  # Arrow's own errors are ValueErrors
-        return []
+    return SampleTable.from_columns(frame[known]), tuple(f"labels: {one}" for one in read.notes)
 
 
 def _of_results(frame: pd.DataFrame, reading: Reading, name: str) -> NamedTable:
-    """Results of `agelens estimate` beside labels that are found by the photos' paths."""
-    if reading.labels is None:
-        raise TableError(
-            f"{name} holds results of agelens estimate, which have no labels: name a table of "
-            "photos and ages (--labels TABLE, or labels=)"
-        )
-    labels = labels_of(reading.labels, reading.columns, reading.age_kind)
+    """Results of `agelens estimate`: beside labels found by the photos' paths, or their own.
+
+    Labels of their own are columns that somebody put beside them, such as `age` and `sex`.
+    """
     faces, several = _largest_faces(frame)
-    rows, unlabelled = _places(faces[PHOTO], labels)
-    if (rows < 0).all():
-        raise TableError(
-            f"none of the {len(faces):,} photos in {name}, such as {faces[PHOTO].iloc[0]!r}, is "
-            f"among the labels' paths, such as {labels.frame['path'].iloc[0]!r}"
-        )
-    found = labels.frame.iloc[np.maximum(rows, 0)].reset_index(drop=True)
-    known = pd.Series(rows >= 0)
-    columns: dict[str, Any] = {one: found[one].where(known) for one in LABELS}
-    columns["sample_id"] = found["sample_id"].astype(object).where(known, faces[PHOTO])
+    told = {"photos have several faces: the largest was taken": several}
+    if reading.labels is None:
+        columns_of_model = faces.rename(columns={"gender": "gender_estimate"})
+        own = recognised(columns_of_model, reading.columns, known=LABELS, wanted=_OWN_LABELS)
+        if "age_years" not in own.frame:
+            raise TableError(
+                f"{name} holds results of agelens estimate, which have no labels: name a table of "
+                "photos and ages (--labels TABLE, or labels=), or the column that has the ages "
+                "(--columns age_years=COLUMN)"
+            )
+        raise_problems(name, own.problems)
+        found = {one: own.frame[one] for one in LABELS if one in own.frame}
+        if "age_kind" not in found:
+            kind = pd.Series(reading.age_kind or UNSTATED, index=faces.index, dtype=object)
+            found["age_kind"] = kind.where(found["age_years"].notna(), None)
+        found["sample_id"], notes = faces[PHOTO], own.notes
+    else:
+        labels, notes = labels_of(reading.labels, reading.columns, reading.age_kind)
+        place = _checked_places(name, faces[PHOTO], labels)
+        found = _labels_at(labels, place)
+        found["sample_id"] = found["sample_id"].where(pd.Series(place >= 0), faces[PHOTO])
+        notes = (*notes, *_counted(place, labels))
+    columns: dict[str, Any] = dict(found)
     kept = (*_ESTIMATES, *OPTIONAL_COLUMNS, "status")
-    probabilities = [str(one) for one in faces if str(one).startswith("p_")]
+    probabilities = [str(one) for one in faces if is_probability(str(one))]
     columns |= {one: faces[one] for one in (*kept, *probabilities) if one in faces}
     if "gender" in faces:
         columns["gender_estimate"] = faces["gender"]
-    missing = len(labels) - len(np.unique(rows[rows >= 0]))
+    faces_told = tuple(f"{count:,} {what}" for what, count in told.items() if count)
+    return NamedTable(name, PredictionsTable.from_columns(columns), (*notes, *faces_told))
+
+
+def _checked_places(name: str, names: pd.Series, labels: SampleTable) -> np.ndarray:
+    """The row of each picture's label, -1 where it has none; none at all is refused."""
+    place = _places(names, labels)
+    if (place < 0).all():
+        raise TableError(
+            f"none of the {len(names):,} photos in {name}, such as {names.iloc[0]!r}, is "
+            f"among the labels' paths, such as {labels.frame['path'].iloc[0]!r}"
+        )
+    return place
+
+
+def _labels_at(labels: SampleTable, place: np.ndarray) -> dict[str, pd.Series]:
+    found = labels.frame.iloc[np.maximum(place, 0)].reset_index(drop=True)
+    return {one: found[one].astype(object).where(pd.Series(place >= 0)) for one in LABELS}
+
+
+def _counted(place: np.ndarray, labels: SampleTable) -> tuple[str, ...]:
     told = {
-        "photos have several faces: the largest was taken": several,
-        "photos have no label of their own": unlabelled,
-        "labels have no photo here": missing,
+        "photos have no label of their own": int((place < 0).sum()),
+        "labels have no photo here": len(labels) - len(np.unique(place[place >= 0])),
     }
-    notes = tuple(f"{count:,} {what}" for what, count in told.items() if count)
-    return NamedTable(name, PredictionsTable.from_columns(columns), notes)
+    return tuple(f"{count:,} {what}" for what, count in told.items() if count)
 
 
 def _largest_faces(frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:
@@ -254,8 +275,8 @@ def _largest_faces(frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     return chosen, int((frame[PHOTO].value_counts() > 1).sum())
 
 
-def _places(photos: pd.Series, labels: SampleTable) -> tuple[np.ndarray, int]:
-    """The row of each photo's label, -1 where it has none; and how many have none.
+def _places(photos: pd.Series, labels: SampleTable) -> np.ndarray:
+    """The row of each photo's label, -1 where it has none.
 
     A photo's name ends in the label's path, or in nothing but its file name where that is one
     label's alone.
@@ -272,5 +293,4 @@ def _places(photos: pd.Series, labels: SampleTable) -> tuple[np.ndarray, int]:
         ends = ("/".join(parts[start:]) for start in range(len(parts)))
         place = next((whole[end] for end in ends if end in whole), None)
         rows.append(bare.get(parts[-1], -1) if place is None else place)
-    found = np.array(rows, dtype=np.int64)
-    return found, int((found < 0).sum())
+    return np.array(rows, dtype=np.int64)

@@ -23,6 +23,7 @@ from agelens.evaluation.bootstrap.groupings import (
 from agelens.evaluation.metrics.base import ErrorRate, Metric
 from agelens.evaluation.rates import Rate, rate
 from agelens.records import Floats
+from agelens.tables.mapping import own_name
 
 MOST_CELLS: Final = 30_000
 _LARGEST: Final = 2**62
@@ -225,6 +226,11 @@ DEFAULT_COLUMNS: Final = (
     *("inter_eye_px", "yaw_proxy", "sharpness"),
 )
 MOST_WORDS: Final = 100
+
+
+def group_names(frame: pd.DataFrame, names: Sequence[str]) -> tuple[str, ...]:
+    """Columns that the table has as they are, others by what they are called here: `sex`."""
+    return tuple(name if name in frame else own_name(name) for name in names)
 
 
 def group_words(frame: pd.DataFrame, name: str) -> pd.Series:

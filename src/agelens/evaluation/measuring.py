@@ -61,13 +61,14 @@ def evaluate(
         UsageError: what is given cannot be measured together; `draws` or `level` is none.
     """
     from agelens.evaluation.evaluated_table import evaluated_table  # noqa: PLC0415
+    from agelens.evaluation.groups import group_names  # noqa: PLC0415
 
     measured = [
         evaluated_table(
             one.name,
             one.predictions,
             metrics=metrics,
-            by=by,
+            by=by if by is None else group_names(one.predictions.frame, by),
             age_classes=age_classes,
             notes=one.notes,
             mix_age_kinds=mix_age_kinds,
@@ -120,13 +121,15 @@ def gate(
             is out of range; see `evaluate`.
     """
     from agelens.evaluation.age_gates import find_challenge_age  # noqa: PLC0415
+    from agelens.evaluation.groups import group_names  # noqa: PLC0415
     from agelens.evaluation.reports.gate_page import GateReport  # noqa: PLC0415
     from agelens.evaluation.table_checks import (  # noqa: PLC0415
         check_unlabelled,
         check_unmeasurable,
     )
 
-    predictions = one_table(table, Reading(columns, labels, age_kind, part))
+    given = one_table(table, Reading(columns, labels, age_kind, part))
+    predictions = given.predictions
     check_unlabelled(predictions.frame)
     check_unmeasurable(predictions.frame, mix_age_kinds=mix_age_kinds)
     found = find_challenge_age(
@@ -135,9 +138,9 @@ def gate(
         max_false_accept=max_false_accept,
         confidence=confidence,
         youngest_years=from_age,
-        groups=tuple(by),
+        groups=group_names(predictions.frame, by),
     )
-    return GateReport(found)
+    return GateReport(found, given.notes)
 
 
 def nist(
@@ -181,12 +184,13 @@ def nist(
     from agelens.evaluation.nist_quantities import YearRange, nist_quantities  # noqa: PLC0415
     from agelens.evaluation.reports.nist_page import NistReport  # noqa: PLC0415
 
+    given = one_table(table, Reading(columns, labels, age_kind, part))
     found = nist_quantities(
-        one_table(table, Reading(columns, labels, age_kind, part)),
+        given.predictions,
         legal_years=legal,
         challenges=challenge,
         years=YearRange(*years),
         mix_age_kinds=mix_age_kinds,
         resampling=Resampling(draws, level, seed),
     )
-    return NistReport(found)
+    return NistReport(found, given.notes)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 import pandas as pd
 
 from agelens.errors import TableError, UsageError
 from agelens.evaluation.bootstrap.groupings import person_codes
+from agelens.tables.samples import OLDEST_YEARS
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +76,6 @@ def spelled(counts: Mapping[str, int]) -> str:
 def words_in_use(words: pd.Series) -> tuple[str, ...]:
     """The words of a column, the most frequent first."""
     return tuple(tally(words))
-
-
-OLDEST_YEARS: Final = 150.0
-"""No person was older; what is above is a code, such as 999 for an unknown age."""
 
 
 def check_impossible_ages(frame: pd.DataFrame) -> None:

@@ -6,7 +6,7 @@ whole numbers, floats for the rest.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -32,7 +32,32 @@ def refuse(values: pd.Series, bad: object, why: str) -> None:
     raise TableError(f"column {values.name!r}: {rows.size} value(s) where it {why}: {first}{more}")
 
 
+def problems_of(*checks: Callable[[], object]) -> list[str]:
+    """What the checks complain of, so that all of it can be told at once."""
+    found = []
+    for check in checks:
+        try:
+            check()
+        except TableError as bad:
+            found.append(str(bad))
+    return found
+
+
+def raise_problems(what: object, problems: Sequence[str]) -> None:
+    """Tell all that is wrong with a table at once, after `what` it is where that is known.
+
+    Raises:
+        TableError: there are problems.
+    """
+    if problems:
+        shown = problems[0] if len(problems) == 1 else "".join(f"\n  {one}" for one in problems)
+        raise TableError(f"{what}: {shown}" if what else shown.strip())
+
+
 TEXT: Final = pd.StringDtype("pyarrow")
+_DECIMAL_COMMA: Final = r"[+-]?\d+(?:,\d+)?(?:[eE][+-]?\d+)?"
+_NOTHING: Final = ("", "na", "n/a", "nan", "null", "none")
+"""How other tools write in a column of numbers that there is none."""
 # Beyond 2**53 float64, through which numbers come, skips whole numbers.
 _LARGEST: Final = {"Int16": 2**15 - 1, "Int64": 2**53}
 
@@ -59,8 +84,12 @@ def as_floats(values: pd.Series, dtype: np.dtype[np.floating]) -> pd.Series:
     try:  # astype reads text to the last bit, to_numeric does not in pandas 2
         return values.astype(np.float64).astype(dtype)
     except (ValueError, TypeError):
-        numeric = pd.to_numeric(values, errors="coerce")
-        refuse(values, numeric.isna() & values.notna(), "is not a number")
+        texts = values.astype(TEXT).str.strip()
+        texts = texts.mask(texts.str.lower().isin(_NOTHING))
+        if (texts.dropna().str.fullmatch(_DECIMAL_COMMA)).all():  # as German spreadsheets write
+            texts = texts.str.replace(",", ".")
+        numeric = pd.to_numeric(texts, errors="coerce")
+        refuse(values, numeric.isna() & texts.notna(), "is not a number")
     return pd.Series(numeric.to_numpy(dtype=dtype, na_value=np.nan), name=values.name)
 
 

@@ -17,14 +17,15 @@ import pyarrow.parquet as pq
 from pandas.errors import ParserWarning
 
 from agelens.atomic import atomic_file
-from agelens.errors import TableError
+from agelens.errors import MissingDependencyError, TableError
 from agelens.foreign_files import FORMULA, decoding
 from agelens.tables.columns import TEXT, refuse
 
 DELIMITERS: Final = ",;\t"
 _UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _WRITTEN: Final = (".parquet", ".csv")
-_READ: Final = (*_WRITTEN, ".tsv", ".txt")
+_EXCEL: Final = (".xlsx", ".xlsm")
+_READ: Final = (*_WRITTEN, ".tsv", ".txt", *_EXCEL)
 _READ_AT_ONCE: Final = 1 << 20
 _ATTRS: Final = b"PANDAS_ATTRS"
 _BEYOND: Final = "(beyond the header)"
@@ -33,11 +34,11 @@ _BEYOND: Final = "(beyond the header)"
 def read_frame(
     path: Path, *, small_floats: Callable[[str], bool] = lambda _: False
 ) -> pd.DataFrame:
-    """The columns of the `.parquet` or `.csv` file at `path`; those of a CSV are text.
+    """The columns of the `.parquet`, `.csv` or `.xlsx` file at `path`; those of a CSV are text.
 
     A CSV has commas, semicolons or tabs, whichever its first line has most of, and is UTF-8 or
     UTF-16; lines that are not are read as Latin-1. A comma at the end of every row is no column,
-    nor is a Parquet file's unnamed index.
+    nor is a Parquet file's unnamed index. Of a spreadsheet it is the first sheet.
 
     Args:
         path: of the file.
@@ -46,6 +47,7 @@ def read_frame(
 
     Raises:
         TableError: there is no such file, it is damaged or of another kind.
+        MissingDependencyError: a spreadsheet, without the extra `excel`.
     """
     kind = _suffix(path, _READ)
     if not path.is_file():
@@ -53,7 +55,8 @@ def read_frame(
     with decoding(path, f"a {kind[1:]} table", TableError):
         if kind == ".parquet":
             return _read_parquet(path)
-        return without_guards(_read_csv(path, small_floats))
+        read = _read_excel(path) if kind in _EXCEL else _read_csv(path, small_floats)
+        return without_guards(read)
 
 
 def write_frame(frame: pd.DataFrame, path: Path) -> None:
@@ -129,6 +132,20 @@ def _column(stored: pq.ParquetFile, name: str) -> pd.Series:
     return named
 
 
+def _read_excel(path: Path) -> pd.DataFrame:
+    try:
+        frame: pd.DataFrame = pd.read_excel(
+            path, engine="openpyxl", dtype=object, keep_default_na=False, na_values=[""]
+        )
+    except ImportError as missing:
+        raise MissingDependencyError(
+            f"{path}: a spreadsheet is read by openpyxl: pip install 'agelens[excel]', or save it "
+            "as CSV"
+        ) from missing
+    unnamed = [str(name).startswith("Unnamed: ") for name in frame.columns]
+    return frame.loc[:, ~(np.array(unnamed, dtype=bool) & frame.isna().all().to_numpy())]
+
+
 def _read_csv(path: Path, small_floats: Callable[[str], bool]) -> pd.DataFrame:
     names = list(_parsed(path, nrows=0).columns)
     # As text, or a subject called 007 and a name spelled "NA" would not survive.
@@ -148,11 +165,13 @@ def _read_csv(path: Path, small_floats: Callable[[str], bool]) -> pd.DataFrame:
 def _parsed(path: Path, **options: Any) -> pd.DataFrame:
     """As pandas reads it. Without `index_col` a longer row would shift all columns by one."""
     with _utf8(path) as file:
-        first = file.readline().decode("utf-8-sig")
+        first, second = (file.readline().decode("utf-8-sig") for _ in range(2))
         file.seek(0)
+        separator = max(DELIMITERS, key=first.count)
         frame: pd.DataFrame = pd.read_csv(
             file,
-            sep=max(DELIMITERS, key=first.count),
+            sep=separator,
+            decimal="," if separator != "," and re.search(r"\d,\d", second) else ".",
             index_col=False,
             keep_default_na=False,
             na_values=[""],

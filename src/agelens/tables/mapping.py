@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import pandas as pd
 
-from agelens.errors import TableError, UnknownNameError, UsageError
+from agelens.errors import UnknownNameError, UsageError
 from agelens.tables.columns import refuse
 from agelens.tables.samples import GENDERS
 
@@ -25,14 +25,25 @@ _SHORT_GENDERS: Final = {
 _PICTURE: Final = ("path", "file", "filename", "filepath", "image", "imagepath", "photo", "picture")
 _USUAL: Final[dict[str, tuple[str, ...]]] = {
     "path": (*_PICTURE, "img", "imgname", "imgpath", "imagename", "name"),
-    "sample_id": ("id", "sample", *_PICTURE),
-    "age_years": ("age", "trueage", "realage", "apparentage", "label", "groundtruth", "target"),
+    "sample_id": (
+        *("id", "sample", *_PICTURE, "imageid", "img", "imgname", "imgpath", "imagename"),
+    ),
+    "age_years": (
+        *("age", "trueage", "realage", "apparentage", "label", "groundtruth", "target"),
+        *("chronologicalage", "gtage", "agegt"),
+    ),
     "estimate_years": (
         *("estimate", "estimatedage", "prediction", "pred", "predicted", "predictedage"),
         *("predage", "agepred", "output"),
     ),
     "gender": ("sex",),
     "ethnicity": ("race",),
+    "low_years": ("low", "lower", "lowerbound", "predlow"),
+    "high_years": ("high", "upper", "upperbound", "predhigh"),
+    "gender_estimate": (
+        *("estimatedgender", "predictedgender", "predgender", "genderpred", "genderprediction"),
+        *("estimatedsex", "predictedsex", "predsex", "sexpred"),
+    ),
     "subject": ("person", "identity", "subjectid", "personid", "individual"),
     "split": ("part", "subset", "partition"),
 }
@@ -104,29 +115,32 @@ def _text(value: object) -> str:
     return str(int(value) if whole else value).strip()  # type: ignore[call-overload]
 
 
+def own_name(name: str) -> str:
+    """What a column that is often called `name` elsewhere is called here: `sex` is `gender`."""
+    plain = _plain(name)
+    found = (own for own, usual in _USUAL.items() if plain in usual and own != "sample_id")
+    return next(found, name)
+
+
+def usual_columns(name: str, found: Iterable[object]) -> list[str]:
+    """Those of `found` that are usually a table's column `name`, the likeliest first."""
+    usual = (_plain(name), *_USUAL.get(name, ()))
+    likely = [str(one) for one in found if _plain(one) in usual]
+    return sorted(likely, key=lambda one: usual.index(_plain(one)))
+
+
+def _plain(name: object) -> str:
+    return re.sub(r"[\W_]", "", str(name).lower())
+
+
 def suggested_mapping(wanted: Iterable[str], found: Iterable[object]) -> str:
     """The option that maps each of `wanted` to what it is usually called among `found`.
 
     >>> suggested_mapping(["path", "age_years", "gender"], ["file", "Age"])
     '--columns path=file,age_years=Age'
     """
-    plain = {str(name).lower().replace("_", "").replace(" ", ""): str(name) for name in found}
-    pairs = {
-        name: plain[usual]
-        for name in wanted
-        for usual in reversed((name.replace("_", ""), *_USUAL.get(name, ())))
-        if usual in plain
-    }
+    found = list(found)
+    likely = {name: usual_columns(name, found) for name in wanted}
+    pairs = {name: columns[0] for name, columns in likely.items() if columns}
     text = ",".join(f"{name}={given}" for name, given in pairs.items())
     return f"--columns {text}" if text else ""
-
-
-def raise_problems(what: object, problems: Sequence[str]) -> None:
-    """Tell all that is wrong with a file at once.
-
-    Raises:
-        TableError: there are problems.
-    """
-    if problems:
-        shown = problems[0] if len(problems) == 1 else "".join(f"\n  {one}" for one in problems)
-        raise TableError(f"{what}: {shown}")

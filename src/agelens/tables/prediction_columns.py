@@ -16,14 +16,30 @@ A distribution over ages is an array [N, K] beside the frame; on disk it is colu
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
 from agelens.errors import TableError
-from agelens.tables.columns import as_categories, as_floats, as_integers, as_plain, refuse
-from agelens.tables.samples import GENDERS, YEARS, cast_sample_column, check_labels, may_repeat
+from agelens.tables.columns import (
+    as_categories,
+    as_floats,
+    as_integers,
+    as_plain,
+    problems_of,
+    raise_problems,
+    refuse,
+)
+from agelens.tables.samples import (
+    GENDERS,
+    OLDEST_YEARS,
+    YEARS,
+    cast_sample_column,
+    check_labels,
+    may_repeat,
+)
 
 LABELS: Final = (
     *("sample_id", "dataset", *YEARS, "age_kind", "gender", "ethnicity", "subject"),
@@ -63,13 +79,23 @@ def conformed(frame: pd.DataFrame) -> pd.DataFrame:
         frame = frame.reset_index(drop=True)
     optional = [name for name in OPTIONAL_COLUMNS if name in frame]
     known = (*PREDICTION_COLUMNS, *optional)
-    cast = {name: _cast(frame[name]) for name in known}
+    cast: dict[str, pd.Series] = {}
+
+    def add(name: str) -> None:
+        cast[name] = cast_prediction_column(frame[name])
+
+    raise_problems("", problems_of(*(partial(add, name) for name in known)))
     cast["status"] = _with_status(cast["status"], cast["estimate_years"])
     extra = {str(name): frame[name] for name in frame.columns if name not in known}
     return pd.DataFrame(cast | extra, copy=False)
 
 
-def _cast(values: pd.Series) -> pd.Series:
+def cast_prediction_column(values: pd.Series) -> pd.Series:
+    """One of the columns above, told by its name, in its dtype.
+
+    Raises:
+        TableError: a value does not fit; rows are named.
+    """
     name = str(values.name)
     if name in LABELS:
         return cast_sample_column(values)
@@ -90,32 +116,34 @@ def _with_status(status: pd.Series, estimate: pd.Series) -> pd.Series:
     return as_categories(said.mask(unsaid & estimate.isna(), NO_ESTIMATE))
 
 
-MOST_YEARS: Final = 150.0
-"""As of labels; a model may miss below 0."""
-
-
 def check_predictions(frame: pd.DataFrame) -> None:
     """What must hold from one column to another.
 
     Raises:
         TableError: it does not; rows are named.
     """
-    refuse(frame["sample_id"], frame["sample_id"].isna(), "is missing")
-    check_labels(frame)
-    _check_estimates(frame)
+    ids, estimate, low = (frame[n] for n in ("sample_id", "estimate_years", "low_years"))
+    high, level = frame["high_years"], frame["interval_level"]
+    failed = estimate.isna() & (frame["status"] == OK)
+    complaints = [
+        (ids, ids.isna(), "is missing"),
+        *(
+            (years, years.abs() > OLDEST_YEARS, f"is beyond {OLDEST_YEARS:g} years")
+            for years in (estimate, low, high)  # a model may miss below 0
+        ),
+        (estimate, failed, f"is missing though the status is {OK}"),
+        (low, low.isna() & high.notna(), "is missing beside a high_years"),
+        (high, high.isna() & low.notna(), "is missing beside a low_years"),
+        (high, high < low, "is below low_years"),
+        (level, (level <= 0) | (level >= 1), "is not strictly between 0 and 1"),
+    ]
+    checks = [partial(refuse, *one) for one in complaints]
+    raise_problems(
+        "", problems_of(*checks, partial(check_labels, frame), partial(_check_key, frame))
+    )
+
+
+def _check_key(frame: pd.DataFrame) -> None:
     if may_repeat(frame["sample_id"]):
         again = frame.duplicated(list(_KEY), keep=False)
         refuse(frame["sample_id"], again, "occurs more than once with the same model and seed")
-
-
-def _check_estimates(frame: pd.DataFrame) -> None:
-    estimate, low, high = (frame[n] for n in ("estimate_years", "low_years", "high_years"))
-    for years in (estimate, low, high):
-        refuse(years, years.abs() > MOST_YEARS, f"is beyond {MOST_YEARS:g} years")
-    failed = estimate.isna() & (frame["status"] == OK)
-    refuse(estimate, failed, f"is missing though the status is {OK}")
-    refuse(low, low.isna() & high.notna(), "is missing beside a high_years")
-    refuse(high, high.isna() & low.notna(), "is missing beside a low_years")
-    refuse(high, high < low, "is below low_years")
-    level = frame["interval_level"]
-    refuse(level, (level <= 0) | (level >= 1), "is not strictly between 0 and 1")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -19,23 +20,25 @@ from numpy.typing import ArrayLike, NDArray
 
 from agelens.ages import AgeScale
 from agelens.errors import TableError, UsageError
-from agelens.tables.columns import as_categories, as_floats, as_plain, refuse
-from agelens.tables.files import read_frame, write_frame
-from agelens.tables.mapping import (
-    ColumnMapping,
-    MappedColumn,
-    parse_mapping,
+from agelens.tables.columns import (
+    as_categories,
+    as_floats,
+    as_plain,
+    problems_of,
     raise_problems,
-    suggested_mapping,
-    words_of,
+    refuse,
 )
+from agelens.tables.files import read_frame, write_frame
+from agelens.tables.mapping import ColumnMapping, parse_mapping
 from agelens.tables.prediction_columns import (
     LABELS,
     OPTIONAL_COLUMNS,
     PREDICTION_COLUMNS,
+    cast_prediction_column,
     check_predictions,
     conformed,
 )
+from agelens.tables.recognised import Recognised, recognised, with_row_names
 from agelens.tables.samples import UNSTATED, SampleTable
 
 Distribution: TypeAlias = NDArray[np.float32]
@@ -292,9 +295,10 @@ def _rows_over(table: PredictionsTable, scale: AgeScale) -> Distribution:
 
 
 _KNOWN: Final = (*PREDICTION_COLUMNS, *OPTIONAL_COLUMNS, SCALE_COLUMN)
-_NEEDED: Final = ("sample_id", "estimate_years")
-_GENDERS: Final = ("gender", "gender_estimate")
-_SUGGESTED: Final = (*_NEEDED, "age_years", "gender", "ethnicity", "subject")
+_WANTED: Final = (
+    *("sample_id", "estimate_years", "age_years", "low_years", "high_years", "gender_estimate"),
+    *("gender", "ethnicity", "subject", "split"),
+)
 
 
 def read_predictions(
@@ -302,60 +306,98 @@ def read_predictions(
     columns: ColumnMapping | None = None,
     *,
     constants: Mapping[str, Any] | None = None,
-    extra: Sequence[str] = (),
     scale: AgeScale | None = None,
 ) -> PredictionsTable:
-    """The predictions at `path`, a `.parquet` or `.csv` file, or in a frame, checked.
+    """The predictions at `path`, a file of `read_frame`'s kinds, or in a frame, checked.
 
-    Another tool's file is read by a mapping from this table's columns to the file's; where
-    the file has codes, a column is a pair of its name and the codes' meaning:
+    Another tool's columns are known by their usual names, or told by a mapping from this table's
+    columns to the file's; where the file has codes, a column is a pair of its name and the
+    codes' meaning:
 
         {"sample_id": "file", "estimate_years": "pred", "gender": ("sex", {"0": "male"})}
 
-    Ages of which the file does not say what they are get the kind `unstated`.
+    Further columns are kept. Without a column that names the picture, rows are told apart by their
+    numbers. Ages of which the file does not say what they are get the kind `unstated`.
 
     Args:
         path: of the file, or its content as a frame.
-        columns: that mapping; columns that it does not name are left behind. None takes the
-            file's names as they are, and every column.
+        columns: that mapping, which goes before what names suggest.
         constants: what a column of this table holds in all rows, such as an `age_kind` that
             the file does not state.
-        extra: further columns of the file to keep beside those of the mapping.
         scale: the ages of the distribution's columns, where the file does not state them.
 
     Raises:
-        TableError: there is no such file, it is damaged or of another kind; it lacks a column
-            (those found are named); a value has no meaning; or what it holds are no
-            predictions, see `PredictionsTable`.
+        TableError: there is no such file, or it is damaged or of another kind; it lacks the
+            estimate; a column may be two things; a value has no meaning; or what it holds are no
+            predictions, see `PredictionsTable`. All that is wrong is told at once.
         UnknownNameError: the mapping or `constants` name a column that the table does not have.
         UsageError: a column is given both ways.
     """
-    what = "the frame" if isinstance(path, pd.DataFrame) else Path(path)
+    return read_with_notes(path, columns, constants=constants, scale=scale)[0]
+
+
+def read_with_notes(
+    path: str | Path | pd.DataFrame,
+    columns: ColumnMapping | None = None,
+    *,
+    constants: Mapping[str, Any] | None = None,
+    scale: AgeScale | None = None,
+    name: object = None,
+) -> tuple[PredictionsTable, tuple[str, ...]]:
+    """As `read_predictions`, and sentences on which columns were taken for what.
+
+    `name` stands in messages where a frame was read from a file.
+    """
+    what = name or ("the frame" if isinstance(path, pd.DataFrame) else Path(path))
     columns, constants = dict(columns or {}), dict(constants or {})
     known = [*_KNOWN, *filter(is_probability, [*columns, *constants])]
-    wanted = parse_mapping(columns, known)
     parse_mapping(dict.fromkeys(constants, ""), known)
+    wanted = parse_mapping(columns, known)
     small = {one.source for name, one in wanted.items() if is_probability(name)}
     frame = (
         path
         if isinstance(path, pd.DataFrame)
         else read_frame(Path(path), small_floats=lambda name: is_probability(name) or name in small)
     )
-    found = [str(name) for name in frame.columns]
-    _check_found(what, found, [*(one.source for one in wanted.values()), *extra])
-    if wanted:
-        frame = _mapped(what, frame, wanted, extra)
-    for name, value in constants.items():
-        if name in frame and frame[name].notna().any():
-            raise UsageError(f"{name} is given both as a column of {what} and as a constant")
-        frame = frame.assign(**{name: value})
-    absent = [name for name in _NEEDED if name not in frame]
-    if absent:
-        raise TableError(
-            f"no column of {what} is {' or '.join(absent)}; found: {', '.join(found)}. "
-            f"{_suggestion(found)}"
+    names = ", ".join(map(str, frame.columns))
+    found = recognised(frame, columns, known=known, wanted=_WANTED)
+    frame, notes = with_row_names(found.frame)
+    for column, value in constants.items():
+        if column in frame and frame[column].notna().any():
+            raise UsageError(f"{column} is given both as a column of {what} and as a constant")
+        frame = frame.assign(**{column: value})
+    frame = _with_age_kind(frame)
+    problems = _problems(found, frame, names)
+    raise_problems(what, [*problems, *found.notes] if problems else ())
+    try:
+        table = PredictionsTable.from_columns(frame, scale)
+    except TableError as bad:
+        raise TableError("; ".join((f"{what}: {bad}", *found.notes))) from bad
+    return table, (*found.notes, *notes)
+
+
+def _problems(found: Recognised, frame: pd.DataFrame, names: str) -> list[str]:
+    """All that is wrong with the columns, and what to add."""
+    problems, remedy = list(found.problems), list(found.remedy)
+    if "estimate_years" not in frame and not any("estimate_years could" in p for p in problems):
+        problems.append(f"no column is estimate_years, what the model says; found: {names}")
+        remedy.append("estimate_years=COLUMN")
+    picture = found.guessed.get("sample_id")
+    if picture and frame.duplicated(["sample_id", *_tells_apart(frame)]).any():
+        problems.append(
+            f"{picture} names several rows alike; where these are several faces or frames, say "
+            "that it names whom they show, and rows are told apart by their numbers"
         )
-    return PredictionsTable.from_columns(_with_age_kind(frame), scale)
+        remedy.append(f"subject={picture}")
+    if not problems:
+        return []
+    known = [name for name in frame.columns if name in (*PREDICTION_COLUMNS, *OPTIONAL_COLUMNS)]
+    problems += problems_of(*(partial(cast_prediction_column, frame[name]) for name in known))
+    return [*problems, f"add --columns {','.join(remedy)}"] if remedy else problems
+
+
+def _tells_apart(frame: pd.DataFrame) -> list[str]:
+    return [name for name in ("model", "seed") if name in frame]
 
 
 def write_predictions(table: PredictionsTable, path: str | Path) -> None:
@@ -369,35 +411,6 @@ def write_predictions(table: PredictionsTable, path: str | Path) -> None:
         OutputError: the file cannot be written; what was there before is kept.
     """
     write_frame(table.to_frame(), Path(path))
-
-
-def _check_found(path: object, found: Sequence[str], sources: Sequence[str]) -> None:
-    missing = [name for name in sources if name not in found]
-    if missing:
-        raise TableError(
-            f"{path}: no column {', '.join(missing)}; found: {', '.join(found)}. "
-            f"{_suggestion(found)}"
-        )
-
-
-def _suggestion(found: Sequence[str]) -> str:
-    option = suggested_mapping(_SUGGESTED, found)
-    return f"Perhaps by the mapping {option}" if option else "Say which one it is by a mapping"
-
-
-def _mapped(
-    path: object, frame: pd.DataFrame, wanted: Mapping[str, MappedColumn], extra: Sequence[str]
-) -> pd.DataFrame:
-    columns, problems = {}, []
-    for name, column in wanted.items():
-        values = frame[column.source]
-        try:
-            coded = column.meaning or name in _GENDERS
-            columns[name] = words_of(name, values, column.meaning) if coded else values
-        except TableError as bad:
-            problems.append(str(bad))
-    raise_problems(path, problems)
-    return pd.DataFrame(columns | {name: frame[name] for name in extra}, copy=False)
 
 
 def _with_age_kind(frame: pd.DataFrame) -> pd.DataFrame:

@@ -42,6 +42,8 @@ AGE_KINDS: Final[tuple[str, ...]] = get_args(AgeKind)
 UNSTATED: Final = "unstated"
 """The kind of ages of which their owner does not say what they are."""
 GENDERS: Final[tuple[str, ...]] = get_args(Gender)
+OLDEST_YEARS: Final = 150.0
+"""Nobody is older, nor can an estimate say so."""
 
 YEARS: Final = ("age_years", "age_std", "age_low", "age_high")
 BOX: Final = ("box_x1", "box_y1", "box_x2", "box_y2")

@@ -171,7 +171,7 @@ def _predictions(
         return predict(data, model=model, chosen=chosen, own_intervals=True, progress=progress)
     if chosen.split is not None or chosen.part is not None:
         raise UsageError("--split and --part choose rows of a store, not of a table")
-    return one_table(data, reading)
+    return one_table(data, reading).predictions
 
 
 def _in_words(measured: pd.DataFrame, first: str) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from agelens.evaluation.reports.comparison_page import ComparisonReport
 from agelens.tables import ColumnMapping, PredictionsTable
 from agelens.workflows.chosen import Chosen, card_of
 
-_TABLES = (".parquet", ".csv", ".jsonl")
+_TABLES = (".parquet", ".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".jsonl")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,13 +89,16 @@ def compare(
     if not given:
         raise UsageError("nothing to compare: name tables, runs or models, or --train CONFIG")
     places = [on] if isinstance(on, str | Path) else list(on)
+    read, notes = _of_tables(
+        [one for one in given if one.is_table], Reading(columns, labels, age_kind)
+    )
     tables = [
-        *_of_tables([one for one in given if one.is_table], Reading(columns, labels, age_kind)),
+        *read,
         *_of_models([one for one in given if not one.is_table], places, chosen or Chosen()),
     ]
     found = compare_tables(
         tables,
-        remarks=_remarks(given, tried=bool(places)),
+        remarks=[*_remarks(given, tried=bool(places)), *notes],
         mix_age_kinds=mix_age_kinds,
         draws=draws,
         flips=flips,
@@ -130,18 +133,24 @@ def _remarks(models: Sequence[Given], *, tried: bool) -> list[str]:
     return found
 
 
-def _of_tables(files: Sequence[Given], reading: Reading) -> Iterator[ComparedTable]:
-    """Tables of one name given by the user are its seeds, where they do not say their own."""
+def _of_tables(files: Sequence[Given], reading: Reading) -> tuple[list[ComparedTable], list[str]]:
+    """Tables of one name given by the user are its seeds, where they do not say their own.
+
+    Beside them stand sentences on how they were read.
+    """
     names = Counter(one.name for one in files if one.name)
     seen: Counter[str] = Counter()
+    tables, notes = [], []
     for one in files:
-        table = read_given(one.model, reading, one.name or one.stem).predictions
+        named = read_given(one.model, reading, one.name or one.stem)
+        notes += [f"{named.name}: {note}" for note in named.notes]
         if one.name is None:
-            yield from compared_tables(table, one.stem)
+            tables += compared_tables(named.predictions, one.stem)
             continue
         seed = seen[one.name] if names[one.name] > 1 else None
         seen[one.name] += 1
-        yield from compared_tables(table, one.name, rename=True, seed=seed)
+        tables += compared_tables(named.predictions, one.name, rename=True, seed=seed)
+    return tables, notes
 
 
 def _of_models(

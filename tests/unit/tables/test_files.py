@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import csv
+import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from agelens.errors import TableError
+from agelens.errors import MissingDependencyError, TableError
 from agelens.tables import SampleTable, read_table, write_table
+from agelens.tables.columns import as_floats
 from agelens.tables.files import read_frame, write_frame
 from agelens.tables.mapping import words_of
 
@@ -45,6 +48,44 @@ def test_any_usual_delimiter(tmp_path: Path, mark: str) -> None:
 )
 def test_other_encodings(tmp_path: Path, content: bytes) -> None:
     assert read_frame(_written(tmp_path / "t.csv", content))["name"].tolist() == ["Renée", "Zoë"]
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_a_decimal_comma_is_one_where_commas_do_not_part_columns(tmp_path: Path, mark: str) -> None:
+    rows = [["who", "age", "p_000"], ["Ä, B", "31,5", "0,25"], ["C", "4", "1"]]
+    text = "\n".join(mark.join(row) for row in rows)
+    frame = read_frame(
+        _written(tmp_path / "t.csv", text), small_floats=lambda name: name == "p_000"
+    )
+    assert frame["who"].tolist() == ["Ä, B", "C"]
+    assert frame["p_000"].tolist() == [0.25, 1]
+    assert as_floats(frame["age"], np.dtype(np.float64)).tolist() == [31.5, 4]
+    quoted = read_frame(_written(tmp_path / "q.csv", 'age\n"31,5"\nNA\n'))["age"]
+    np.testing.assert_array_equal(as_floats(quoted, np.dtype(np.float64)), [31.5, np.nan])
+    with pytest.raises(TableError, match=r"'age'.*not a number: row 0: '1,234.5'"):
+        as_floats(pd.Series(["1,234.5"], name="age"), np.dtype(np.float64))
+
+
+def test_a_spreadsheet_is_its_first_sheet(tmp_path: Path) -> None:
+    path = tmp_path / "t.xlsx"
+    with pd.ExcelWriter(path) as book:
+        frame = pd.DataFrame({"subject": ["007", "NA"], "age": [31.5, None], "seed": [1, 2]})
+        frame.to_excel(book, sheet_name="people", index=False)
+        pd.DataFrame({"other": [1]}).to_excel(book, sheet_name="notes", index=False)
+    read = read_frame(path)
+    assert read["subject"].tolist() == ["007", "NA"]
+    assert read["seed"].astype(str).tolist() == ["1", "2"]
+    np.testing.assert_array_equal(read["age"].astype(float), [31.5, np.nan])
+    with pytest.raises(TableError, match=r"x\.xlsx cannot be read as a xlsx table"):
+        read_frame(_written(tmp_path / "x.xlsx", b"no spreadsheet"))
+
+
+def test_a_spreadsheet_without_its_package_says_which(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    with pytest.raises(MissingDependencyError, match=r"agelens\[excel\]"):
+        read_frame(_written(tmp_path / "t.xlsx", b"PK"))
 
 
 def test_an_unnamed_index_in_parquet_is_no_column(tmp_path: Path) -> None:

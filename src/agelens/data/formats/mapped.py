@@ -24,12 +24,12 @@ from agelens.data.formats.base import (
 )
 from agelens.errors import DatasetError, TableError, UsageError
 from agelens.tables import COLUMNS, UNSTATED, AgeKind, SampleTable, refuse
+from agelens.tables.columns import raise_problems
 from agelens.tables.files import read_frame
 from agelens.tables.mapping import (
     ColumnMapping,
     MappedColumn,
     parse_mapping,
-    raise_problems,
     suggested_mapping,
     words_of,
 )

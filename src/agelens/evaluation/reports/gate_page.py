@@ -40,10 +40,11 @@ class GateReport(Result):
     kind: ClassVar[str] = "gate"
     indent: ClassVar[int] = 2
     found: GateFinding
+    notes: Sequence[str] = ()
 
     def sentences(self) -> list[str]:
-        """What was found; the first says whether the data can promise it."""
-        return gate_sentences(self.found)
+        """What was found; the first says whether the data can promise it, the last how."""
+        return [*gate_sentences(self.found), *self.notes]
 
     def document(self) -> dict[str, Any]:
         """Both rates of everybody, of each true year, and of each group."""

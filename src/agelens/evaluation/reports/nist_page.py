@@ -219,10 +219,11 @@ class NistReport(Result):
 
     kind: ClassVar[str] = "nist"
     found: NistQuantities
+    notes: Sequence[str] = ()
 
     def sentences(self) -> list[str]:
         """The headline, both uses, failures and time; and that these are no NIST results."""
-        return [*nist_sentences(self.found), LIMITS[0]]
+        return [*nist_sentences(self.found), *self.notes, LIMITS[0]]
 
     def to_frame(self) -> pd.DataFrame:
         """Error rates, a row for each quantity and group; `found.errors` has the errors."""
