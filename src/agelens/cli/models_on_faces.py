@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from agelens.atomic import check_new_folder
 from agelens.cli.columns import column_mapping
@@ -12,6 +12,9 @@ from agelens.cli.options import NonNegativeInt, OneOf, OpenShare, PositiveInt
 from agelens.cli.output import check_new_table, print_json
 from agelens.errors import UsageError
 from agelens.progress import progress_bars
+
+if TYPE_CHECKING:
+    from agelens.tables import ColumnMapping
 
 Detector = Annotated[str, OneOf("agelens.imaging.detectors:DETECTORS")]
 _SOME_FAILED = 3
@@ -88,18 +91,23 @@ def predict(
 
 
 def calibrate(
-    data: Path,
+    data: list[Path],
     *,
-    model: str,
+    model: str | None = None,
     output: Path | None = None,
+    apply: Path | None = None,
     score: str = "quantile",
     bins: PositiveInt | None = None,
     bins_of: str = "estimate",
     by: Literal["gender"] | None = None,
+    hold: list[str] = [],  # noqa: B006 - never changed
     each_dataset: OpenShare | None = None,
-    levels: list[OpenShare] = [0.5, 0.8, 0.9, 0.95],  # noqa: B006 - never changed
+    levels: list[OpenShare] = [0.5, 0.8, 0.9, 0.95],  # noqa: B006
+    level: OpenShare = 0.9,
     bias: bool = False,
+    anyway: bool = False,
     allow_training_data: bool = False,
+    overwrite: bool = False,
     json: bool = False,
     split: str | None = None,
     split_seed: NonNegativeInt = 0,
@@ -111,26 +119,35 @@ def calibrate(
     allow_mixed_age_kinds: bool = False,
     seed: NonNegativeInt = 0,
 ) -> None:
-    """Make a model's intervals hold as often as they say.
+    """Make intervals hold as often as they say: a model's, or those of any table.
 
-    Find on labelled faces how wide they must be, and write it into the model's card; agelens
-    estimate then states their coverage. The faces must be none that the model was trained on.
+    Find on labelled faces how wide they must be. Of a model that is written into its card; agelens
+    estimate then states the coverage. Of a table, of whatever tool, -o writes it with calibrated
+    intervals, and beside it NAME.calibration.json, which --apply puts on later tables. The faces
+    must be none that the model was trained on.
 
     Args:
-        data: the model's predictions with labels, or a chip store to make them from.
-        model: a name, a card, a folder with card and weights, or a run.
-        output: leave the model as it is, and write a calibrated copy into this new folder.
+        data: predictions with labels, several to hold in each, or a chip store to make them from.
+        model: a name, a card, a folder with card and weights, or a run; none for a table.
+        output: of a model, a new folder for a calibrated copy, the model staying as it is; of a
+            table, P.parquet or P.csv.
+        apply: a calibration that was written beside a table, for a later table of that model.
         score: quantile moves both ends by the same years, normalised widens by a factor, absolute
             puts the same years on both sides of the estimate.
         bins: of age, each corrected by itself; one for every 50 samples, at most 10, by default.
         bins_of: estimate holds people who look alike as often as promised; age people who are
             alike, so that the old and the young are not missed; a little wider.
         by: each gender by itself.
+        hold: columns such as gender,ethnicity,age_band whose every group is held as often as
+            promised, so that the promise is of the worst of them.
         each_dataset: hold every dataset of the table, not only their mix, at most so far below
             the level as this share, such as 0.03.
         levels: shares that intervals are to hold; agelens estimate uses 0.9.
+        level: of the intervals that a table gets.
         bias: also remove bias, for people of the same mix of ages as here.
+        anyway: calibrate on fewer people than the promise needs.
         allow_training_data: calibrate on what the model may have been trained on.
+        overwrite: replace a table.
         json: print JSON.
         split: of a store: a protocol, `column`, or a folder of agelens data split.
         split_seed: of the protocol.
@@ -142,28 +159,31 @@ def calibrate(
         allow_mixed_age_kinds: take real, apparent and estimated ages together.
         seed: of the folds that coverage is measured by.
     """
+    if model is not None and apply is not None:
+        raise UsageError("--apply is for a table; a calibrated model needs no such file")
+    if model is None and output is not None:
+        check_new_table(output, overwrite=overwrite)
+    if apply is not None:
+        _apply_calibration(data, apply, output, level, column_mapping(columns), json=json)
+        return
+    if model is not None:
+        _check_model(model, output)
     from agelens.evaluation import calibrate as calibrated  # noqa: PLC0415
-    from agelens.inference.cards import MODELS, card_path  # noqa: PLC0415
-    from agelens.workflows.chosen import Chosen, card_of  # noqa: PLC0415
+    from agelens.workflows.chosen import Chosen  # noqa: PLC0415
 
-    card = card_of(model)  # before any work
-    if output is None and card_path(model) in MODELS.values():
-        raise UsageError(
-            f"{card.name} is a packaged model, whose card is not written to: name a new folder for "
-            "a calibrated copy with -o"
-        )
-    check_new_folder(output)
     with progress_bars("faces") as progress:
         found = calibrated(
-            data,
+            *data,
             model=model,
             score=score,  # type: ignore[arg-type] # it checks the word itself
             bins=bins,
             bins_of=bins_of,  # type: ignore[arg-type]
             by=by,
+            hold=hold,
             each_dataset=each_dataset,
             levels=levels,
             bias=bias,
+            anyway=anyway,
             allow_training_data=allow_training_data,
             chosen=Chosen(split, split_seed, fold, part),
             columns=column_mapping(columns),
@@ -173,14 +193,69 @@ def calibrate(
             seed=seed,
             progress=progress,
         )
-    path = found.apply() if output is None else found.save(output)
+    path = None
+    if model is None:
+        path = None if output is None else found.save_corrected(output, level)
+    else:
+        path = found.apply() if output is None else found.save(output)
     if json:
-        print_json({"card": str(path), **found.to_dict()})
+        print_json({"card" if model else "calibration": path and str(path), **found.to_dict()})
         return
     print_table(found.levels())
     print_table(found.groups())
     print(*found.sentences(), sep="\n")
-    print(f"wrote {path}")
+    if model is not None:
+        print(f"wrote {path}")
+        print(f"agelens estimate PHOTO --model {output or model} uses it")
+    elif path is not None:
+        print(f"wrote {output} and {path}")
+        print(f"agelens calibrate LATER --apply {path} -o CORRECTED puts it on later tables")
+    else:
+        print("nothing was written: -o corrected.parquet writes the table and its calibration")
+
+
+def _check_model(model: str, output: Path | None) -> None:
+    """Whether the model is there and may be written to, before any work."""
+    from agelens.inference.cards import MODELS, card_path  # noqa: PLC0415
+    from agelens.workflows.chosen import card_of  # noqa: PLC0415
+
+    card = card_of(model)
+    if output is None and card_path(model) in MODELS.values():
+        raise UsageError(
+            f"{card.name} is a packaged model, whose card is not written to: name a new folder for "
+            "a calibrated copy with -o"
+        )
+    check_new_folder(output)
+
+
+def _apply_calibration(
+    data: list[Path],
+    calibration: Path,
+    output: Path | None,
+    level: float,
+    columns: ColumnMapping | None,
+    *,
+    json: bool,
+) -> None:
+    if output is None or len(data) != 1:
+        raise UsageError("--apply takes one table, and writes another: -o CORRECTED")
+    from agelens.evaluation.given_tables import Reading, one_table  # noqa: PLC0415
+    from agelens.evaluation.table_calibration import (  # noqa: PLC0415
+        corrected_table,
+        read_calibration,
+    )
+    from agelens.tables import write_predictions  # noqa: PLC0415
+
+    found = read_calibration(calibration)
+    given = one_table(data[0], Reading(columns))
+    table = corrected_table(given.predictions, found, level=level)
+    write_predictions(table, output)
+    rows = int(table.frame["low_years"].notna().sum())
+    if json:
+        print_json({"output": str(output), "rows": len(table), "with_interval": rows})
+        return
+    print(*given.notes, sep="\n")
+    print(f"wrote {output}: {rows:,} of {len(table):,} rows with an interval of {100 * level:g} %")
 
 
 def stress(

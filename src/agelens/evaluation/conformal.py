@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
+from scipy.stats import beta
 
 from agelens.ages import AgeScale
 from agelens.errors import UnknownNameError, UsageError
@@ -35,7 +36,8 @@ class Labelled:
     """N labelled predictions: years [N] each; the interval is the network's own at `level`.
 
     `groups` [N] are words or None; `people` [N] say who is whom; `sets` [N] name the dataset that
-    each comes from, where several are to be held.
+    each comes from, where several are to be held. `held` [N, G] marks who is of each named group
+    that is to be held as often as everybody.
 
     Raises:
         UsageError: a number is not finite.
@@ -49,6 +51,7 @@ class Labelled:
     people: NDArray[Any]
     groups: NDArray[np.object_] | None = None
     sets: NDArray[np.object_] | None = None
+    held: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         numbers = (self.age_years, self.estimate_years, self.low_years, self.high_years)
@@ -66,6 +69,7 @@ class Labelled:
             self.people[chosen],
             None if self.groups is None else self.groups[chosen],
             None if self.sets is None else self.sets[chosen],
+            None if self.held is None else self.held[chosen],
         )
 
     def corrected(self, bias: BiasCorrection) -> Labelled:
@@ -188,6 +192,8 @@ def fit_corrections(labelled: Labelled, way: Way, edges: Floats) -> IntervalCali
     corrections = {EVERYBODY: _by_bin(labelled, way, edges)}
     if way.each_set is not None and labelled.sets is not None:
         corrections[EVERYBODY] = _each_set(labelled, way, edges, corrections[EVERYBODY])
+    if labelled.held is not None:
+        corrections[EVERYBODY] = _each_group(labelled, way, edges, corrections[EVERYBODY])
     if labelled.groups is not None:
         words, counts = np.unique(
             labelled.groups[labelled.groups != np.array(None)].astype(str), return_counts=True
@@ -256,6 +262,66 @@ def _each_set(
     return tuple(widest.tolist())
 
 
+def _each_group(
+    labelled: Labelled, way: Way, edges: Floats, everybodys: tuple[float, ...]
+) -> tuple[float, ...]:
+    """Everybody's corrections, widened until they are enough for each named group by itself.
+
+    How a correction differs between bins is taken from the people outside of the group, and how
+    large it must be from those inside, so that the promise holds of each group exactly (as of
+    Mondrian conformal predictors, Vovk et al., 2005), and nobody needs to know the group in use.
+    Bins in which a group has fewer than 100 people are taken together with their neighbours.
+    """
+    place = np.searchsorted(edges, _binned(labelled, way), side="right")
+    widest = np.array(everybodys)
+    for group in np.asarray(labelled.held, dtype=bool).T:
+        others = labelled.rows(~group)
+        shape = np.zeros(len(widest))
+        if len(others.age_years) >= SMALLEST_BIN:
+            shape = np.array(_by_bin(others, way, edges))
+        for run in _runs(np.bincount(place[group], minlength=len(widest))):
+            inside = group & np.isin(place, run)
+            if not inside.any():
+                continue
+            part, given = labelled.rows(inside), shape[place[inside]]
+            low, high = part.low_years - given, part.high_years + given
+            more = correction(replace(part, low_years=low, high_years=high), way.score)
+            widest[run] = np.maximum(widest[run], shape[run] + more)
+    return tuple(widest.tolist())
+
+
+def _runs(counts: NDArray[np.int64]) -> list[list[int]]:
+    """Neighbouring bins together, each run of at least 100 samples, if there are so many."""
+    runs: list[list[int]] = [[]]
+    for number in range(len(counts)):
+        runs[-1].append(number)
+        if counts[runs[-1]].sum() >= SMALLEST_BIN and counts[number + 1 :].sum() >= SMALLEST_BIN:
+            runs.append([])
+    return runs
+
+
+TOLERANCE: Final = 0.05
+"""How far below its level a coverage may come out by an unlucky choice of calibrating people."""
+_UNLUCKY: Final = 0.05
+
+
+def people_needed(level: float) -> int:
+    """How many people make it unlikely (5 %) that intervals hold 5 points less than `level`.
+
+    Among all that N people may lead to, coverage is distributed as Beta(k, N + 1 - k) with
+    k = ceil((N + 1) level) (Vovk, 2012). 68 for 90 %.
+    """
+    count = max(2, math.ceil(1 / (1 - level)))
+    while beta.ppf(_UNLUCKY, *_shape(count, level)) < level - TOLERANCE:
+        count += 1
+    return count
+
+
+def _shape(count: int, level: float) -> tuple[int, int]:
+    rank = min(math.ceil(round((count + 1) * level, 9)), count)
+    return rank, count + 1 - rank
+
+
 def _binned(labelled: Labelled, way: Way) -> Floats:
     return labelled.age_years if way.bins_of == "age" else labelled.estimate_years
 
@@ -299,6 +365,8 @@ def calibrate_level(
         UsageError: groups without a column, or the other way round; too few samples for the
             level, or one person only.
     """
+    if labelled.held is not None and way.score != "quantile":
+        raise UsageError(f"groups are held by the score quantile, not by {way.score!r}")
     if (way.column is None) != (labelled.groups is None):
         raise UsageError("calibration by group needs both the groups and the name of their column")
     _check_too_few(labelled)

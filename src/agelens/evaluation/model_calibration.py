@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import NormalDist
@@ -15,13 +16,17 @@ from numpy.typing import NDArray
 from agelens.errors import UsageError
 from agelens.evaluation.bootstrap.groupings import person_codes
 from agelens.evaluation.conformal import (
+    TOLERANCE,
     CalibratedLevel,
+    FitBias,
     Labelled,
     Way,
     calibrate_level,
     correct_bias,
+    people_needed,
 )
-from agelens.evaluation.groups import age_bands
+from agelens.evaluation.groups import age_bands, group_words
+from agelens.evaluation.rates import rate
 from agelens.evaluation.table_checks import check_unlabelled, check_unmeasurable, tally
 from agelens.inference.answers import Answers, OutputSpec, read_answers
 from agelens.inference.calibration import Calibration
@@ -87,6 +92,8 @@ def _by_spread(frame: pd.DataFrame, spec: OutputSpec) -> tuple[NDArray[np.int64]
     return rows, Answers(spec, age, age, None, spread)
 
 
+_FOLDS_MARGIN: Final = 1.5
+"""A fold lacks a fifth of the people, and must leave enough of each group to correct by."""
 LEVELS: Final = (0.5, 0.8, 0.9, 0.95)
 EVERYBODY: Final = "everybody"
 
@@ -99,11 +106,13 @@ class CalibrationFinding:
     then each `age_band` of true age, each word of the calibration's column, and where each dataset
     is held, each dataset and its age bands), `samples`,
     `own_coverage` and `own_width_years` of the network's intervals, `coverage` and `width_years`
-    of the calibrated ones, each found without the people it is measured on.
+    of the calibrated ones, each found without the people it is measured on; `coverage_low` is what
+    the true coverage is at least, with 95 % confidence. `levels` have the intervals of each row.
     """
 
     calibration: Calibration
     measured: pd.DataFrame
+    levels: tuple[CalibratedLevel, ...] = ()
 
 
 def calibrate_model(
@@ -112,6 +121,7 @@ def calibrate_model(
     *,
     levels: Sequence[float] = LEVELS,
     way: Way | None = None,
+    hold: Sequence[str] = (),
     bias: bool = False,
     mix_age_kinds: bool = False,
     seed: int = 0,
@@ -125,6 +135,7 @@ def calibrate_model(
         way: how intervals are corrected; None moves both ends by the same years. Its column
             ``gender`` takes the estimated gender where the table has it, since that is what is
             known in use.
+        hold: columns each of whose words is held as often as everybody, see `held_groups`.
         bias: also fit a curve that removes bias, for a population of the same ages.
         mix_age_kinds: whether real, apparent and estimated ages may be taken together.
         seed: of the folds that coverage is measured by.
@@ -134,7 +145,7 @@ def calibrate_model(
         UsageError: a sample has several estimates; kinds of age are mixed; the predictions are
             another model's, or without answers; too few rows for a level; a level that is none.
     """
-    _check_levels(levels)
+    check_levels(levels)
     frame = predictions.frame
     check_unlabelled(frame)
     check_unmeasurable(frame, mix_age_kinds=mix_age_kinds)
@@ -149,26 +160,109 @@ def calibrate_model(
         for level in levels
     ]
     fit_bias = partial(correct_bias, scale=card.age_scale) if bias else None
-    found = [calibrate_level(one, way, seed=seed, fit_bias=fit_bias) for one in labelled]
+    facts = {**table_facts(frame, used), "groups_from": source}
+    return calibration_of(used, labelled, way, hold=hold, fit_bias=fit_bias, seed=seed, facts=facts)
+
+
+def calibration_of(
+    used: pd.DataFrame,
+    labelled: Sequence[Labelled],
+    way: Way,
+    *,
+    hold: Sequence[str],
+    fit_bias: FitBias | None,
+    seed: int,
+    facts: Mapping[str, Any],
+) -> CalibrationFinding:
+    """A calibration from the labelled rows `used`, given as `labelled` once for each level."""
+    by_level = [held_groups(used, hold, level=one.level) for one in labelled]
+    held = [
+        replace(one, held=np.stack([*groups.values()], axis=1) if groups else None)
+        for one, groups in zip(labelled, by_level, strict=True)
+    ]
+    found = [calibrate_level(one, way, seed=seed, fit_bias=fit_bias) for one in held]
     measured = pd.concat(
-        [_measured(used, *pair, way.column) for pair in zip(labelled, found, strict=True)],
+        [_measured(used, *pair, way.column, hold) for pair in zip(held, found, strict=True)],
         ignore_index=True,
     )
     document = {
         "intervals": [level.intervals.to_json() for level in found],
         "bias": fit_bias(labelled[0]).to_json() if fit_bias else None,
-        **_facts(frame, used),
-        "groups_from": source,
+        **facts,
+        "held": [
+            {"level": one.level, "groups": list(groups)}
+            for one, groups in zip(held, by_level, strict=True)
+        ],
         "seed": seed,
         "measured": _plain(measured),
         "agelens_version": __version__,
     }
     calibration = Calibration.from_json(document)
     assert calibration is not None  # noqa: S101 - only of no document there is none
-    return CalibrationFinding(calibration, measured)
+    return CalibrationFinding(calibration, measured, tuple(found))
 
 
-def _check_levels(levels: Sequence[float]) -> None:
+def held_groups(
+    frame: pd.DataFrame, columns: Sequence[str], *, level: float
+) -> dict[str, NDArray[np.bool_]]:
+    """Who [N] is of each named group, such as ``gender female``, that can be held at `level`.
+
+    Groups of so few people that there is no correction for them are not among these.
+    """
+    people, least = person_codes(frame), math.ceil(1 / (1 - level)) * _FOLDS_MARGIN
+    found = {}
+    for name in columns:
+        words = group_words(frame, name)
+        for word in words.cat.categories:
+            inside = (words == word).to_numpy(dtype=bool)
+            if len(np.unique(people[inside])) >= least:
+                found[f"{name} {word}"] = inside
+    return found
+
+
+def check_enough(frame: pd.DataFrame, levels: Sequence[float], hold: Sequence[str] = ()) -> None:
+    """Raise where there are too few people for what intervals of these levels promise.
+
+    Args:
+        frame: of a predictions table; rows without age or estimate count for nothing.
+        levels: of the intervals.
+        hold: columns of the named groups.
+
+    Raises:
+        UsageError: there are too few, of all or of a named group; the numbers needed are told.
+    """
+    known = frame[frame["age_years"].notna() & frame["estimate_years"].notna()]
+    groups = {"all together": np.ones(len(known), dtype=bool)}
+    for name in hold:
+        words = group_words(known, name)
+        groups |= {
+            f"{name} {word}": (words == word).to_numpy(dtype=bool) for word in words.cat.categories
+        }
+    people = person_codes(known)
+    counts = {name: len(np.unique(people[inside])) for name, inside in groups.items()}
+    lacking = [
+        f"{100 * level:g} % needs {needed} people of each, and has {few}"
+        for level in levels
+        if (few := _too_few(counts, needed := people_needed(level)))
+    ]
+    if lacking:
+        raise UsageError(
+            f"too few people to promise that intervals hold: {'; '.join(lacking)}. With fewer, "
+            f"coverage may lie {100 * TOLERANCE:g} points below by chance. Give more, other levels "
+            "(--levels), or calibrate all the same (--anyway)"
+        )
+
+
+def _too_few(counts: Mapping[str, int], needed: int) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count < needed)
+
+
+def check_levels(levels: Sequence[float]) -> None:
+    """Raise where they are no different shares between 0 and 1.
+
+    Raises:
+        UsageError: they are not.
+    """
     if not levels or not all(0 < level < 1 for level in levels) or len(set(levels)) < len(levels):
         raise UsageError(f"levels are different shares strictly between 0 and 1, got {levels}")
 
@@ -205,7 +299,11 @@ def _labelled(
 
 
 def _measured(
-    frame: pd.DataFrame, labelled: Labelled, found: CalibratedLevel, column: str | None
+    frame: pd.DataFrame,
+    labelled: Labelled,
+    found: CalibratedLevel,
+    column: str | None,
+    hold: Sequence[str],
 ) -> pd.DataFrame:
     ages = labelled.age_years
     each = pd.DataFrame(
@@ -217,6 +315,9 @@ def _measured(
         }
     )
     groupings = {EVERYBODY: pd.Series([EVERYBODY] * len(frame)), "age_band": age_bands(frame)}
+    if frame["dataset"].nunique() > 1:
+        groupings["dataset"] = frame["dataset"]
+    groupings |= {name: group_words(frame, name) for name in hold}
     if column is not None and labelled.groups is not None:
         groupings[column] = pd.Series(labelled.groups)
     if labelled.sets is not None:
@@ -224,11 +325,16 @@ def _measured(
     parts = []
     for name, words in groupings.items():
         by = each.groupby(words.to_numpy(dtype=object), sort=False)
-        part = by.mean().assign(samples=by.size()).rename_axis("group").reset_index()
+        part = by.mean().assign(samples=by.size())
+        part["coverage_low"] = [
+            rate(inside, labelled.people[by.indices[group]], level=0.9).low
+            for group, inside in by["coverage"]
+        ]
+        part = part.rename_axis("group").reset_index()
         order = {word: place for place, word in enumerate(sorted_words(words))}
         part = part.sort_values("group", key=lambda group: group.map(order))
         parts.append(part.assign(level=labelled.level, grouping=name))
-    columns = ["level", "grouping", "group", "samples", *each.columns]
+    columns = ["level", "grouping", "group", "samples", *each.columns, "coverage_low"]
     return pd.concat(parts, ignore_index=True)[columns]
 
 
@@ -245,7 +351,8 @@ def sorted_words(words: pd.Series) -> list[str]:
     return sorted(map(str, words.dropna().unique()))
 
 
-def _facts(frame: pd.DataFrame, used: pd.DataFrame) -> dict[str, Any]:
+def table_facts(frame: pd.DataFrame, used: pd.DataFrame) -> dict[str, Any]:
+    """On whom a calibration was found: `used` of the rows of `frame`."""
     return {
         "samples": len(used),
         "people": int(person_codes(used).max()) + 1,

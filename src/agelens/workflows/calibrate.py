@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import pandas as pd
 
+from agelens.atomic import write_json
 from agelens.errors import UsageError
 from agelens.evaluation.conformal import Way
-from agelens.evaluation.given_tables import Labels, Reading, one_table
-from agelens.evaluation.groups import FEW
+from agelens.evaluation.finished_runs import run_folder
+from agelens.evaluation.given_tables import Labels, NamedTable, Reading, one_table
+from agelens.evaluation.groups import FEW, group_names
 from agelens.evaluation.model_calibration import (
     EVERYBODY,
     LEVELS,
     CalibrationFinding,
     calibrate_model,
+    check_enough,
 )
 from agelens.evaluation.reports.page import Page, Section
 from agelens.evaluation.reports.result import Result
+from agelens.evaluation.table_calibration import LEVEL, calibrate_table, corrected_table
 from agelens.evaluation.training_overlap import check_training_data
 from agelens.inference.calibrated_cards import write_calibration
 from agelens.inference.calibration import BinsOf, IntervalScore
 from agelens.progress import Progress
-from agelens.tables import GENDERS, ColumnMapping, PredictionsTable
+from agelens.tables import GENDERS, ColumnMapping, PredictionsTable, write_predictions
 from agelens.workflows.chosen import Chosen, card_of
 
+TABLE: Final = "table"
+"""The column that says of which of several tables a row is."""
 _SAMPLES_A_BIN: Final = 50
 _MOST_BINS: Final = 10
 
@@ -39,14 +45,50 @@ class CalibrationReport(Result):
     kind: ClassVar[str] = "calibration"
     model: str
     found: CalibrationFinding
+    predictions: PredictionsTable | None = None
+    notes: Sequence[str] = ()
 
     def apply(self) -> Path:
-        """Write the calibration into the model's own card; returns the card's path."""
+        """Write the calibration into the model's own card; returns the card's path.
+
+        Raises:
+            UsageError: a table was calibrated, and no model.
+        """
+        self._check_model()
         return write_calibration(self.model, self.found.calibration, None)
 
     def save(self, folder: str | Path) -> Path:
-        """Write a calibrated copy of the model into a new `folder`; returns its card's path."""
+        """Write a calibrated copy of the model into a new `folder`; returns its card's path.
+
+        Of a table, `folder` is a table's name: see `save_corrected`.
+        """
+        if self.predictions is not None:
+            return self.save_corrected(folder)
         return write_calibration(self.model, self.found.calibration, Path(folder))
+
+    def corrected(self, level: float = LEVEL) -> PredictionsTable:
+        """The table that was calibrated, with an interval each that was found without the person.
+
+        Raises:
+            UsageError: a model was calibrated, or no interval of that level.
+        """
+        if self.predictions is None:
+            raise UsageError("a model was calibrated: predict with it, and its intervals hold")
+        return corrected_table(
+            self.predictions, self.found.calibration, level=level, measured=self.found
+        )
+
+    def save_corrected(self, path: str | Path, level: float = LEVEL) -> Path:
+        """Write the corrected table, and beside it the calibration; returns the latter's path."""
+        path = Path(path)
+        write_predictions(self.corrected(level), path)
+        beside = path.with_suffix(".calibration.json")
+        write_json(beside, self.document())
+        return beside
+
+    def _check_model(self) -> None:
+        if self.predictions is not None:
+            raise UsageError("a table was calibrated, and no model: save_corrected writes it")
 
     def document(self) -> dict[str, Any]:
         """What the card then says."""
@@ -71,11 +113,15 @@ class CalibrationReport(Result):
     def sentences(self) -> list[str]:
         """On whom it was measured."""
         document = self.found.calibration.document
-        return [
+        held = dict.fromkeys(name for one in document["held"] for name in one["groups"])
+        lines = [
             f"{document['samples']:,} samples of {document['people']:,} people, "
             f"{document['left_out']:,} rows left out; coverage is of people whom the corrections "
-            "were found without"
+            "were found without; 'at least' is what it truly is with 95 % confidence"
         ]
+        if held:
+            lines.append(f"each of these groups is held as often as promised: {', '.join(held)}")
+        return [*lines, *self.notes]
 
     def page(self) -> Page:
         """Both tables."""
@@ -90,16 +136,17 @@ class CalibrationReport(Result):
 
 
 def calibrate(
-    data: Any,
-    *,
-    model: Any,
+    *data: Any,
+    model: Any = None,
     score: IntervalScore = "quantile",
     bins: int | None = None,
     bins_of: BinsOf = "estimate",
     by: str | None = None,
     each_dataset: float | None = None,
+    hold: Sequence[str] = (),
     levels: Sequence[float] = LEVELS,
     bias: bool = False,
+    anyway: bool = False,
     allow_training_data: bool = False,
     chosen: Chosen | None = None,
     columns: ColumnMapping | None = None,
@@ -109,13 +156,16 @@ def calibrate(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> CalibrationReport:
-    """Find on labelled faces how wide a model's intervals must be.
+    """Find on labelled faces how wide intervals must be: a model's, or those of any table.
 
     >>> calibrate("valid.parquet", model="runs/first").save("calibrated")  # doctest: +SKIP
+    >>> calibrate("theirs.csv").save_corrected("corrected.parquet")  # doctest: +SKIP
 
     Args:
-        data: the model's predictions with labels, or a chip store to make them from.
-        model: a name, a card, a folder with card and weights, or a run.
+        data: predictions with labels, or a chip store to make them from; of several each is held
+            as often as promised.
+        model: a name, a card, a folder with card and weights, or a run; None calibrates the
+            estimates of a table, of whatever tool.
         score: ``quantile`` moves both ends by the same years, ``normalised`` widens by a factor,
             ``absolute`` puts the same years on both sides of the estimate.
         bins: of age, each corrected by itself; one for every 50 samples, at most 10, by default.
@@ -124,7 +174,10 @@ def calibrate(
         by: ``gender`` corrects each gender by itself.
         each_dataset: hold every dataset of the table, not only their mix, at most so far below
             the level as this share, such as 0.03.
+        hold: columns such as ``gender`` and ``ethnicity``, each of whose groups is to be held as
+            often as promised, not only their mix; nobody's group needs to be known in use.
         levels: shares that intervals are to hold.
+        anyway: also of fewer people than the promise needs.
         bias: also remove bias, for people of the same mix of ages as here.
         allow_training_data: calibrate on what the model may have been trained on.
         chosen: which of a store's faces.
@@ -140,38 +193,70 @@ def calibrate(
         UsageError: another model's predictions; the model was trained on them; too few rows; see
             `calibrate_model`.
     """
-    card = card_of(model)
-    predictions = _predictions(
-        data, model, chosen or Chosen(), Reading(columns, labels, age_kind), progress
-    )
-    if not allow_training_data:
-        check_training_data(predictions.frame, card)
+    chosen, reading = chosen or Chosen(), Reading(columns, labels, age_kind)
+    card = None if model is None else card_of(model)
+    given = [_predictions(one, model, chosen, reading, progress) for one in data]
+    if not given:
+        raise UsageError("nothing to calibrate on: name a table of predictions with ages")
+    predictions, notes = _joined(given)
+    if len(given) > 1:
+        hold = (*hold, TABLE)
+    hold = group_names(predictions.frame, hold)
+    if not anyway:
+        check_enough(predictions.frame, levels, hold)
     each = _SAMPLES_A_BIN * (len(GENDERS) if by else 1)
     # As many as there are samples for: one for all misses whole age bands.
     several = max(1, min(_MOST_BINS, len(predictions) // each))
-    found = calibrate_model(
-        predictions,
-        card,
-        levels=levels,
-        way=Way(score, several if bins is None else bins, bins_of, by, each_dataset),
-        bias=bias,
-        mix_age_kinds=mix_age_kinds,
-        seed=seed,
-    )
-    return CalibrationReport(str(getattr(model, "folder", model)), found)
+    way = Way(score, several if bins is None else bins, bins_of, by, each_dataset)
+    common: dict[str, Any] = {"levels": levels, "way": way, "hold": hold, "bias": bias}
+    common |= {"mix_age_kinds": mix_age_kinds, "seed": seed}
+    if card is None:
+        if score != "quantile" or by is not None or each_dataset is not None:
+            raise UsageError("score, by and each_dataset are of models; of a table, hold columns")
+        found = calibrate_table(predictions, **common)
+        return CalibrationReport(given[0].name, found, predictions, notes)
+    if not allow_training_data:
+        check_training_data(predictions.frame, card)
+    found = calibrate_model(predictions, card, **common)
+    return CalibrationReport(str(getattr(model, "folder", model)), found, notes=notes)
 
 
 def _predictions(
     data: Any, model: Any, chosen: Chosen, reading: Reading, progress: Progress | None
-) -> PredictionsTable:
+) -> NamedTable:
     is_store = hasattr(data, "has_chip") or (isinstance(data, str | Path) and Path(data).is_dir())
-    if is_store:
+    if is_store and run_folder(data) is None:
+        if model is None:
+            raise UsageError(f"{data} has faces and no estimates: whose? Say --model")
         from agelens.workflows.predict import predict  # noqa: PLC0415 - loads onnxruntime
 
-        return predict(data, model=model, chosen=chosen, own_intervals=True, progress=progress)
+        table = predict(data, model=model, chosen=chosen, own_intervals=True, progress=progress)
+        return NamedTable(Path(str(data)).stem, table)
     if chosen.split is not None or chosen.part is not None:
         raise UsageError("--split and --part choose rows of a store, not of a table")
-    return one_table(data, reading).predictions
+    return one_table(data, reading)
+
+
+def _joined(given: Sequence[NamedTable]) -> tuple[PredictionsTable, tuple[str, ...]]:
+    """One table of all, whose column `TABLE` says of which each row is."""
+    if len(given) == 1:
+        return given[0].predictions, given[0].notes
+    names = [one.name for one in given]
+    if len(set(names)) < len(names):
+        names = [f"{name} {number}" for number, name in enumerate(names, 1)]
+    tables = [
+        replace(one.predictions, frame=_of_table(one.predictions.frame, name))
+        for name, one in zip(names, given, strict=True)
+    ]
+    pairs = zip(names, given, strict=True)
+    notes = tuple(f"{name}: {note}" for name, one in pairs for note in one.notes)
+    return PredictionsTable.concat(tables), notes
+
+
+def _of_table(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Row numbers of two tables are of different people."""
+    ids = frame["sample_id"].astype(object)
+    return frame.assign(**{TABLE: name, "sample_id": name + "/" + ids})
 
 
 def _in_words(measured: pd.DataFrame, first: str) -> pd.DataFrame:
@@ -186,7 +271,11 @@ def _in_words(measured: pd.DataFrame, first: str) -> pd.DataFrame:
                 "own coverage": f"{100 * row['own_coverage']:.1f} %",
                 "own width": f"{row['own_width_years']:.1f}",
                 "coverage": f"{100 * row['coverage']:.1f} %",
+                "at least": f"{100 * row['coverage_low']:.1f} %",
                 "width": f"{row['width_years']:.1f}",
             }
         )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    if not measured["own_width_years"].any():  # estimates alone have no intervals of their own
+        return table.drop(columns=["own coverage", "own width"])
+    return table
