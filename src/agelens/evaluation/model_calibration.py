@@ -229,8 +229,10 @@ def check_enough(frame: pd.DataFrame, levels: Sequence[float], hold: Sequence[st
         hold: columns of the named groups.
 
     Raises:
+        TableError: no row has an age.
         UsageError: there are too few, of all or of a named group; the numbers needed are told.
     """
+    check_unlabelled(frame)
     known = frame[frame["age_years"].notna() & frame["estimate_years"].notna()]
     groups = {"all together": np.ones(len(known), dtype=bool)}
     for name in hold:
