@@ -28,7 +28,7 @@ from agelens.tables import PredictionsTable
 
 LEVEL = 0.9
 SPREADS = {"A": 4.0, "B": 6.0, "C": 9.0}
-SHARES = (0.6, 0.28, 0.12)
+SHARES = (0.55, 0.3, 0.15)
 LEGAL, LIMIT, OFF = 18.0, 0.05, 3.0
 
 

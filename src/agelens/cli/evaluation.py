@@ -203,7 +203,11 @@ def compare(
         level=level,
         seed=seed,
     )
-    from agelens.evaluation.reports.comparison_tables import matrix_table  # noqa: PLC0415
+    from agelens.evaluation.comparison.run_differences import budget_note  # noqa: PLC0415
+    from agelens.evaluation.reports.comparison_tables import (  # noqa: PLC0415
+        difference_table,
+        matrix_table,
+    )
 
     names = {
         "mae": "MAE in years:",
@@ -211,6 +215,11 @@ def compare(
         "false_minor@18": "People of 18 or more who are estimated under 18:",
     }
     tables = [(words, matrix_table(found.found, name)) for name, words in names.items()]
+    if found.found.differences:
+        tables.insert(0, ("How the runs differ:", difference_table(found.found)))
+    for note in budget_note(found.found.compared_runs, found.found.differences):
+        if not json:
+            print(note)
     tell(found, output, json=json, tables=tables)
 
 
@@ -226,7 +235,7 @@ def gate(
     *,
     legal: PositiveFloat,
     max_false_accept: Share,
-    from_age: NonNegativeFloat = 0.0,
+    from_age: NonNegativeFloat | None = None,
     confidence: Share = 0.95,
     by: list[str] = ["gender", "ethnicity"],  # noqa: B006 - never changed
     output: Path | None = None,
@@ -247,7 +256,8 @@ def gate(
         table: one model's predictions with ages, or a run.
         legal: the legal age in years.
         max_false_accept: share of people under the legal age who pass; 0.01 is one in a hundred.
-        from_age: leave out younger ones: small children pass for nobody, and hide those of 17.
+        from_age: leave out younger ones: small children pass for nobody, and hide those of 17;
+            five years below the legal age unless given, 0 for everybody.
         confidence: of the promise.
         by: columns to show both rates by.
         output: a new folder for the page, its figure and tables.
@@ -274,9 +284,9 @@ def gate(
         part=part,
         mix_age_kinds=allow_mixed_age_kinds,
     )
-    from agelens.evaluation.reports.gate_page import gate_rows  # noqa: PLC0415
+    from agelens.evaluation.reports.gate_page import curve_rows  # noqa: PLC0415
 
-    tell(found, output, json=json, after=[gate_rows(found.found)])
+    tell(found, output, json=json, after=[curve_rows(found.found)])
 
 
 def nist(
@@ -285,6 +295,7 @@ def nist(
     legal: PositiveFloat = 18.0,
     challenge: list[PositiveFloat] = [18.0, 21.0, 25.0, 30.0],  # noqa: B006 - never changed
     range: str = "13-16",
+    video_frames: bool = False,
     output: Path | None = None,
     json: bool = False,
     part: str = "test",
@@ -299,14 +310,16 @@ def nist(
     """Measure predictions as NIST's age estimation report does; these are no NIST results.
 
     The quantities of NIST's FATE AEV report on your own labelled predictions: error by gender and
-    age, false positives and negatives of challenge ages, a room for 13 to 16, failures to process,
-    error by size and pose, time.
+    age, false positives and negatives of challenge ages and along all thresholds, a room for 13 to
+    16, failures to process, error by region, size and pose, time, steadiness over a video's frames.
 
     Args:
         table: one model's predictions with ages, or a run.
         legal: the legal age in years.
         challenge: ages that a face must look to pass unasked.
         range: whole years that a room is for, both included.
+        video_frames: rows are frames of videos, in the columns subject and frame: also measure how
+            far a person's estimates lie apart.
         output: a new folder for the page, figures and tables.
         json: print JSON.
         part: of a run, whose predictions are taken.
@@ -334,6 +347,7 @@ def nist(
         age_kind=age_kind,
         part=part,
         mix_age_kinds=allow_mixed_age_kinds,
+        video_frames=video_frames,
         draws=draws,
         level=level,
         seed=seed,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,9 @@ from agelens.inference.age_gates import AgeGate
 from agelens.tables import PredictionsTable
 
 STEP_YEARS: Final = 0.5
+NEAR_YEARS: Final = 5.0
+"""How far below the legal age people are counted by default."""
+YOUNG: Final = "younger than counted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,10 @@ class GateFinding:
 
     `gate` is None where the data are too few to promise the limit at any challenge age;
     `needed` is then how many people under the legal age it takes at least, without one error.
-    `counted` and `left_out` are numbers of samples: those without estimate, or without age.
+    `counted` and `left_out` are numbers of samples: those without estimate, or without age, or
+    younger than `youngest_years`. `mix` counts those under the legal age by true year: the promise
+    is of people mixed like them. `curve` has both rates at challenge ages from the legal one up by
+    half years, `group` being the challenge age.
     `estimated_labels` says that some of the ages are themselves estimates.
     """
 
@@ -58,6 +64,9 @@ class GateFinding:
     needed: int
     counted: int
     left_out: Mapping[str, int]
+    youngest_years: float
+    mix: Mapping[str, int]
+    curve: tuple[GateRates, ...]
     estimated_labels: bool = False
 
     @property
@@ -72,7 +81,7 @@ def find_challenge_age(
     legal_years: float,
     max_false_accept: float,
     confidence: float = 0.95,
-    youngest_years: float = 0.0,
+    youngest_years: float | None = None,
     groups: tuple[str, ...] = ("gender", "ethnicity"),
 ) -> GateFinding:
     """The lowest challenge age whose false accepts stay below a limit with confidence.
@@ -89,7 +98,8 @@ def find_challenge_age(
         max_false_accept: highest accepted share of people under the legal age who pass.
         confidence: of the promise.
         youngest_years: people younger than this are not counted: small children are never
-            mistaken for adults, and hide the rate of those of 16 and 17.
+            mistaken for adults, and hide the rate of those of 16 and 17. Five years below the
+            legal age unless given; 0 counts everybody.
         groups: columns to show both rates by, see `agelens.evaluation.groups`.
 
     Raises:
@@ -102,6 +112,8 @@ def find_challenge_age(
             "a false accept rate lies between 0 and 1 and a confidence between 0.5 and 1, got "
             f"{max_false_accept} and {confidence}"
         )
+    if youngest_years is None:
+        youngest_years = max(legal_years - NEAR_YEARS, 0.0)
     for what, years in (("legal", legal_years), ("youngest counted", youngest_years)):
         if not 0 <= years < np.inf:
             raise UsageError(f"the {what} age is a number of years from 0 up, got {years:g}")
@@ -117,7 +129,7 @@ def find_challenge_age(
         raise UsageError(
             f"nobody of the {len(frame)} people in the table {lacking} the legal age of "
             f"{legal_years:g}, so that error rates there are unknown; measure on people of "
-            "both sides of the gate"
+            f"both sides of the gate{_who_is_left_out(left_out)}"
         )
     level = 2 * confidence - 1  # a two-sided interval whose upper end is one-sided `confidence`
     challenge = _lowest(frame[minor], legal_years, max_false_accept, level)
@@ -125,15 +137,26 @@ def find_challenge_age(
     gate = None if challenge is None else AgeGate(legal_years, challenge)
     finding = (legal_years, max_false_accept, confidence, gate)
     estimated = bool((predictions.frame["age_kind"] == "estimated").any())
-    counts = (int(minor.sum()), needed, len(frame), left_out)
-    if gate is None:
-        return GateFinding(*finding, None, (), {}, *counts, estimated_labels=estimated)
     years = np.floor(frame["age_years"])
+    counts: dict[str, Any] = {
+        "minors": int(minor.sum()),
+        "needed": needed,
+        "counted": len(frame),
+        "left_out": left_out,
+        "youngest_years": youngest_years,
+        "mix": {
+            f"{year:g}": int(n) for year, n in years[minor].value_counts().sort_index().items()
+        },
+        "curve": _curve(frame, legal_years, level),
+        "estimated_labels": estimated,
+    }
+    if gate is None:
+        return GateFinding(*finding, None, (), {}, **counts)
     words = {name: column.loc[frame.index] for name, column in words.items()}
     by_group = {n: _by(frame, w, gate, level) for n, w in words.items() if w.notna().any()}
     overall = _rates("all", frame, gate, level)
     by_year = _by(frame, years, gate, level)
-    return GateFinding(*finding, overall, by_year, by_group, *counts, estimated_labels=estimated)
+    return GateFinding(*finding, overall, by_year, by_group, **counts)
 
 
 def _usable(frame: pd.DataFrame, youngest: float) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -141,7 +164,7 @@ def _usable(frame: pd.DataFrame, youngest: float) -> tuple[pd.DataFrame, dict[st
     no_age = frame["age_years"].isna()
     no_estimate = frame["estimate_years"].isna() & ~no_age
     young = ~no_age & ~no_estimate & (frame["age_years"] < youngest)
-    reasons = {"no age": no_age, "no estimate": no_estimate, "younger than counted": young}
+    reasons = {"no age": no_age, "no estimate": no_estimate, YOUNG: young}
     left_out = {why: int(rows.sum()) for why, rows in reasons.items() if rows.any()}
     return frame[~(no_age | no_estimate | young)], left_out
 
@@ -160,6 +183,20 @@ def _lowest(minors: pd.DataFrame, legal: float, limit: float, level: float) -> f
             break
         kept = float(challenge)
     return kept
+
+
+def _curve(frame: pd.DataFrame, legal: float, level: float) -> tuple[GateRates, ...]:
+    """Both rates at each challenge age, up to where nobody under the legal age passes."""
+    minor = (frame["age_years"] < legal).to_numpy()
+    highest = max(legal, float(frame["estimate_years"][minor].max())) + 2 * STEP_YEARS
+    challenges = np.arange(legal, highest, STEP_YEARS).tolist()
+    return tuple(_rates(f"{one:g}", frame, AgeGate(legal, one), level) for one in challenges)
+
+
+def _who_is_left_out(left_out: Mapping[str, int]) -> str:
+    if YOUNG not in left_out:
+        return ""
+    return f"; {left_out[YOUNG]:,} younger ones were left out, which --from-age 0 counts"
 
 
 def _by(

@@ -158,8 +158,7 @@ def _labelled(
         place = _checked_places(name, ids, labels)
         notes = (*notes, *_counted(place, labels))
     found = _labels_at(labels, place)
-    found["sample_id"] = ids.to_numpy(dtype=object)
-    frame = table.frame.assign(**found)
+    frame = table.frame.assign(**found).assign(sample_id=ids)
     return NamedTable(name, PredictionsTable(frame, table.distribution, table.scale), notes)
 
 

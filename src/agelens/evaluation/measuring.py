@@ -88,7 +88,7 @@ def gate(
     *,
     legal: float,
     max_false_accept: float,
-    from_age: float = 0.0,
+    from_age: float | None = None,
     confidence: float = 0.95,
     by: Sequence[str] = ("gender", "ethnicity"),
     columns: ColumnMapping | None = None,
@@ -106,7 +106,7 @@ def gate(
         legal: the legal age in years.
         max_false_accept: highest accepted share of people under the legal age who pass.
         from_age: younger people are not counted: small children pass for nobody, and hide the
-            rate of those of 16 and 17.
+            rate of those of 16 and 17. Five years below the legal age unless given.
         confidence: of the promise.
         by: columns to show both rates by.
         columns: see `evaluate`.
@@ -154,6 +154,7 @@ def nist(
     age_kind: str | None = None,
     part: str = TEST,
     mix_age_kinds: bool = False,
+    video_frames: bool = False,
     draws: int = 1000,
     level: float = 0.95,
     seed: int = 0,
@@ -172,6 +173,8 @@ def nist(
         age_kind: see `evaluate`.
         part: of a run, whose predictions are taken.
         mix_age_kinds: whether real, apparent and estimated ages may be measured together.
+        video_frames: rows are frames of videos, told by the columns `subject` and `frame`: also
+            measure how far a person's estimates lie apart.
         draws: of the bootstrap, by person; 0 leaves the intervals out.
         level: of the intervals.
         seed: of the draws.
@@ -192,5 +195,6 @@ def nist(
         years=YearRange(*years),
         mix_age_kinds=mix_age_kinds,
         resampling=Resampling(draws, level, seed),
+        video_frames=video_frames,
     )
     return NistReport(found, given.notes)

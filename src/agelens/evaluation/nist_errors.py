@@ -130,8 +130,8 @@ class HeadlineMae:
 def error_rows(frame: pd.DataFrame, resampling: Resampling) -> pd.DataFrame:
     """MAE and bias with intervals: a row (`GROUPS_COLUMNS`) a grouping, group and metric.
 
-    Groupings are everybody, age_band, gender, their crossing, ethnicity (in the datasets' own
-    words: NIST's regions), inter_eye_px and yaw_degrees, where the table says them.
+    Groupings are everybody, age_band, gender, their crossing, ethnicity in the datasets' own
+    words, region (NIST's are of birth), inter_eye_px and yaw_degrees, where the table says them.
 
     Args:
         frame: see `measured_rows`.
@@ -196,7 +196,7 @@ def _drawn(together: GroupedMetrics, resampling: Resampling) -> dict[str, dict[s
 
 def _columns(frame: pd.DataFrame) -> dict[str, Grouping]:
     words = [age_band(frame)]
-    for name in ("gender", "ethnicity", *QUALITY_COLUMNS):
+    for name in ("gender", "ethnicity", "region", *QUALITY_COLUMNS):
         found = stated_words(frame, name)
         if found is not None:
             words.append(found)

@@ -11,8 +11,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from agelens.errors import UsageError
-from agelens.evaluation.bootstrap.groupings import person_codes
+from agelens.errors import TableError, UsageError
+from agelens.evaluation.bootstrap.groupings import (
+    drawn_weights,
+    percentile_interval,
+    person_codes,
+)
 from agelens.evaluation.groups import FEW, Row
 from agelens.evaluation.nist_errors import (
     HeadlineMae,
@@ -43,6 +47,15 @@ RATES_COLUMNS: Final = (
     *("quantity", "at", "of", "group", "share", "low", "high", "count", "samples"),
     *("with_failures", "with_failures_low", "with_failures_high", "failures", "few"),
 )
+CURVE_COLUMNS: Final = (
+    "threshold_years",
+    *(
+        f"{name}{end}"
+        for name in ("false_positive", "false_negative")
+        for end in ("", "_low", "_high", "_samples")
+    ),
+)
+STEP_YEARS: Final = 0.5
 WITH_FAILURES: Final = "with_failures"
 FALSE_POSITIVE: Final = "challenge_false_positive"
 FALSE_NEGATIVE: Final = "challenge_false_negative"
@@ -128,10 +141,36 @@ class NistRates:
         ]
         return pd.DataFrame(rows, columns=list(RATES_COLUMNS))
 
+    def score_curve(self, legal_years: float) -> pd.DataFrame:
+        """Both errors of saying who is under the legal age, at each threshold of the estimate.
+
+        A row (`CURVE_COLUMNS`) for each half year: `false_positive` is the share of those under the
+        legal age who are estimated at the threshold or more, and so taken for over it;
+        `false_negative` the share of the others who are estimated below, and taken for under it.
+        """
+        known = (self._frame["age_years"].notna() & ~self._failed).to_numpy(dtype=bool)
+        age, estimate = (self._frame[n].to_numpy()[known] for n in ("age_years", "estimate_years"))
+        people, young = self._people[known], age < legal_years
+        highest = float(estimate.max(initial=legal_years))
+        rows = []
+        for threshold in np.arange(0, ceil(highest) + 1, STEP_YEARS).tolist():
+            row: Row = {"threshold_years": threshold}
+            over = estimate >= threshold
+            for name, wrong, among in (
+                ("false_positive", over, young),
+                ("false_negative", ~over, ~young),
+            ):
+                found = rate(wrong[among], people[among], level=self._level)
+                row |= {name: found.share, f"{name}_low": found.low, f"{name}_high": found.high}
+                row |= {f"{name}_samples": found.samples}
+            rows.append(row)
+        return pd.DataFrame(rows, columns=list(CURVE_COLUMNS))
+
     def of_failures(self) -> pd.DataFrame:
         """Rows without a usable estimate, of all rows: by group, and each status by itself."""
         everybody = np.ones(len(self._frame), dtype=bool)
-        words = (stated_words(self._frame, name) for name in ("gender", "ethnicity", "dataset"))
+        names = ("gender", "ethnicity", "region", "dataset")
+        words = (stated_words(self._frame, name) for name in names)
         groups = [*(one for one in words if one is not None), age_band(self._frame)]
         rows = list(self._rows(_Asked(FAILURE, "", everybody, self._failed), groups))
         for status in tally(self._frame["status"][self._failed]):
@@ -143,8 +182,9 @@ class NistRates:
     def _groups(self, starts: Sequence[float], years: range) -> list[pd.Series]:
         bands = in_bands(self._frame["age_years"], sorted(set(starts)), "age")
         several = len(bands.cat.categories) > 1
-        gender = stated_words(self._frame, "gender")
+        gender, region = (stated_words(self._frame, name) for name in ("gender", "region"))
         groups = [bands] if several else []
+        groups += [] if region is None else [region]
         if gender is not None:
             groups += [gender, crossed(gender, bands)] if several else [gender]
         return [*groups, true_year(self._frame, years)]
@@ -191,11 +231,73 @@ class PhotoTime:
     ninetieth: float
 
 
+@dataclass(frozen=True, slots=True)
+class FrameSpread:
+    """How far the estimates of one person's frames lie apart.
+
+    `deviation_years` is the mean over `people` of the mean absolute deviation of each one's
+    estimates from their own mean, with its interval; `ninetieth` is what nine of ten people stay
+    below. `without_estimate` is the rate of `frames` that have none.
+    """
+
+    people: int
+    frames: int
+    deviation_years: float
+    low: float
+    high: float
+    ninetieth: float
+    without_estimate: Rate
+
+
+def frame_spread(frame: pd.DataFrame, resampling: Resampling) -> FrameSpread:
+    """How steady a person's estimates are over the frames of a video.
+
+    People with one usable frame only say nothing of it, and are not counted.
+
+    Args:
+        frame: see `measured_rows`, with `subject` and `frame`.
+        resampling: of people.
+
+    Raises:
+        TableError: a column is missing, or nobody has two frames with an estimate.
+    """
+    lacking = [
+        name for name in ("subject", "frame") if name not in frame or frame[name].isna().all()
+    ]
+    if lacking:
+        raise TableError(
+            f"frames of videos need the columns subject and frame; no row says "
+            f"{' or '.join(lacking)}. Which are they? --columns subject=COLUMN,frame=COLUMN"
+        )
+    people, failed = person_codes(frame), failures(frame).to_numpy(dtype=bool)
+    rows = (frame["subject"].notna() & frame["frame"].notna()).to_numpy(dtype=bool)
+    usable = rows & ~failed
+    of_person = pd.Series(frame["estimate_years"].to_numpy()[usable]).groupby(people[usable])
+    deviations = (of_person.obj - of_person.transform("mean")).abs().groupby(people[usable]).mean()
+    each = deviations[of_person.size() > 1].to_numpy(np.float64)
+    if not each.size:
+        raise TableError("nobody has two frames with an estimate: there is nothing to compare")
+    value, low, high = float(each.mean()), float("nan"), float("nan")
+    if resampling.draws and each.size > 1:
+        drawn = np.concatenate(
+            [
+                weights @ each / each.size
+                for weights in drawn_weights(each.size, resampling.draws, resampling.seed, 1)
+            ]
+        )
+        low, high = percentile_interval(drawn, resampling.level, holding=value)
+    return FrameSpread(
+        *(each.size, int(rows.sum()), value, low, high, float(np.quantile(each, 0.9))),
+        rate(failed[rows], people[rows], level=resampling.level),
+    )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class NistQuantities:
     """What NIST's FATE AEV reports, of one table.
 
-    `errors` has the columns `GROUPS_COLUMNS`, `rates` those of `RATES_COLUMNS`. `absent` says of
+    `errors` has the columns `GROUPS_COLUMNS`, `rates` those of `RATES_COLUMNS`, `score_curve` those
+    of `CURVE_COLUMNS`; `frames` is there where it was asked for. `absent` says of
     which columns nothing could be said, as the table does not have them.
     """
 
@@ -211,6 +313,8 @@ class NistQuantities:
     time: PhotoTime
     resampling: Resampling
     absent: tuple[str, ...]
+    score_curve: pd.DataFrame
+    frames: FrameSpread | None = None
 
 
 def nist_quantities(
@@ -221,6 +325,7 @@ def nist_quantities(
     years: YearRange | None = None,
     mix_age_kinds: bool = False,
     resampling: Resampling | None = None,
+    video_frames: bool = False,
 ) -> NistQuantities:
     """The quantities of NIST's FATE AEV (IR 8525) on one's own labelled data.
 
@@ -231,9 +336,10 @@ def nist_quantities(
         years: of the people whom a room is for; 13 to 16 unless given.
         mix_age_kinds: whether real, apparent and estimated ages may be measured together.
         resampling: of people, for the intervals of errors; its level is that of rates as well.
+        video_frames: whether rows are frames, whose spread of each person is measured too.
 
     Raises:
-        TableError: no row has an age in years.
+        TableError: no row has an age in years; see `frame_spread`.
         UsageError: a sample has several estimates; kinds of age are mixed; a challenge age is
             below the legal one or given twice, or the range or resampling is none.
     """
@@ -259,6 +365,8 @@ def nist_quantities(
         photo_time(frame),
         resampling,
         _absent(frame),
+        found.score_curve(legal_years),
+        frame_spread(frame, resampling) if video_frames else None,
     )
 
 
@@ -279,7 +387,7 @@ def photo_time(frame: pd.DataFrame) -> PhotoTime:
 
 
 def _absent(frame: pd.DataFrame) -> tuple[str, ...]:
-    wanted = ("gender", "ethnicity", "inter_eye_px", "yaw_degrees", "milliseconds")
+    wanted = ("gender", "ethnicity", "region", "inter_eye_px", "yaw_degrees", "milliseconds")
     return tuple(name for name in wanted if name not in frame or frame[name].isna().all())
 
 

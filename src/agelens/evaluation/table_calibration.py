@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from agelens.evaluation.model_calibration import (
     table_facts,
 )
 from agelens.evaluation.table_checks import check_unlabelled, check_unmeasurable, words_in_use
+from agelens.foreign_files import decoding, json_object
 from agelens.inference.calibration import Calibration
 from agelens.records import Floats
 from agelens.tables import PredictionsTable
@@ -157,13 +157,11 @@ def read_calibration(path: Path) -> Calibration:
     Raises:
         TableError: there is none, or the file is damaged.
     """
-    try:
-        document: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    document = json_object(path, TableError)
+    with decoding(path, "a calibration of agelens calibrate", TableError):
         if document.get("format") != FORMAT or document["base"] not in _BASES:
             raise ValueError(f"its format is not {FORMAT}")
         found = Calibration.from_json(document)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as bad:
-        raise TableError(f"{path} is no calibration of agelens calibrate: {bad}") from bad
     assert found is not None  # noqa: S101 - only of no document there is none
     return found
 

@@ -9,8 +9,11 @@ false accepts below a stated rate on labelled data.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeAlias
 
+from agelens.errors import CardError
+from agelens.foreign_files import decoding, json_object
 from agelens.records import AgeEstimate
 
 GateDecision: TypeAlias = Literal["pass", "fail", "refer"]
@@ -37,6 +40,23 @@ class AgeGate:
                 "a gate needs 0 < legal age <= challenge age, got "
                 f"{self.legal_years:g} and {self.challenge_years:g}"
             )
+
+    @classmethod
+    def read(cls, path: str | Path) -> AgeGate:
+        """The gate in ``gate.json``, which `agelens gate` writes beside what was measured.
+
+        Raises:
+            CardError: there is no such file; it is none of a gate; or the data that it was
+                measured on were too few to promise its limit at any challenge age.
+        """
+        document = json_object(Path(path), CardError, what="a gate")
+        if document.get("challenge_years") is None and document.get("promised") is False:
+            raise CardError(
+                f"{path}: no challenge age could be promised on the data measured: it takes "
+                f"{document.get('needed_under_legal_age')} people under the legal age or more"
+            )
+        with decoding(path, "a gate", CardError):
+            return cls(float(document["legal_years"]), float(document["challenge_years"]))
 
     def decide(self, estimate: AgeEstimate) -> GateDecision:
         """Decide about one face.

@@ -45,6 +45,8 @@ _USUAL: Final[dict[str, tuple[str, ...]]] = {
         *("estimatedsex", "predictedsex", "predsex", "sexpred"),
     ),
     "subject": ("person", "identity", "subjectid", "personid", "individual"),
+    "region": ("regionofbirth", "birthregion", "country", "countryofbirth", "birthcountry"),
+    "frame": ("frameindex", "framenumber", "frameid"),
     "split": ("part", "subset", "partition"),
 }
 """What columns are often called elsewhere, in small letters without separators."""

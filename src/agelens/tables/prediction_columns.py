@@ -55,6 +55,8 @@ QUALITY: Final = (
 )
 PREDICTION_COLUMNS: Final = (*LABELS, *ESTIMATES)
 OPTIONAL_COLUMNS: Final = ("median_years", "gender_score", *QUALITY, "milliseconds")
+FURTHER_COLUMNS: Final = ("region", "frame")
+"""Words and numbers that only some reports ask for: of birth, and of a video."""
 OK: Final = "ok"
 NO_ESTIMATE: Final = "no_estimate"
 """The status of a row without an estimate where nobody said why."""

@@ -31,6 +31,7 @@ from agelens.tables.columns import (
 from agelens.tables.files import read_frame, write_frame
 from agelens.tables.mapping import ColumnMapping, parse_mapping
 from agelens.tables.prediction_columns import (
+    FURTHER_COLUMNS,
     LABELS,
     OPTIONAL_COLUMNS,
     PREDICTION_COLUMNS,
@@ -294,10 +295,10 @@ def _rows_over(table: PredictionsTable, scale: AgeScale) -> Distribution:
     return np.full((len(table), len(scale)), np.nan, dtype=np.float32)
 
 
-_KNOWN: Final = (*PREDICTION_COLUMNS, *OPTIONAL_COLUMNS, SCALE_COLUMN)
+_KNOWN: Final = (*PREDICTION_COLUMNS, *OPTIONAL_COLUMNS, *FURTHER_COLUMNS, SCALE_COLUMN)
 _WANTED: Final = (
     *("sample_id", "estimate_years", "age_years", "low_years", "high_years", "gender_estimate"),
-    *("gender", "ethnicity", "subject", "split"),
+    *("gender", "ethnicity", "subject", "split", *FURTHER_COLUMNS),
 )
 
 

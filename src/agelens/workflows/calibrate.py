@@ -256,7 +256,7 @@ def _joined(given: Sequence[NamedTable]) -> tuple[PredictionsTable, tuple[str, .
 def _of_table(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     """Row numbers of two tables are of different people."""
     ids = frame["sample_id"].astype(object)
-    return frame.assign(**{TABLE: name, "sample_id": name + "/" + ids})
+    return frame.assign(sample_id=name + "/" + ids).assign(**{TABLE: name})
 
 
 def _in_words(measured: pd.DataFrame, first: str) -> pd.DataFrame:

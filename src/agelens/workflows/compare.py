@@ -13,7 +13,8 @@ import pandas as pd
 from agelens.errors import UsageError
 from agelens.evaluation.comparison.common_samples import ComparedTable, compared_tables
 from agelens.evaluation.comparison.compare_tables import compare_tables
-from agelens.evaluation.finished_runs import finished_run, model_names, run_folder
+from agelens.evaluation.comparison.run_differences import budget_note, run_differences
+from agelens.evaluation.finished_runs import FinishedRun, finished_run, model_names, run_folder
 from agelens.evaluation.given_tables import Labels, Reading, read_given
 from agelens.evaluation.reports.comparison_page import ComparisonReport
 from agelens.tables import ColumnMapping, PredictionsTable
@@ -105,7 +106,28 @@ def compare(
         level=level,
         seed=seed,
     )
-    return ComparisonReport(found)
+    runs = _runs(given)
+    differences = run_differences(runs)
+    return ComparisonReport(
+        replace(
+            found,
+            notes=(*budget_note(list(runs), differences), *found.notes),
+            compared_runs=tuple(runs),
+            differences=tuple(differences),
+        )
+    )
+
+
+def _runs(models: Sequence[Given]) -> dict[str, FinishedRun]:
+    """One run for each recipe, by its model's name."""
+    folders = [one.run for one in models if one.run is not None]
+    runs = [finished_run(folder) for folder in folders]
+    given = [one.name for one in models if one.run is not None]
+    named = zip(given, model_names(runs), runs, strict=True)
+    found: dict[str, FinishedRun] = {}
+    for name, own, run in named:
+        found.setdefault(name or own, run)
+    return found
 
 
 def _given(model: Any) -> Iterator[Given]:

@@ -111,3 +111,37 @@ def test_the_gate_is_one_that_decides(crowd: PredictionsTable) -> None:
     found = find_challenge_age(crowd, legal_years=18, max_false_accept=0.02)
     assert isinstance(found.gate, AgeGate)
     assert found.gate.decide_age(found.gate.challenge_years) == "pass"
+
+
+def test_the_far_younger_are_left_out_unless_asked_for(crowd: PredictionsTable) -> None:
+    near = find_challenge_age(crowd, legal_years=18, max_false_accept=0.02)
+    whole = find_challenge_age(crowd, legal_years=18, max_false_accept=0.02, youngest_years=0)
+    ages = crowd.frame["age_years"]
+    assert near.youngest_years == 13
+    assert near.mix == {str(year): int((ages == year).sum()) for year in range(13, 18)}
+    assert list(whole.mix) == [str(year) for year in range(8, 18)]
+    assert near.left_out["younger than counted"] == int((ages < 13).sum())
+    assert near.gate is not None
+    assert whole.gate is not None
+    assert near.gate.challenge_years > whole.gate.challenge_years
+
+
+def test_the_curve_has_both_errors_at_every_half_year(crowd: PredictionsTable) -> None:
+    found = find_challenge_age(crowd, legal_years=18, max_false_accept=0.02)
+    frame = crowd.frame[crowd.frame["age_years"] >= 13]
+    age, estimate = frame["age_years"].to_numpy(), frame["estimate_years"].to_numpy()
+    challenges = [float(one.group) for one in found.curve]
+    assert challenges == [18 + number / 2 for number in range(len(challenges))]
+    for challenge, one in zip(challenges, found.curve, strict=True):
+        assert one.false_accept.share == pytest.approx((estimate[age < 18] >= challenge).mean())
+        assert one.false_reject.share == pytest.approx((estimate[age >= 18] < challenge).mean())
+    assert found.curve[-1].false_accept.errors == 0
+    few = find_challenge_age(crowd.select(np.arange(60)), legal_years=18, max_false_accept=0.001)
+    assert few.gate is None
+    assert few.curve
+
+
+def test_who_was_left_out_is_said_where_nobody_is_left() -> None:
+    babies = predictions([1, 2, 30], [1, 2, 30])
+    with pytest.raises(UsageError, match="2 younger ones were left out, which --from-age 0 counts"):
+        find_challenge_age(babies, legal_years=18, max_false_accept=0.5)

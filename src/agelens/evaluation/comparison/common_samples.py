@@ -311,7 +311,7 @@ def _across_legal_ages(
 ) -> dict[str, Interval]:
     """False adults and false minors over all seeds, whose answers about one person go together."""
     estimates = common.estimates[model]
-    ages, people = (np.tile(column, len(estimates)) for column in (common.age_years, common.people))
+    ages, people = np.tile(common.age_years, len(estimates)), np.tile(common.people, len(estimates))
     found = {}
     for name in LEGAL_FIGURES:
         rates = RatesOfRows(

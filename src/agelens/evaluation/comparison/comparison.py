@@ -13,6 +13,7 @@ import yaml
 
 from agelens.evaluation.comparison.common_samples import ComparedTable, Interval
 from agelens.evaluation.comparison.ranks import BlockRanks, DrawnRank
+from agelens.evaluation.comparison.run_differences import RunDifference
 from agelens.evaluation.groups import FEW
 from agelens.evaluation.metrics import METRICS
 from agelens.evaluation.table_checks import spelled, words_in_use
@@ -215,6 +216,7 @@ class Comparison:
     `seed_ranks` by dataset, of those where every model has two seeds or more; `dataset_ranks`
     over the datasets that all models answered, where there are two or more. `notes` are
     sentences that a reader must know. `published` are others' figures on these datasets.
+    `differences` are those of the runs among the models, `compared_runs`, in what they were given.
     """
 
     models: tuple[str, ...]
@@ -229,6 +231,8 @@ class Comparison:
     draws: int
     flips: int
     seed: int
+    compared_runs: tuple[str, ...] = ()
+    differences: tuple[RunDifference, ...] = ()
 
     def cell(self, model: str, dataset: str) -> Cell | None:
         """The cell of a model on a dataset, None where it was not tried."""

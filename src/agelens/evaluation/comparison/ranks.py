@@ -79,14 +79,12 @@ def drawn_ranks(draws: dict[str, Floats], level: float) -> dict[str, DrawnRank]:
     # Models that share the first place share the win.
     first = errors == errors.min(axis=1, keepdims=True)
     best = (first / first.sum(axis=1, keepdims=True)).mean(axis=0)
-    return {
-        model: DrawnRank(
-            float(mean := ranks[:, place].mean()),
-            *percentile_interval(ranks[:, place], level, holding=mean),
-            float(best[place]),
-        )
-        for place, model in enumerate(draws)
-    }
+    found = {}
+    for place, model in enumerate(draws):
+        mean = float(ranks[:, place].mean())
+        low, high = percentile_interval(ranks[:, place], level, holding=mean)
+        found[model] = DrawnRank(mean, low, high, float(best[place]))
+    return found
 
 
 def _friedman(ranks: Floats) -> float:

@@ -12,6 +12,7 @@ from agelens.evaluation.comparison.comparison import Comparison
 from agelens.evaluation.comparison.ranks import ENOUGH_BLOCKS, BlockRanks
 from agelens.evaluation.reports.comparison_tables import (
     cell_text,
+    difference_table,
     matrix_rows,
     matrix_table,
     pair_rows,
@@ -95,6 +96,12 @@ _METHOD: Final = (
 )
 
 
+def _differences(found: Comparison) -> Iterator[Section]:
+    if found.differences:
+        lines = ["What the runs were given, where it differs: the error may differ by that alone."]
+        yield Section("How the runs differ", lines, [("", difference_table(found))])
+
+
 def _pairs(found: Comparison) -> Iterator[Section]:
     if not found.pairs:
         return
@@ -165,6 +172,7 @@ class ComparisonReport(Result):
     def frames(self) -> dict[str, pd.DataFrame]:
         """The matrix, pairs, ranks, and what others published."""
         return {
+            "differences": difference_table(self.found),
             "matrix": matrix_rows(self.found),
             "pairs": pair_rows(self.found),
             "ranks": rank_rows(self.found),
@@ -182,6 +190,7 @@ class ComparisonReport(Result):
             "CS@5 counts errors of at most 5 years. Bias above 0: taken for older than they are."
         )
         sections = [
+            *_differences(found),
             Section.drawn("Mean absolute error in years", matrix=draw.matrix_figure(found)),
             Section("Mean absolute error as a table", [method, _RELATIONS], [("", mae)]),
             *_pairs(found),

@@ -91,6 +91,13 @@ def seeds_text(seeds: Sequence[int | None]) -> str:
     return ", ".join("not stated" if seed is None else str(seed) for seed in seeds)
 
 
+def difference_table(found: Comparison) -> pd.DataFrame:
+    """What the compared runs were given, where it differs: a row each, a column a model."""
+    names = ["differs", *found.compared_runs]
+    rows = [(one.what, *one.values) for one in found.differences]
+    return pd.DataFrame(rows, columns=names)
+
+
 def pair_rows(found: Comparison) -> pd.DataFrame:
     """A row for each pair of models on each dataset, in numbers."""
     names = [

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 
 import pandas as pd
 
-from agelens.evaluation.age_gates import GateFinding, GateRates
+from agelens.evaluation.age_gates import YOUNG, GateFinding, GateRates
 from agelens.evaluation.groups import FEW
 from agelens.evaluation.rates import Rate
 from agelens.evaluation.reports.evaluation_page import ESTIMATED_LABELS
@@ -58,6 +58,9 @@ class GateReport(Result):
             "overall": _rates(found.overall) if found.overall else None,
             "by_year": [_rates(one) for one in found.by_year],
             "by_group": {n: [_rates(one) for one in rates] for n, rates in found.by_group.items()},
+            "counted_from_years": found.youngest_years,
+            "mix_under_legal_age": found.mix,
+            "curve": [_rates(one) for one in found.curve],
             "samples_under_legal_age": found.minors,
             "needed_under_legal_age": found.needed,
             "counted": found.counted,
@@ -66,16 +69,21 @@ class GateReport(Result):
 
     def to_frame(self) -> pd.DataFrame:
         """Both rates in numbers, a row for everybody, each true year and each group."""
-        return _rates_frame(self.found)
+        return _rates_frame(_everyone(self.found))
+
+    def curve(self) -> pd.DataFrame:
+        """Both rates in numbers at each challenge age, half a year apart."""
+        return _curve_frame(self.found)
 
     def frames(self) -> dict[str, pd.DataFrame]:
-        """Both rates."""
-        return {"rates": self.to_frame()}
+        """Both rates, of groups and by challenge age."""
+        return {"rates": self.to_frame(), "curve": self.curve()}
 
     def page(self) -> Page:
         """What was found, both rates, limits."""
         found = self.found
-        sections = [Section(NOT_FIT, LIMITS)]
+        curve = Section.drawn("Both errors by challenge age", error_curve=error_curve(found))
+        sections = [curve, Section(NOT_FIT, LIMITS)]
         cards = []
         if found.gate is not None and found.overall is not None:
             rows = gate_rows(found)
@@ -128,12 +136,36 @@ def gate_sentences(found: GateFinding) -> list[str]:
                 f"For these groups by themselves the data do not promise {limit}: "
                 f"{', '.join(unpromised)}."
             )
+    mix = ", ".join(f"{count:,} of {year}" for year, count in found.mix.items())
+    lines.append(f"Those under {found.legal_years:g} who were counted, by true year: {mix}.")
     if found.left_out:
         left = ", ".join(f"{count:,} {why}" for why, count in found.left_out.items())
-        lines.append(f"{found.counted:,} samples counted; left out: {left}.")
+        more = "; --from-age 0 counts everybody" if YOUNG in found.left_out else ""
+        lines.append(f"{found.counted:,} samples counted; left out: {left}{more}.")
     if found.estimated_labels:
         lines.append(ESTIMATED_LABELS)
     return lines
+
+
+_MOST_ROWS: Final = 12
+
+
+def curve_rows(found: GateFinding) -> pd.DataFrame:
+    """Both rates at no more than 12 challenge ages, the one found among them, in words."""
+    whole = found.curve
+    chosen = None if found.gate is None else f"{found.gate.challenge_years:g}"
+    step = max(1, -(-len(whole) // (_MOST_ROWS - 1)))
+    shown = [one for number, one in enumerate(whole) if number % step == 0 or one.group == chosen]
+    return pd.DataFrame(
+        [
+            {
+                "challenge age": one.group + (" (found)" if one.group == chosen else ""),
+                f"under {found.legal_years:g} who pass": _rate(one.false_accept),
+                "old enough who do not": _rate(one.false_reject),
+            }
+            for one in shown
+        ]
+    )
 
 
 def gate_rows(found: GateFinding) -> pd.DataFrame:
@@ -141,7 +173,7 @@ def gate_rows(found: GateFinding) -> pd.DataFrame:
 
     Accepts are of those younger than the legal age, rejects of those as old or older.
     """
-    rates = _rates_frame(found)
+    rates = _rates_frame(_everyone(found))
     sides = {"accepts": ("false_accept", "younger"), "rejects": ("false_reject", "older")}
     shown: dict[str, Any] = {"of": rates["of"], "group": rates["group"]}
     for name, (side, whom) in sides.items():
@@ -159,9 +191,9 @@ def _everyone(found: GateFinding) -> list[tuple[str, GateRates]]:
     return [(name, one) for name, rates in parts for one in rates]
 
 
-def _rates_frame(found: GateFinding) -> pd.DataFrame:
+def _rates_frame(named: Sequence[tuple[str, GateRates]]) -> pd.DataFrame:
     rows = []
-    for name, one in _everyone(found):
+    for name, one in named:
         row: dict[str, Any] = {"of": name, "group": one.group, "few": one.few}
         for side in ("false_accept", "false_reject"):
             rate: Rate = getattr(one, side)
@@ -169,6 +201,40 @@ def _rates_frame(found: GateFinding) -> pd.DataFrame:
             row |= {f"{side}_errors": rate.errors, f"{side}_samples": rate.samples}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _curve_frame(found: GateFinding) -> pd.DataFrame:
+    rates = _rates_frame([("challenge age", one) for one in found.curve]).drop(columns="of")
+    return rates.rename(columns={"group": "challenge_years"}).astype({"challenge_years": float})
+
+
+def error_curve(found: GateFinding) -> Drawing:
+    """Both error rates against the challenge age: what one costs in terms of the other."""
+    from agelens.evaluation.reports.plotting import (  # noqa: PLC0415 - loads matplotlib
+        COLOURS,
+        panels,
+        percent,
+        title,
+    )
+
+    figure, axes = panels(1, row_inches=3.6)
+    panel, curve = axes[0, 0], _curve_frame(found)
+    for side, colour in zip(("false_accept", "false_reject"), COLOURS, strict=True):
+        ends = (curve[f"{side}_low"], curve[f"{side}_high"])
+        panel.plot(
+            curve["challenge_years"], curve[side], color=colour, label=f"{side}s".replace("_", " ")
+        )
+        panel.fill_between(curve["challenge_years"], *ends, color=colour, alpha=0.2, linewidth=0)
+    panel.axhline(found.limit, color="black", linewidth=0.8, linestyle=":")
+    if found.gate is not None:
+        panel.axvline(found.gate.challenge_years, color="black", linewidth=0.8, linestyle=":")
+    panel.set_xlabel("challenge age in years")
+    panel.set_ylabel("share of people")
+    panel.set_ylim(-0.02, 1.02)
+    percent(panel.yaxis)
+    panel.legend(fontsize=8, frameon=False)
+    title(panel, f"{100 * (2 * found.confidence - 1):g} % intervals; dotted: what was found")
+    return Drawing(figure, curve)
 
 
 _YEARS_BELOW, _YEARS_ABOVE = 10, 25
@@ -186,7 +252,7 @@ def rates_by_year(found: GateFinding) -> Drawing:
 
     figure, axes = panels(1, row_inches=3.6)
     panel = axes[0, 0]
-    rates = _rates_frame(found)
+    rates = _rates_frame(_everyone(found))
     rates = rates[rates["of"] == _YEAR].reset_index(drop=True)
     for side, colour in zip(("false_accept", "false_reject"), COLOURS, strict=True):
         rows = rates[rates[f"{side}_samples"] > 0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Final
 
@@ -16,6 +16,7 @@ from agelens.evaluation.nist_quantities import (
     FALSE_POSITIVE,
     RANGE_FALSE_POSITIVE,
     TRUE_POSITIVE,
+    FrameSpread,
     NistQuantities,
 )
 from agelens.evaluation.reports.evaluation_page import ESTIMATED_LABELS, counted
@@ -85,7 +86,8 @@ LIMITS: Final = (
 )
 _ABSENT: Final = {
     "gender": "no gender, so nothing is said by sex, and there is no headline figure",
-    "ethnicity": "no ethnicity, so nothing is said by region",
+    "ethnicity": "no ethnicity, so nothing is said by it",
+    "region": "no region (of birth), so nothing is said by region",
     "inter_eye_px": "no inter_eye_px, so nothing is said by the face's size (agelens predict "
     "writes it)",
     "yaw_degrees": "neither yaw_degrees nor yaw_proxy, so nothing is said by pose (agelens predict "
@@ -97,7 +99,32 @@ _ABSENT: Final = {
 
 def nist_sentences(found: NistQuantities) -> list[str]:
     """The headline, both uses, failures and time, as sentences."""
-    return [_headline(found), *_uses(found), _failures(found), _time(found), *_missing(found)]
+    frames = [] if found.frames is None else [_frames(found.frames)]
+    told = [_headline(found), *_uses(found), _equal_errors(found), *frames]
+    return [*told, _failures(found), _time(found), *_missing(found)]
+
+
+def _equal_errors(found: NistQuantities) -> str:
+    """Where the two errors of the score curve meet."""
+    curve = found.score_curve.dropna(subset=["false_positive", "false_negative"])
+    if not len(curve):
+        return f"Score curve: nobody known on one side of {found.legal_years:g}."
+    row = curve.iloc[(curve["false_positive"] - curve["false_negative"]).abs().argmin()]
+    return (
+        f"Score curve: taking those estimated at {row['threshold_years']:g} or more for over "
+        f"{found.legal_years:g}, {100 * row['false_positive']:.1f} % of those under it and "
+        f"{100 * row['false_negative']:.1f} % of the others are wrong; score_curve.csv has all "
+        "thresholds."
+    )
+
+
+def _frames(one: FrameSpread) -> str:
+    spread = with_interval(one.deviation_years, one.low, one.high)
+    return (
+        f"Frames: a person's estimates lie {spread} years from their own mean on average, over "
+        f"{one.people:,} people, and below {one.ninetieth:.2f} for nine of ten; "
+        f"{100 * one.without_estimate.share:.1f} % of {one.frames:,} frames have no estimate."
+    )
 
 
 _GREY: Final = f"Grey: fewer than {FEW} samples. Rates by true year are in rates.csv."
@@ -230,8 +257,9 @@ class NistReport(Result):
         return self.found.rates
 
     def frames(self) -> dict[str, pd.DataFrame]:
-        """Errors by group, and rates."""
-        return {"errors": self.found.errors, "rates": self.found.rates}
+        """Errors by group, rates, and both errors along all thresholds."""
+        found = self.found
+        return {"errors": found.errors, "rates": found.rates, "score_curve": found.score_curve}
 
     def document(self) -> dict[str, Any]:
         """All quantities, settings and counts."""
@@ -248,8 +276,10 @@ class NistReport(Result):
             "headline_mae": found.headline,
             "milliseconds": found.time,
             "columns_not_there": found.absent,
+            "frames": found.frames,
             "errors": found.errors,
             "rates": found.rates,
+            "score_curve": found.score_curve,
         }
 
     def page(self) -> Page:

@@ -241,3 +241,58 @@ def test_tables_that_cannot_be_measured(table: PredictionsTable) -> None:
     )
     with pytest.raises(UsageError, match="several estimates"):
         nist_quantities(twice)
+
+
+def test_the_score_curve_is_a_count_at_every_threshold(
+    table: PredictionsTable, found: NistQuantities
+) -> None:
+    frame = table.frame[table.frame["status"] == "ok"]
+    age, estimate = frame["age_years"].to_numpy(), frame["estimate_years"].to_numpy()
+    curve = found.score_curve
+    assert curve["threshold_years"].tolist()[:3] == [0, 0.5, 1]
+    assert curve["threshold_years"].iloc[-1] >= estimate.max()
+    for _, row in curve.iloc[::7].iterrows():
+        at = row["threshold_years"]
+        assert row["false_positive"] == pytest.approx((estimate[age < 18] >= at).mean())
+        assert row["false_negative"] == pytest.approx((estimate[age >= 18] < at).mean())
+        assert row["false_positive_low"] <= row["false_positive"] <= row["false_positive_high"]
+    assert (np.diff(curve["false_positive"]) <= 0).all()
+    assert (np.diff(curve["false_negative"]) >= 0).all()
+
+
+def test_a_persons_frames_are_compared_with_their_own_mean(table: PredictionsTable) -> None:
+    people = [f"p{number // 3}" for number in range(900)]
+    frames = PredictionsTable(table.frame.assign(subject=people, frame=np.arange(900) % 3))
+    spread = nist_quantities(frames, resampling=FAST, video_frames=True).frames
+    assert spread is not None
+    each = []
+    for number in range(300):
+        own = table.frame["estimate_years"].iloc[3 * number : 3 * number + 3].dropna().to_numpy()
+        if len(own) > 1:
+            each.append(np.abs(own - own.mean()).mean())
+    assert spread.people == len(each)
+    assert spread.deviation_years == pytest.approx(np.mean(each))
+    assert spread.ninetieth == pytest.approx(np.quantile(each, 0.9))
+    assert spread.low < spread.deviation_years < spread.high
+    failed = int((table.frame["status"] != "ok").sum())
+    assert (spread.without_estimate.errors, spread.frames) == (failed, 900)
+    with pytest.raises(TableError, match=r"no row says subject or frame.*--columns subject="):
+        nist_quantities(table, resampling=FAST, video_frames=True)
+    alone = PredictionsTable(table.frame.assign(subject=[f"p{n}" for n in range(900)], frame=0))
+    with pytest.raises(TableError, match="nobody has two frames"):
+        nist_quantities(alone, resampling=FAST, video_frames=True)
+
+
+def test_a_region_is_a_group_of_errors_and_of_rates(table: PredictionsTable) -> None:
+    assert "region" in nist_quantities(table, resampling=FAST).absent
+    regions = np.where(np.arange(900) % 2, "east", "west")
+    found = nist_quantities(PredictionsTable(table.frame.assign(region=regions)), resampling=FAST)
+    assert "region" not in found.absent
+    errors = found.errors[
+        (found.errors["grouping"] == "region") & (found.errors["metric"] == "mae")
+    ]
+    assert errors["group"].tolist() == ["east", "west"]
+    rates = found.rates[found.rates["of"] == "region"]
+    assert set(rates["quantity"]) >= {
+        *("challenge_false_positive", "challenge_false_negative", "failure_to_process"),
+    }

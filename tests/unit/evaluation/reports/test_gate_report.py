@@ -9,8 +9,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from agelens.errors import CardError
+from agelens.evaluation import gate
 from agelens.evaluation.age_gates import GateFinding, find_challenge_age
-from agelens.evaluation.reports.gate_page import GateReport, gate_rows, gate_sentences
+from agelens.evaluation.reports.gate_page import (
+    GateReport,
+    curve_rows,
+    gate_rows,
+    gate_sentences,
+)
+from agelens.inference.age_gates import AgeGate
 from agelens.tables import PredictionsTable
 
 People = Callable[..., PredictionsTable]
@@ -75,3 +83,47 @@ def test_too_few_minors_promise_nothing(estimated_people: People, tmp_path: Path
     GateReport(found).write(tmp_path)
     assert GateReport(found).to_dict()["challenge_years"] is None
     assert not (tmp_path / "rates_by_year.png").exists()
+
+
+def test_a_dozen_challenge_ages_at_most_are_shown_and_the_one_found_is_among_them() -> None:
+    random = np.random.default_rng(3)
+    ages = random.integers(8, 60, 2000)
+    table = PredictionsTable.from_columns(
+        {
+            "sample_id": [str(number) for number in range(2000)],
+            "age_years": ages,
+            "age_kind": "real",
+            "estimate_years": np.maximum(ages + random.normal(0, 6, 2000), 0),
+        }
+    )
+    found = gate(table, legal=18, max_false_accept=0.05)
+    rows = curve_rows(found.found)
+    assert 5 < len(rows) <= 12
+    assert found.found.gate is not None
+    (chosen,) = rows[rows["challenge age"].str.contains("found")]["challenge age"]
+    assert chosen == f"{found.found.gate.challenge_years:g} (found)"
+    assert len(found.curve()) == len(found.found.curve)
+    assert any("by true year: " in line for line in found.sentences())
+
+
+def test_an_application_reads_the_gate_that_was_measured(tmp_path: Path) -> None:
+    folder = tmp_path / "measured"
+    table = PredictionsTable.from_columns(
+        {
+            "sample_id": [str(number) for number in range(400)],
+            "age_years": [15.0, 40.0] * 200,
+            "age_kind": "real",
+            "estimate_years": [16.0, 39.0] * 200,
+        }
+    )
+    gate(table, legal=18, max_false_accept=0.05).save(folder)
+    read = AgeGate.read(folder / "gate.json")
+    assert (read.legal_years, read.challenge_years) == (18, 18)
+    assert [read.decide_age(years) for years in (10, 18, float("nan"))] == ["fail", "pass", "refer"]
+    gate(table, legal=18, max_false_accept=0.001).save(tmp_path / "few")
+    with pytest.raises(CardError, match="takes 2995 people under the legal age"):
+        AgeGate.read(tmp_path / "few" / "gate.json")
+    for content in ("[]", '{"legal_years": 18}', "{"):
+        (tmp_path / "bad.json").write_text(content)
+        with pytest.raises(CardError, match=r"bad\.json"):
+            AgeGate.read(tmp_path / "bad.json")
