@@ -202,8 +202,6 @@ def calibrate(
     if len(given) > 1:
         hold = (*hold, TABLE)
     hold = group_names(predictions.frame, hold)
-    if not anyway:
-        check_enough(predictions.frame, levels, hold)
     each = _SAMPLES_A_BIN * (len(GENDERS) if by else 1)
     # As many as there are samples for: one for all misses whole age bands.
     several = max(1, min(_MOST_BINS, len(predictions) // each))
@@ -214,10 +212,14 @@ def calibrate(
         if score != "quantile" or by is not None or each_dataset is not None:
             raise UsageError("score, by and each_dataset are of models; of a table, hold columns")
         found = calibrate_table(predictions, **common)
+    else:
+        if not allow_training_data:
+            check_training_data(predictions.frame, card)
+        found = calibrate_model(predictions, card, **common)
+    if not anyway:  # last, as whatever else is wrong is told more exactly
+        check_enough(predictions.frame, levels, hold)
+    if card is None:
         return CalibrationReport(given[0].name, found, predictions, notes)
-    if not allow_training_data:
-        check_training_data(predictions.frame, card)
-    found = calibrate_model(predictions, card, **common)
     return CalibrationReport(str(getattr(model, "folder", model)), found, notes=notes)
 
 

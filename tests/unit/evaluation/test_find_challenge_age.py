@@ -58,12 +58,12 @@ def test_rates_equal_a_plain_count(crowd: PredictionsTable) -> None:
         assert (year.false_reject.errors, year.false_reject.samples) == (rejected, adults)
     genders = found.by_group["gender"]
     assert [group.group for group in genders] == ["female", "male"]
-    assert sum(group.false_reject.samples for group in genders) + found.minors == len(crowd)
+    assert sum(group.false_reject.samples for group in genders) + found.minors == found.counted
     assert "ethnicity" not in found.by_group  # nobody's is known
 
 
 def test_too_few_minors_promise_nothing() -> None:
-    ages = [10] * 50 + [40] * 200
+    ages = [15] * 50 + [40] * 200
     found = find_challenge_age(predictions(ages, ages), legal_years=18, max_false_accept=0.01)
     assert not found.promised
     assert (found.minors, found.needed) == (50, 299)
@@ -71,7 +71,7 @@ def test_too_few_minors_promise_nothing() -> None:
 
 
 def test_many_photos_of_few_minors_promise_nothing_either() -> None:
-    ages = [10] * 400 + [40] * 200
+    ages = [15] * 400 + [40] * 200
     people = [str(i % 40) for i in range(400)] + [f"adult {i}" for i in range(200)]
     several = predictions(ages, ages, subject=people)
     assert find_challenge_age(predictions(ages, ages), legal_years=18, max_false_accept=0.01).gate
@@ -79,7 +79,7 @@ def test_many_photos_of_few_minors_promise_nothing_either() -> None:
 
 
 def test_small_children_need_not_count(crowd: PredictionsTable) -> None:
-    every = find_challenge_age(crowd, legal_years=18, max_false_accept=0.05)
+    every = find_challenge_age(crowd, legal_years=18, max_false_accept=0.05, youngest_years=0)
     near = find_challenge_age(crowd, legal_years=18, max_false_accept=0.05, youngest_years=15)
     assert every.gate is not None
     assert near.gate is not None
@@ -92,11 +92,12 @@ def test_rows_without_age_or_estimate_are_counted(crowd: PredictionsTable) -> No
     frame.loc[:4, "estimate_years"] = np.nan
     frame["status"] = ["no_face"] * 5 + ["ok"] * (len(frame) - 5)
     frame.loc[10:11, "age_years"] = np.nan
-    found = find_challenge_age(PredictionsTable(frame), legal_years=18, max_false_accept=0.05)
+    table = PredictionsTable(frame)
+    found = find_challenge_age(table, legal_years=18, max_false_accept=0.05, youngest_years=0)
     assert found.left_out == {"no age": 2, "no estimate": 5}
 
 
-@pytest.mark.parametrize(("ages", "lacking"), [([30, 40], "is under"), ([3, 4], "has reached")])
+@pytest.mark.parametrize(("ages", "lacking"), [([30, 40], "is under"), ([14, 15], "has reached")])
 def test_a_gate_beyond_the_data_is_refused(ages: list[int], lacking: str) -> None:
     with pytest.raises(UsageError, match=f"nobody of the 2 people in the table {lacking}"):
         find_challenge_age(predictions(ages, ages), legal_years=18, max_false_accept=0.1)
