@@ -34,7 +34,7 @@ def test_the_challenge_age_is_the_lowest_that_keeps_its_promise(crowd: Predictio
     assert found.gate is not None
     assert found.promised
     frame = crowd.frame
-    minors = frame.loc[frame["age_years"] < 18, "estimate_years"].to_numpy()
+    minors = frame.loc[frame["age_years"].between(13, 17), "estimate_years"].to_numpy()
     challenge = found.gate.challenge_years
     assert rate(minors >= challenge, level=0.9).high <= 0.02
     assert rate(minors >= challenge - 0.5, level=0.9).high > 0.02

@@ -76,7 +76,7 @@ def test_a_spreadsheet_is_its_first_sheet(tmp_path: Path) -> None:
     assert read["subject"].tolist() == ["007", "NA"]
     assert read["seed"].astype(str).tolist() == ["1", "2"]
     np.testing.assert_array_equal(read["age"].astype(float), [31.5, np.nan])
-    with pytest.raises(TableError, match=r"x\.xlsx cannot be read as a xlsx table"):
+    with pytest.raises(TableError, match=r"x\.xlsx: cannot be read as a xlsx table"):
         read_frame(_written(tmp_path / "x.xlsx", b"no spreadsheet"))
 
 

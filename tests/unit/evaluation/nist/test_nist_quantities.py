@@ -193,7 +193,7 @@ def test_what_the_table_lacks_is_named() -> None:
     found = nist_quantities(
         PredictionsTable(bare.assign(gender=None, ethnicity=None)), resampling=FAST
     )
-    absent = {"gender", "ethnicity", "inter_eye_px", "yaw_degrees", "milliseconds"}
+    absent = {"gender", "ethnicity", "region", "inter_eye_px", "yaw_degrees", "milliseconds"}
     assert set(found.absent) == absent
     assert np.isnan(found.headline.value)
     assert found.time.photos == 0
