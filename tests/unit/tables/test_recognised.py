@@ -102,7 +102,9 @@ def test_all_problems_are_told_at_once_with_the_option_to_add(tmp_path: Path) ->
 
 def test_every_bad_value_of_a_table_is_told(tmp_path: Path) -> None:
     text = "sample_id,estimate_years,low_years,high_years\na,inf,3,2\n,30,,\n"
-    with pytest.raises(TableError, match=r"(?s)is missing.*is beyond 150 years.*is below low_years"):
+    with pytest.raises(
+        TableError, match=r"(?s)is missing.*is beyond 150 years.*is below low_years"
+    ):
         read_predictions(written(tmp_path, text))
 
 
