@@ -26,8 +26,7 @@ from agelens.data.exploration.figures import (
 )
 from agelens.data.exploration.samples import random_samples
 from agelens.data.store.cutting import PictureSource, Root, picture_source
-from agelens.evaluation.reports.page import Page, Section
-from agelens.evaluation.reports.plotting import save
+from agelens.evaluation.reports.page import PAGE_NAME, Page, Section
 from agelens.tables import SampleTable
 
 _ISSUES: Final = 40
@@ -103,8 +102,6 @@ def _limits(dataset: str) -> list[str]:
     return [f"{entry.title}. Terms: {entry.terms}.{only}", *(f"{entry.title}. {n}" for n in noise)]
 
 
-PAGE_NAME: Final = "index.html"
-
 _Draw: TypeAlias = Callable[[Sequence[ComparedTable]], Figure | str]
 _FIGURES: Final[dict[str, tuple[str, _Draw]]] = {
     "ages": ("Ages", age_histogram),
@@ -134,7 +131,8 @@ def explore(
 ) -> Path:
     """Write figures of `table` and a page with them, `index.html`, into the folder `output`.
 
-    The page needs no network and runs no scripts; its PNGs lie beside it. A column without any
+    The page needs no network and runs no scripts; its figures also lie beside it, as SVG and PNG.
+    A column without any
     value gives a sentence instead of a figure. The folder appears whole or not at all.
 
     Args:
@@ -161,10 +159,10 @@ def explore(
     ]
     page = Page(" and ".join(side.name for side in shown), _facts(shown))
     with atomic_folder(Path(output), "report") as folder:
-        page.sections.extend(_pictures(shown, roots, folder, seed))
+        page.sections.extend(_pictures(shown, roots, seed))
         for name, (title, draw) in _FIGURES.items():
-            page.sections.append(_drawn(folder, f"{name}.png", title, draw(shown)))
-        (folder / PAGE_NAME).write_text(page.to_html(), encoding="utf-8")
+            page.sections.append(Section.drawn(title, **{name: draw(shown)}))
+        page.write(folder)
     return Path(output) / PAGE_NAME
 
 
@@ -179,22 +177,12 @@ def _facts(shown: Sequence[ComparedTable]) -> list[Section]:
 
 
 def _pictures(
-    shown: Sequence[ComparedTable], roots: Sequence[PictureSource | None], folder: Path, seed: int
+    shown: Sequence[ComparedTable], roots: Sequence[PictureSource | None], seed: int
 ) -> Iterator[Section]:
     for number, (side, root) in enumerate(zip(shown, roots, strict=False), start=1):
         if root is None:
             continue
         figure, line = random_samples(side, root, np.random.default_rng(seed))
-        name = f"samples_{number}.png"
-        if figure is None:
-            yield Section("Random samples", [line])
-            continue
-        save(figure, folder / name)
-        yield Section("Random samples", [line], images=[name], warning=_HOLDS_FACES)
-
-
-def _drawn(folder: Path, name: str, title: str, figure: Figure | str) -> Section:
-    if isinstance(figure, str):
-        return Section(title, [figure])
-    save(figure, folder / name)
-    return Section(title, images=[name])
+        drawn = {} if figure is None else {f"samples_{number}": figure}
+        warning = _HOLDS_FACES if drawn else ""
+        yield Section("Random samples", [line], figures=drawn, warning=warning)

@@ -45,7 +45,8 @@ def test_a_full_table_gives_every_figure_and_the_page_shows_each(tmp_path):
     page = explore(labelled(), tmp_path / "out")
     assert pngs(page.parent) == FIGURES
     html = page.read_text()
-    assert all(f'src="{name}.png"' in html for name in FIGURES)
+    assert all(f'href="{name}.png"' in html for name in FIGURES)
+    assert html.count('src="data:image/svg+xml;base64,') == len(FIGURES)
     for path in page.parent.glob("*.png"):
         assert np.asarray(Image.open(path).convert("L")).std() > 5, path.name
 
