@@ -48,7 +48,7 @@ from stores_and_runs import agelens, run
 
 STORES = {"utkface": "utkface", "utkface-more": "utkface", "fgnet": "fgnet"}
 CUT = ("--template", "arcface-112", "--size", "144", "--expand", "0.08", "--fill", "mirror")
-WAY = Way(bins=8, each_set=0.03)
+WAY = Way(bins=4, each_set=0.02)
 PACKAGE = Path(__file__).parents[1] / "src" / "agelens"
 RECIPES = PACKAGE / "recipes"
 SHARES = {
