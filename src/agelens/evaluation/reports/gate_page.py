@@ -208,33 +208,16 @@ def _curve_frame(found: GateFinding) -> pd.DataFrame:
     return rates.rename(columns={"group": "challenge_years"}).astype({"challenge_years": float})
 
 
-def error_curve(found: GateFinding) -> Drawing:
+def error_curve(found: GateFinding) -> Drawing | str:
     """Both error rates against the challenge age: what one costs in terms of the other."""
-    from agelens.evaluation.reports.plotting import (  # noqa: PLC0415 - loads matplotlib
-        COLOURS,
-        panels,
-        percent,
-        title,
-    )
+    from agelens.evaluation.reports.nist_figures import rate_curves  # noqa: PLC0415 - matplotlib
 
-    figure, axes = panels(1, row_inches=3.6)
-    panel, curve = axes[0, 0], _curve_frame(found)
-    for side, colour in zip(("false_accept", "false_reject"), COLOURS, strict=True):
-        ends = (curve[f"{side}_low"], curve[f"{side}_high"])
-        panel.plot(
-            curve["challenge_years"], curve[side], color=colour, label=f"{side}s".replace("_", " ")
-        )
-        panel.fill_between(curve["challenge_years"], *ends, color=colour, alpha=0.2, linewidth=0)
-    panel.axhline(found.limit, color="black", linewidth=0.8, linestyle=":")
-    if found.gate is not None:
-        panel.axvline(found.gate.challenge_years, color="black", linewidth=0.8, linestyle=":")
-    panel.set_xlabel("challenge age in years")
-    panel.set_ylabel("share of people")
-    panel.set_ylim(-0.02, 1.02)
-    percent(panel.yaxis)
-    panel.legend(fontsize=8, frameon=False)
-    title(panel, f"{100 * (2 * found.confidence - 1):g} % intervals; dotted: what was found")
-    return Drawing(figure, curve)
+    sides = {
+        "false_accept": f"under {found.legal_years:g}, and pass",
+        "false_reject": f"{found.legal_years:g} or older, and do not",
+    }
+    marks = [found.gate.challenge_years] if found.gate else []
+    return rate_curves(_curve_frame(found), "challenge_years", sides, marks, limit=found.limit)
 
 
 _YEARS_BELOW, _YEARS_ABOVE = 10, 25

@@ -114,27 +114,36 @@ def admitted_by_year(found: NistQuantities) -> Drawing | str:
 
 
 def rate_curves(
-    rows: pd.DataFrame, across: str, sides: dict[str, str], label: str, mark: float | None = None
-) -> Drawing:
-    """Two rates along the ages in the column `across`, with intervals; `mark` is the one chosen.
+    rows: pd.DataFrame,
+    across: str,
+    sides: dict[str, str],
+    marks: Sequence[float] = (),
+    *,
+    limit: float | None = None,
+) -> Drawing | str:
+    """Two rates along ages, with their intervals.
 
     Args:
         rows: a row for each age; of each rate `NAME`, `NAME_low`, `NAME_high`, `NAME_samples`.
         across: the column of ages.
         sides: what each rate is called, by its name.
-        label: of the ages.
-        mark: an age that a line is drawn at.
+        marks: ages that a dotted line is drawn at.
+        limit: a rate that a dotted line is drawn at.
     """
+    known = {name: rows[rows[f"{name}_samples"] > 0] for name in sides}
+    if not any(len(one) for one in known.values()):
+        return "Nobody is known on either side."
     figure, axes = panels(1, row_inches=3.4)
     panel: Axes = axes[0, 0]
-    for (name, words), colour in zip(sides.items(), colours(len(sides)), strict=True):
-        known = rows[rows[f"{name}_samples"] > 0]
-        ages, ends = known[across].astype(float), (known[f"{name}_low"], known[f"{name}_high"])
+    for (name, part), colour in zip(known.items(), colours(len(sides)), strict=True):
+        ages, ends = part[across].astype(float), (part[f"{name}_low"], part[f"{name}_high"])
         panel.fill_between(ages, *ends, color=colour, alpha=0.2, linewidth=0)
-        panel.plot(ages, known[name], color=colour, linewidth=1.4, label=words)
-    if mark is not None:
+        panel.plot(ages, part[name], color=colour, linewidth=1.4, label=sides[name])
+    for mark in marks:
         panel.axvline(mark, color="black", linewidth=0.8, linestyle=":")
-    panel.set(xlabel=label, ylabel="share of the people of that side", ylim=(-0.02, 1.02))
+    if limit is not None:
+        panel.axhline(limit, color="black", linewidth=0.8, linestyle=":")
+    panel.set(xlabel=across.replace("_", " "), ylabel="share of each side", ylim=(-0.02, 1.02))
     panel.grid(axis="y", alpha=0.3)
     percent(panel.yaxis)
     legend(panel)

@@ -293,6 +293,7 @@ class NistReport(Result):
             for title, lines, name, figure in (
                 (_BY_SEX, [_method(found)], "mae_by_sex_and_age", draw.mae_by_sex_and_age(found)),
                 (_CHALLENGES, [_CHALLENGE, _GREY], "challenge", draw.challenge_by_year(found)),
+                (_CURVE, [_SCORES], "score_curve", _score_curve(found)),
                 (_ROOM, [_RANGE, _GREY], "range", draw.admitted_by_year(found)),
                 (_QUALITY, [], "mae_by_quality", draw.mae_by_quality(found)),
             )
@@ -321,5 +322,23 @@ class NistReport(Result):
 
 _BY_SEX: Final = "Error by sex and age"
 _CHALLENGES: Final = "Challenge ages"
+_CURVE: Final = "Both errors by threshold"
+_SCORES: Final = (
+    "Whoever is estimated at the threshold or more is taken for old enough: how many are taken so "
+    "wrongly on either side. Dotted: the legal age."
+)
+
+
+def _score_curve(found: NistQuantities) -> Any:
+    from agelens.evaluation.reports.nist_figures import rate_curves  # noqa: PLC0415 - matplotlib
+
+    legal = found.legal_years
+    sides = {
+        "false_positive": f"under {legal:g}, taken for older",
+        "false_negative": f"{legal:g} or older, taken for younger",
+    }
+    return rate_curves(found.score_curve, "threshold_years", sides, [legal])
+
+
 _ROOM: Final = "A room for people of some years"
 _QUALITY: Final = "Error by size and pose"

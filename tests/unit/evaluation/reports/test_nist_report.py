@@ -42,7 +42,9 @@ def test_folder(estimated_people: People, tmp_path: Path) -> None:
     assert "themselves estimates" in html
     assert "<script" not in html
     pictures = {picture.stem for picture in tmp_path.glob("*.png")}
-    assert pictures == {"mae_by_sex_and_age", "challenge", "range", "mae_by_quality"}
+    assert pictures == {
+        *("mae_by_sex_and_age", "challenge", "score_curve", "range", "mae_by_quality"),
+    }
     for name in pictures:
         assert f'href="{name}.png"' in html
         assert len(pd.read_csv(tmp_path / f"{name}.csv")), name
