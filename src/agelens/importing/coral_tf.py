@@ -230,4 +230,5 @@ LAYOUT: Final = Layout(
     ),
     recognises=_recognises,
     fill=_fill,
+    takes=("ages", "size", "threshold"),
 )

@@ -54,5 +54,6 @@ LAYOUT: Final = Layout(
         contents.shape("fc.weight") == (_OUTPUTS, 512) and contents.holds("layer4.2.conv2.weight")
     ),
     fill=_fill,
+    takes=("size",),
     notes=("Of the file for four ethnic groups, only those are of use: its ages are untrained.",),
 )

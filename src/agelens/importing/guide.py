@@ -105,4 +105,5 @@ LAYOUT: Final = Layout(
     chips=_CHIPS,
     recognises=_recognises,
     fill=_fill,
+    takes=("ages", "size"),
 )

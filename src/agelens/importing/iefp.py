@@ -123,10 +123,12 @@ AGE_BRANCH: Final = _layout(
     owner="IEFP's age branch (JeffersonXie/IEFP)",
     recognises=lambda contents: contents.holds("backbone.conv1.weight", "age_estimator.weight"),
     fill=_age_alone,
+    takes=("task",),
 )
 WHOLE: Final = _layout(
     name="iefp",
     owner="IEFP's whole model (JeffersonXie/IEFP)",
     recognises=lambda contents: contents.holds("backbone_ae.conv1.weight", "backbone_id.fc.weight"),
     fill=_whole,
+    takes=("task",),
 )

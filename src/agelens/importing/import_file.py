@@ -113,9 +113,9 @@ def import_model(
         template_named(template)
     contents = read_contents(Path(file))
     found = _chosen(contents, layout)
-    filled = found.fill(
-        contents, Choices(ages=ages, size=size, arch=arch, task=task, threshold=threshold)
-    )
+    choices = Choices(ages=ages, size=size, arch=arch, task=task, threshold=threshold)
+    choices.check(found)
+    filled = found.fill(contents, choices)
     said: dict[str, Any] = {
         "size": filled.size or size,
         "mean": mean or filled.mean,

@@ -137,4 +137,5 @@ LAYOUT: Final = Layout(
     ),
     recognises=_recognises,
     fill=_fill,
+    takes=("ages", "size"),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, TypeAlias
 
@@ -63,6 +63,21 @@ class Choices:
     task: Task = "age"
     threshold: float | None = None
 
+    def check(self, layout: Layout) -> None:
+        """Refuse what `layout` would not look at.
+
+        Raises:
+            UsageError: something is said that means nothing there; the message names it.
+        """
+        default = Choices()
+        for choice in fields(self):
+            name, said = choice.name, getattr(self, choice.name)
+            if said != getattr(default, name) and name not in layout.takes:
+                raise UsageError(
+                    f"--{name} means nothing for {layout.owner} (--from {layout.name}); it takes "
+                    f"{', '.join(f'--{taken}' for taken in layout.takes) or 'none such'}"
+                )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OnnxNetwork:
@@ -117,6 +132,7 @@ class Layout:
         chips: see there.
         recognises: whether a file looks like one of these; None where no file tells.
         fill: the network that a file describes, with its weights.
+        takes: which of `Choices` mean anything here.
         notes: what is to be known of every file of this layout.
     """
 
@@ -126,6 +142,7 @@ class Layout:
     chips: ChipChoice
     fill: Callable[[Contents, Choices], Filled]
     recognises: Callable[[Contents], bool] | None = None
+    takes: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
 

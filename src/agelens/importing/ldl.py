@@ -149,4 +149,5 @@ LAYOUT: Final = Layout(
     chips=_CHIPS,
     recognises=_recognises,
     fill=_fill,
+    takes=("ages", "size", "arch"),
 )

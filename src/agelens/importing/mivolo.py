@@ -170,4 +170,5 @@ LAYOUT: Final = Layout(
         and (contents.holds(_BODY) or contents.holds("patch_embed.conv.0.weight"))
     ),
     fill=_fill,
+    takes=("ages",),
 )

@@ -94,6 +94,7 @@ def _classes(contents: Contents, prefix: str, build: Callable[[int], nn.Module])
 _layout = partial(
     Layout,
     paper="not stated in the file",
+    takes=("ages", "size", "arch"),
     notes=("Chips are cut and normalised as was said when it was imported, or as by default.",),
 )
 _SAID: Final = (

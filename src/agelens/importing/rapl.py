@@ -66,5 +66,6 @@ LAYOUT: Final = Layout(
     chips=_CHIPS,
     recognises=_recognises,
     fill=_fill,
+    takes=("ages", "size"),
     notes=("Positions and references shape the features in training and are no part of answers.",),
 )

@@ -38,12 +38,12 @@ _OUTSIDE: Final = {
 _PARTS: Final = ("query", "key", "value")
 
 
-def _fill(contents: Contents, choices: Choices) -> Filled:
+def _fill(contents: Contents, choices: Choices) -> Filled:  # noqa: ARG001 - config.json says all
     config = _config(contents)
     try:
         labels = [label for _, label in sorted((int(k), v) for k, v in config["id2label"].items())]
         network = VisionTransformer(
-            img_size=choices.size or config["image_size"],
+            img_size=config["image_size"],
             patch_size=config["patch_size"],
             embed_dim=config["hidden_size"],
             depth=config["num_hidden_layers"],
@@ -70,7 +70,7 @@ def _fill(contents: Contents, choices: Choices) -> Filled:
         keys=keys,
         backbone=f"vit of {config['num_hidden_layers']} layers, {config['hidden_size']} wide",
         method="cross entropy of bands of ages",
-        size=choices.size or config["image_size"],
+        size=config["image_size"],
         mean=pictures.get("image_mean"),
         std=pictures.get("image_std"),
         notes=(bands.note,),

@@ -123,6 +123,14 @@ def test_another_number_of_ages_in_the_label_distribution_system(tmp_path: Path)
     assert "70 ages" in _refused(_saved(tmp_path / "a.pth", state), tmp_path / "model")
 
 
+def test_what_means_nothing_for_a_layout_is_refused(tmp_path: Path) -> None:
+    file = _saved(tmp_path / "thin.pth", _thin())
+    told = _refused(file, tmp_path / "model", threshold=0.4)
+    assert "--threshold means nothing" in told
+    assert "it takes --ages, --size, --arch" in told
+    assert "--task means nothing" in _refused(file, tmp_path / "model", task="embedding")
+
+
 def test_numbers_that_are_not_finite(tmp_path: Path) -> None:
     state = {**_thin(), "fc.0.bias": torch.full((101,), torch.nan)}
     told = _refused(_saved(tmp_path / "a.pth", state), tmp_path / "model")
