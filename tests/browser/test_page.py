@@ -380,18 +380,22 @@ def test_the_camera_starts_by_a_click_and_sends_as_fast_as_it_is_answered(
     page.get_by_role("button", name="Start the camera").click()
     expect(page.locator("#camera .box .tag")).to_have_text("30 (25 to 36)")
     expect(page.locator("#camera-words")).to_have_text("1 face, about 30 years")
-    page.wait_for_timeout(1000)
+    for _ in range(200):  # frames, on a machine that may be busy
+        if len(stand_in.posts) > 5:
+            break
+        page.wait_for_timeout(100)
+    assert len(stand_in.posts) > 5
     assert stand_in.most_at_once == 1
-    assert len(stand_in.posts) > 2
     page.get_by_role("button", name="Keep this picture").click()
     expect(page.locator(".photo h3")).to_have_text(re.compile("camera .*jpg"))
+    expect(page.locator(".photo .age")).to_have_text("30 years")
     page.get_by_role("button", name="Stop the camera").click()
     expect(page.locator("#video")).to_be_hidden()
     expect(page.get_by_role("button", name="Start the camera")).to_be_focused()
     assert page.evaluate("document.getElementById('video').srcObject") is None
-    page.wait_for_timeout(500)
+    page.wait_for_timeout(1000)  # for what was under way
     sent = len(stand_in.posts)
-    page.wait_for_timeout(500)
+    page.wait_for_timeout(1000)
     assert len(stand_in.posts) == sent
 
 
