@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from agelens.data.exploration.exploration import PAGE_NAME, explore
+from agelens.data.exploration.exploration import explore
+from agelens.evaluation.reports.page import PAGE_NAME
 
 __all__ = ["PAGE_NAME", "explore"]

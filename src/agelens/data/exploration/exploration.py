@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -161,7 +161,8 @@ def explore(
     with atomic_folder(Path(output), "report") as folder:
         page.sections.extend(_pictures(shown, roots, seed))
         for name, (title, draw) in _FIGURES.items():
-            page.sections.append(Section.drawn(title, **{name: draw(shown)}))
+            drawn: dict[str, Any] = {name: draw(shown)}
+            page.sections.append(Section.drawn(title, **drawn))
         page.write(folder)
     return Path(output) / PAGE_NAME
 
