@@ -119,19 +119,19 @@ def _text(value: object) -> str:
 
 def own_name(name: str) -> str:
     """What a column that is often called `name` elsewhere is called here: `sex` is `gender`."""
-    plain = _plain(name)
+    plain = _letters(name)
     found = (own for own, usual in _USUAL.items() if plain in usual and own != "sample_id")
     return next(found, name)
 
 
 def usual_columns(name: str, found: Iterable[object]) -> list[str]:
     """Those of `found` that are usually a table's column `name`, the likeliest first."""
-    usual = (_plain(name), *_USUAL.get(name, ()))
-    likely = [str(one) for one in found if _plain(one) in usual]
-    return sorted(likely, key=lambda one: usual.index(_plain(one)))
+    usual = (_letters(name), *_USUAL.get(name, ()))
+    likely = [str(one) for one in found if _letters(one) in usual]
+    return sorted(likely, key=lambda one: usual.index(_letters(one)))
 
 
-def _plain(name: object) -> str:
+def _letters(name: object) -> str:
     return re.sub(r"[\W_]", "", str(name).lower())
 
 
