@@ -187,7 +187,7 @@ class TestEvaluate:
             ("a,30,999,real\n", "ages lie from 0 to 150"),
             ("a,30,28,real\nb,31,28,apparent\n", "--allow-mixed-age-kinds"),
             ("a,30,28,guessed\n", "is not one of real, apparent, estimated"),
-            ("a,inf,28,real\n", "infinite"),
+            ("a,inf,28,real\n", "beyond 150 years"),
             ("a,thirty,28,real\n", "is not a number"),
         ],
     )
