@@ -338,7 +338,7 @@ async function start() {
     $("where").textContent = "Works in this browser";
     $("privacy").textContent =
       "The networks run in this browser: no photo leaves your device, and nothing is stored.";
-    say("Loading the networks, some 30 megabytes, once …");
+    say("Loading the networks, once …");
   } else {
     $("where").textContent = `Answered by ${location.host}`;
   }
