@@ -297,7 +297,7 @@ class TestGate:
         ("options", "complaint"),
         [
             (("--legal", "5"), "nobody of the 600 people in the table is under the legal age of 5"),
-            (("--legal", "99"), "has reached the legal age of 99"),
+            (("--legal", "99", "--from-age", "0"), "has reached the legal age of 99"),
             (("--legal", "18", "--from-age", "18"), "is under the legal age"),
             (("--legal", "18", "--confidence", "1"), "confidence between 0.5 and 1"),
             (("--legal", "18", "--by", "gendr"), "unknown group column"),

@@ -122,6 +122,7 @@ def find_challenge_age(
     if not len(frame):
         raise UsageError(
             f"none of the {len(predictions.frame)} rows can be counted: {_spelled(left_out)}"
+            f"{_who_is_left_out(left_out)}"
         )
     minor = (frame["age_years"] < legal_years).to_numpy()
     if not minor.any() or minor.all():
