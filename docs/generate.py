@@ -9,7 +9,6 @@ cannot be out of date. `mkdocs build --strict` (see `make docs`) then refuses ev
 from __future__ import annotations
 
 import contextlib
-import inspect
 import io
 import json
 import shutil
@@ -100,9 +99,8 @@ def _methods() -> dict[str, str]:
     for name in METHODS:
         method, row = method_class(name), table.loc[name]
         index.append(f"| [{name}]({name}.md) | {row['what']} | {row['paper']} |")
-        page = [f"# {name}", inspect.cleandoc(method.__doc__ or ""), f"Paper: {row['paper']}."]
-        signature = f"{method.__name__}{inspect.signature(method)}"
-        page += ["## Arguments", f"```python\n{signature}\n```"]
+        page = [f"# {name}", f"Paper: {row['paper']}."]
+        page += [f"::: {METHODS[name].replace(':', '.')}\n    options: {{members: false}}"]
         page += [f"On the command line: `agelens train --method {name} --method.ARGUMENT VALUE`."]
         page += ["## Where ours departs from its authors' code"]
         page += ["\n".join(f"- {one}" for one in method.departures) or "Nowhere that we know of."]
