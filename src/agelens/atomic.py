@@ -51,12 +51,13 @@ def atomic_folder(folder: Path, what: str) -> Iterator[Path]:
 
 
 @contextmanager
-def locked(path: Path, busy: str) -> Iterator[None]:
+def locked(path: Path, busy: str, *, of: Path | None = None) -> Iterator[None]:
     """Hold the lock file at `path` while the context lasts; a process that dies holds nothing.
 
     Args:
         path: of the lock file, which is removed in the end.
         busy: the error where another process holds it.
+        of: what it guards, for the error; the lock file's folder unless it is named.
 
     Raises:
         UsageError: another process does.
@@ -71,7 +72,7 @@ def locked(path: Path, busy: str) -> Iterator[None]:
         raise UsageError(busy) from error
     except (OSError, NotImplementedError) as error:
         told = getattr(error, "strerror", None) or error
-        raise OutputError(f"cannot write {path.parent}: {told}") from error
+        raise OutputError(f"cannot write {of or path.parent}: {told}") from error
     try:
         yield
     finally:

@@ -223,7 +223,7 @@ class ResultFile:
             raise UsageError(f"{left} exists already: choose --resume or --overwrite")
         busy = f"{path}: another agelens is writing it now; wait for it, or name another output"
         with ExitStack() as held:
-            held.enter_context(locked(path.with_name(f".{path.name}.lock"), busy))
+            held.enter_context(locked(path.with_name(f".{path.name}.lock"), busy, of=path))
             try:
                 self._file = held.enter_context(self.journal.open("ab", buffering=0))
             except OSError as error:
