@@ -74,7 +74,7 @@ def age_probe(
         )
     errors, constant = probe_errors(table.vectors[usable], years[usable], people, seed=seed)
     how = resampling or Resampling()
-    low, high = how.ends(_drawn_means(errors, people, how))
+    low, high = how.ends(_drawn_means(errors, people, how), float(errors.mean()))
     return AgeProbe(
         float(errors.mean()),
         low,

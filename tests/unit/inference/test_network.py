@@ -315,7 +315,7 @@ def test_an_operator_set_of_the_future_is_refused(
     model.opset_import[0].version = 99
     card = read_card(write_card(tmp_path, model.SerializeToString()))
     with pytest.raises(
-        CardError, match=r"toy: cannot be read as a network that onnxruntime runs .*opset"
+        CardError, match=r"toy: cannot be read as a network that onnxruntime runs: .*opset"
     ):
         ChipNetwork(card)
 

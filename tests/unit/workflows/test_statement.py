@@ -81,7 +81,7 @@ def test_what_measured_another_model_or_nothing_is_refused(
     with pytest.raises(UsageError, match="holds no measurement: give folders"):
         statement(MODEL, [tmp_path])
     (tmp_path / "gate.json").write_text('{"legal_years": ')
-    with pytest.raises(UsageError, match="gate.json: cannot be read as a measurement"):
+    with pytest.raises(UsageError, match=r"gate\.json: cannot be read as a measurement"):
         statement(MODEL, [tmp_path])
 
 

@@ -37,6 +37,8 @@ def sample(rng: np.random.Generator, count: int, people: int) -> dict[str, np.nd
         values[rng.random(count) < 0.05] = np.nan
     columns["gender"] = WORDS[rng.integers(0, 3, count)]
     columns["gender_estimate"] = WORDS[rng.integers(0, 3, count)]
+    for name in ("ethnicity", "ethnicity_estimate"):
+        columns[name] = WORDS[rng.integers(0, 3, count)]
     return columns
 
 

@@ -179,7 +179,7 @@ def test_a_graph_of_another_network_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (lambda document: document.pop("weightsManifest"), "not a graph"),
+        (lambda document: document.pop("weightsManifest"), "lacks 'weightsManifest'"),
         (lambda document: document["weightsManifest"][0]["paths"].append("a.bin"), "are listed"),
         (lambda document: document["weightsManifest"][0]["paths"].append("c.bin"), "cannot be"),
         (
