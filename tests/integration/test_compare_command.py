@@ -47,7 +47,7 @@ def test_two_tables_to_a_folder(agelens: Run, tables: list[Path], tmp_path: Path
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {
         *("comparison.json", "matrix.csv", "pairs.csv", "ranks.csv", "published.csv"),
-        *("matrix.png", "ranks.png", "matrix.svg", "ranks.svg", "index.html"),
+        *("differences.csv", "matrix.png", "ranks.png", "matrix.svg", "ranks.svg", "index.html"),
     }
     again = agelens("compare", *tables, "-o", tmp_path / "out", *FAST)
     assert again.status == 2

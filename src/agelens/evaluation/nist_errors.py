@@ -25,7 +25,6 @@ from agelens.evaluation.groups import (
 )
 from agelens.evaluation.metrics import METRICS
 from agelens.evaluation.metrics.base import ratio
-from agelens.imaging.quality import yaw_degrees
 from agelens.records import Floats
 from agelens.tables import GENDERS
 
@@ -47,6 +46,8 @@ def measured_rows(frame: pd.DataFrame) -> pd.DataFrame:
     failed = failures(frame)
     found = frame.assign(estimate_years=frame["estimate_years"].mask(failed))
     if "yaw_degrees" not in found and "yaw_proxy" in found:
+        from agelens.imaging.quality import yaw_degrees  # noqa: PLC0415 - it loads OpenCV
+
         found["yaw_degrees"] = yaw_degrees(found["yaw_proxy"].to_numpy(np.float64))
     return found
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from agelens.atomic import atomic_folder
-from agelens.tables.files import guarded
 from agelens.version import __version__
 
 if TYPE_CHECKING:
@@ -91,6 +90,8 @@ class Result(ABC):
 
     def write(self, folder: Path) -> None:
         """Write what `save` writes into a folder that is there."""
+        from agelens.tables.files import guarded  # noqa: PLC0415 - maps need no pandas
+
         text = json.dumps(self.to_dict(), indent=self.indent, ensure_ascii=False, allow_nan=False)
         (folder / f"{self.kind}.json").write_text(text + "\n", encoding="utf-8")
         for name, frame in self.frames().items():
