@@ -163,7 +163,7 @@ def test_files_that_are_no_configuration_are_refused(text: str, written) -> None
 
 
 def test_absent_files_and_settings_are_told(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot read"):
+    with pytest.raises(UsageError, match="cannot be read as YAML: No such file"):
         parsed("--config", str(tmp_path / "no.yaml"))
     with pytest.raises(UsageError, match="stores"):
         parsed("--method", "coral")
