@@ -35,9 +35,9 @@ def test_a_file_counts_before_a_recipe(tmp_path: Path, monkeypatch: pytest.Monke
     ("name", "told"),
     [
         ("utkface-dlib-resnet", "Did you mean 'utkface-dlib-resnet10'?"),
-        ("morph", "called 'morph': coral/morph, coral-tf/morph, ldl/morph, unified/morph"),
+        (
             "morph",
-            "several recipes are called 'morph': coral/morph, coral-tf/morph, ldl/morph, unified/morph",
+            "called 'morph': coral/morph, coral-tf/morph, ldl/morph, unified/morph",
         ),
         ("zzz", "no file and no recipe"),
     ],
