@@ -127,7 +127,9 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 
 def _column(stored: pq.ParquetFile, name: str) -> pd.Series:
-    frame = stored.read([name]).to_pandas()
+    column = stored.read([name])
+    column.validate(full=True)  # text that is no UTF-8 would fail much later, in any place
+    frame = column.to_pandas()
     named: pd.Series = (frame if name in frame else frame.reset_index())[name]
     return named
 
