@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, Final, Literal, Self, TypeAlias, get_args
 import cv2
 import numpy as np
 
-from agelens.errors import DatasetError, UnknownNameError, UsageError
+from agelens.errors import DatasetError, UnknownNameError, UsageError, shortened
 from agelens.foreign_files import decoding, json_object
 from agelens.imaging.align import FILLS, TIGHTEST_MARGIN, WIDEST_MARGIN, template_named
 from agelens.records import RGB
@@ -195,6 +196,10 @@ class ShardEntry:
     size_bytes: int
     sha256: str
     statuses: Mapping[str, int]
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"chips-\d{5,9}\.arrow", self.file):  # nor a path out of the folder
+            raise ValueError(f"{shortened(self.file, 40)!r} is no name of a shard")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
