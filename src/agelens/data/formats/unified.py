@@ -69,6 +69,9 @@ UPRIGHT: Final = tuple(f"box_{side}" for side in ("x1", "y1", "x2", "y1", "x2", 
 """The columns of an upright box, corner by corner."""
 
 
+_LARGEST_PIXEL: Final = 1e9
+
+
 def corners_of(frame: pd.DataFrame, field: str) -> NDArray[np.float64]:
     """Corners [N, 8] as x, y; NaN where an entry has no such box."""
     if field not in frame:
@@ -95,7 +98,7 @@ def as_corners(boxes: pd.DataFrame) -> list[list[float] | None]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and bool(np.isfinite(value))
+    return isinstance(value, int | float) and abs(value) < _LARGEST_PIXEL  # nor NaN
 
 
 _GENDER: Final = {"M": "male", "F": "female", "U": ""}
