@@ -250,7 +250,7 @@ class ResultFile:
                 try:
                     row = json.loads(line)
                     row["photo"], row["status"]  # what every row has
-                except (ValueError, TypeError, KeyError) as error:
+                except (ValueError, TypeError, KeyError, RecursionError) as error:
                     raise OutputError(
                         f"{self.journal}: cannot resume, the line at byte {end - len(line)} is no "
                         f"row of results ({error}); use --overwrite"
