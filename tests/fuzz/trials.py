@@ -1,6 +1,6 @@
 """One reader of foreign files, given damaged ones: run as a process of its own, for it may die.
 
-    python tests/fuzz/trials.py READER FILE TARGET --seed 0 --seconds 4
+    python tests/fuzz/trials.py READER FILE TARGET --seed 0 --seconds 4 --trials 400
 
 FILE is damaged anew for each trial, then TARGET (FILE itself, or the folder it is in) is read.
 Of a folder, each trial damages one file.
@@ -168,6 +168,7 @@ def main() -> None:
     parser.add_argument("target", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--trials", type=int, default=10**9, help="no more, however fast")
     given = parser.parse_args()
     named = READERS[given.reader]
     read = _named(named) if isinstance(named, str) else named
@@ -182,7 +183,9 @@ def main() -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     wrong: list[str] = []
     trial, end = 0, monotonic() + given.seconds
-    while (monotonic() < end or trial < LEAST_TRIALS) and len(wrong) < 5:
+    while (
+        trial < LEAST_TRIALS or (monotonic() < end and trial < given.trials)
+    ) and len(wrong) < 5:
         chance = random.Random(f"{given.seed}/{trial}")
         file = chance.choice(files)
         content = file.read_bytes()

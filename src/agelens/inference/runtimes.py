@@ -63,16 +63,25 @@ class OnnxRuntime:
             ) from error
 
     def _check_signature(self, size: int, width: int) -> tuple[str, str]:
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        try:
+            inputs, outputs = (
+                [(port.name, port.type, list(port.shape)) for port in ports()]
+                for ports in (self._session.get_inputs, self._session.get_outputs)
+            )
+        except UnicodeDecodeError as error:
+            raise CardError(
+                f"{self._name}: the names of its inputs and outputs are no text, so the network "
+                "in its file is damaged"
+            ) from error
         fits = (
             len(inputs) == len(outputs) == 1
-            and inputs[0].type == "tensor(float)"
-            and not isinstance(inputs[0].shape[0], int)  # N is free
-            and list(inputs[0].shape[1:]) == [3, size, size]
-            and list(outputs[0].shape[1:]) == [width]
+            and inputs[0][1] == "tensor(float)"
+            and not isinstance(inputs[0][2][0], int)  # N is free
+            and inputs[0][2][1:] == [3, size, size]
+            and outputs[0][2][1:] == [width]
         )
         if not fits:
             expected = f"one float input [N, 3, {size}, {size}] and one output [N, {width}]"
-            got = ", ".join(f"{port.name} {port.type} {port.shape}" for port in (*inputs, *outputs))
+            got = ", ".join(f"{name} {kind} {shape}" for name, kind, shape in inputs + outputs)
             raise CardError(f"{self._name}: the card states {expected}; the file has {got}")
-        return inputs[0].name, outputs[0].name
+        return inputs[0][0], outputs[0][0]

@@ -24,3 +24,11 @@ def test_chips_that_a_network_cannot_take_are_a_card_error(toy_network: ToyNetwo
     runtime = OnnxRuntime(toy_network(), name="toy", size=16, width=81)
     with pytest.raises(CardError, match="toy: fails on 2 chips"):
         runtime(np.zeros((2, 3, 17, 17), dtype=np.float32))
+
+
+def test_names_that_are_no_text_are_a_card_error(toy_network: ToyNetwork) -> None:
+    content = toy_network()
+    damaged = content.replace(b"chip", b"\xffhip")
+    assert damaged != content
+    with pytest.raises(CardError, match="toy: the names of its inputs and outputs are no text"):
+        OnnxRuntime(damaged, name="toy", size=16, width=81)

@@ -40,7 +40,7 @@ function add(files) {
   const pictures = [...files];
   if (!pictures.length) return;
   for (const file of pictures) {
-    const photo = { file, name: file.name || "pasted picture", row: null, error: null };
+    const photo = { file, name: file.name || "pasted picture", row: null, error: null, asked: null };
     photo.view = makeView(photo);
     photos.push(photo);
     $("photos").append(photo.view.item);
@@ -59,9 +59,11 @@ async function work() {
   if (!wanted || !estimator) return;
   working = true;
   const { signal } = round;
+  const asked = JSON.stringify(wanted);
   for (let photo; (photo = photos.find((one) => !one.row && !one.error)); ) {
     const done = photos.filter((one) => one.row || one.error).length;
     say(`Estimating photo ${done + 1} of ${photos.length} …`);
+    photo.asked = asked;
     try {
       const draw = !(await photo.view.isShown);
       const { drawn_jpeg: drawn, ...row } = await rowOf(photo.file, photo.name, { ...wanted, draw, signal });
@@ -127,6 +129,15 @@ function again() {
     photo.error = null;
   }
   work();
+}
+
+/** Ask anew where photos were asked otherwise than the form now says. */
+function askWhatChanged() {
+  const wanted = options();
+  if (!wanted) return;
+  const now = JSON.stringify(wanted);
+  if (photos.some(({ asked }) => asked && asked !== now)) again();
+  else work();
 }
 
 /** A photo on the page: its picture with boxes, and its faces in words. */
@@ -297,7 +308,7 @@ function listen() {
     $("gate-ages").hidden = !gate;
     form.elements.gate.setAttribute("aria-expanded", String(gate));
     clearTimeout(timer);
-    timer = setTimeout(() => options() && photos.length && again(), 400);
+    timer = setTimeout(askWhatChanged, 400);
   });
 
   $("camera-start").addEventListener("click", beginCamera);
