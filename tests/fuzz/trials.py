@@ -183,9 +183,7 @@ def main() -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     wrong: list[str] = []
     trial, end = 0, monotonic() + given.seconds
-    while (
-        trial < LEAST_TRIALS or (monotonic() < end and trial < given.trials)
-    ) and len(wrong) < 5:
+    while (trial < LEAST_TRIALS or (monotonic() < end and trial < given.trials)) and len(wrong) < 5:
         chance = random.Random(f"{given.seed}/{trial}")
         file = chance.choice(files)
         content = file.read_bytes()
