@@ -356,28 +356,35 @@ def nist(
 
 
 def leaderboard(
-    runs: list[Path],
+    models: list[str],
     *,
     output: Path | None = None,
     only: list[str] = [],  # noqa: B006 - never changed
     overwrite: bool = False,
     no_time: bool = False,
+    columns: list[str] | None = None,
+    labels: Path | None = None,
+    age_kind: AgeKind | None = None,
     allow_mixed_age_kinds: bool = False,
     draws: NonNegativeInt = 1000,
     level: OpenShare = 0.95,
     seed: NonNegativeInt = 0,
 ) -> None:
-    """Write a table of finished runs, as Markdown or as a page.
+    """Write a table of finished runs and of others' predictions, as Markdown or as a page.
 
-    Method, data, split, leaks, seeds, MAE with interval, CS@5, coverage, size, time, and the
-    commands that make them. Runs of one configuration and several seeds are one line a test set.
+    Method, data, split, leaks, seeds, MAE with interval, false adults and minors, CS@5, coverage,
+    size, time, and the commands that make them. Runs of one configuration and several seeds are
+    one line a test set.
 
     Args:
-        runs: of agelens train.
+        models: [NAME=]MODEL: runs of agelens train, or tables of predictions of any tool.
         output: a file such as docs/leaderboard.md, or a page .html; printed by default.
         only: lines of these test sets.
         overwrite: replace the output.
         no_time: do not measure how long a chip takes.
+        columns: other tools' columns, see agelens evaluate.
+        labels: take labels of tables from this table.
+        age_kind: what the ages are, where a table does not say.
         allow_mixed_age_kinds: lines of real, apparent and estimated ages in one table.
         draws: of the bootstrap, by person; 0 for no intervals.
         level: of the intervals.
@@ -386,16 +393,21 @@ def leaderboard(
     if output is not None:
         check_new(output, overwrite=overwrite)
     from agelens.atomic import write_atomically  # noqa: PLC0415
+    from agelens.evaluation.given_tables import Reading  # noqa: PLC0415
     from agelens.evaluation.leaderboard import leaderboard_page  # noqa: PLC0415
 
-    words = ["agelens", "leaderboard", *map(str, runs)]
+    words = ["agelens", "leaderboard", *models]
     words += ["--only", ",".join(only)] if only else []
     words += ["--no-time"] if no_time else []
+    words += [f"--columns={one}" for one in columns or ()]
+    words += [] if labels is None else ["--labels", str(labels)]
+    words += [] if age_kind is None else ["--age-kind", age_kind]
     words += ["--allow-mixed-age-kinds"] if allow_mixed_age_kinds else []
     words += [] if output is None else ["-o", str(output)]
     page, lines = leaderboard_page(
-        runs,
+        list(named_models(models)),
         made_by=shlex.join(words),
+        reading=Reading(column_mapping(columns), labels, age_kind),
         html=output is not None and output.suffix == ".html",
         only=only,
         timed=not no_time,

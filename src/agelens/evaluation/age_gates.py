@@ -12,18 +12,21 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from agelens.errors import UsageError
-from agelens.evaluation.bootstrap.groupings import person_codes
+from agelens.evaluation.bootstrap.groupings import Codes, person_codes
 from agelens.evaluation.groups import FEW, group_words
 from agelens.evaluation.rates import Rate, rate, samples_needed
 from agelens.inference.age_gates import AgeGate
+from agelens.records import Floats
 from agelens.tables import PredictionsTable
 
 STEP_YEARS: Final = 0.5
 NEAR_YEARS: Final = 5.0
 """How far below the legal age people are counted by default."""
 YOUNG: Final = "younger than counted"
+_ALL: Final = slice(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,14 @@ def find_challenge_age(
             f"both sides of the gate{_who_is_left_out(left_out)}"
         )
     level = 2 * confidence - 1  # a two-sided interval whose upper end is one-sided `confidence`
-    challenge = _lowest(frame[minor], legal_years, max_false_accept, level)
+    counted = _Counted(minor, frame["estimate_years"].to_numpy(), person_codes(frame), level)
+    challenge = lowest_challenge(
+        counted.estimates[minor],
+        counted.people[minor],
+        legal_years=legal_years,
+        limit=max_false_accept,
+        level=level,
+    )
     needed = samples_needed(max_false_accept, level=confidence)
     gate = None if challenge is None else AgeGate(legal_years, challenge)
     finding = (legal_years, max_false_accept, confidence, gate)
@@ -148,15 +158,15 @@ def find_challenge_age(
         "mix": {
             f"{year:g}": int(n) for year, n in years[minor].value_counts().sort_index().items()
         },
-        "curve": _curve(frame, legal_years, level),
+        "curve": _curve(counted, legal_years),
         "estimated_labels": estimated,
     }
     if gate is None:
         return GateFinding(*finding, None, (), {}, **counts)
     words = {name: column.loc[frame.index] for name, column in words.items()}
-    by_group = {n: _by(frame, w, gate, level) for n, w in words.items() if w.notna().any()}
-    overall = _rates("all", frame, gate, level)
-    by_year = _by(frame, years, gate, level)
+    by_group = {n: _by(counted, w, gate) for n, w in words.items() if w.notna().any()}
+    overall = counted.rates("all", gate.challenge_years)
+    by_year = _by(counted, years, gate)
     return GateFinding(*finding, overall, by_year, by_group, **counts)
 
 
@@ -174,24 +184,52 @@ def _spelled(left_out: Mapping[str, int]) -> str:
     return ", ".join(f"{rows:,} {why}" for why, rows in left_out.items()) or "there are none"
 
 
-def _lowest(minors: pd.DataFrame, legal: float, limit: float, level: float) -> float | None:
-    estimates = minors["estimate_years"].to_numpy()
-    people = person_codes(minors)
-    highest = max(legal, np.ceil(estimates.max() / STEP_YEARS) * STEP_YEARS + STEP_YEARS)
+def lowest_challenge(
+    estimates: Floats, people: Codes, *, legal_years: float, limit: float, level: float
+) -> float | None:
+    """The search of `find_challenge_age`, on the `estimates` [N] of those under the legal age.
+
+    Args:
+        estimates: in years.
+        people: [N] whom each sample shows.
+        legal_years: the lowest challenge age that is tried.
+        limit: of the false accept rate.
+        level: two-sided, of the interval whose upper end must not exceed the limit.
+    """
+    highest = max(legal_years, np.ceil(estimates.max() / STEP_YEARS) * STEP_YEARS + STEP_YEARS)
     kept = None
-    for challenge in np.arange(highest, legal - STEP_YEARS / 2, -STEP_YEARS):
+    for challenge in np.arange(highest, legal_years - STEP_YEARS / 2, -STEP_YEARS):
         if rate(estimates >= challenge, people, level=level).high > limit:
             break
         kept = float(challenge)
     return kept
 
 
-def _curve(frame: pd.DataFrame, legal: float, level: float) -> tuple[GateRates, ...]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Counted:
+    """N samples: whether under the legal age, the estimate, the person; `level` of intervals."""
+
+    minor: NDArray[np.bool_]
+    estimates: Floats
+    people: Codes
+    level: float
+
+    def rates(self, group: str, challenge: float, rows: NDArray[Any] | slice = _ALL) -> GateRates:
+        """Both rates of some rows at a challenge age."""
+        minor, people = self.minor[rows], self.people[rows]
+        passes = self.estimates[rows] >= challenge
+        return GateRates(
+            group,
+            rate(passes[minor], people[minor], level=self.level),
+            rate(~passes[~minor], people[~minor], level=self.level),
+        )
+
+
+def _curve(counted: _Counted, legal: float) -> tuple[GateRates, ...]:
     """Both rates at each challenge age, up to where nobody under the legal age passes."""
-    minor = (frame["age_years"] < legal).to_numpy()
-    highest = max(legal, float(frame["estimate_years"][minor].max())) + 2 * STEP_YEARS
+    highest = max(legal, float(counted.estimates[counted.minor].max())) + 2 * STEP_YEARS
     challenges = np.arange(legal, highest, STEP_YEARS).tolist()
-    return tuple(_rates(f"{one:g}", frame, AgeGate(legal, one), level) for one in challenges)
+    return tuple(counted.rates(f"{one:g}", one) for one in challenges)
 
 
 def _who_is_left_out(left_out: Mapping[str, int]) -> str:
@@ -200,21 +238,12 @@ def _who_is_left_out(left_out: Mapping[str, int]) -> str:
     return f"; {left_out[YOUNG]:,} younger ones were left out, which --from-age 0 counts"
 
 
-def _by(
-    frame: pd.DataFrame, values: pd.Series, gate: AgeGate, level: float
-) -> tuple[GateRates, ...]:
-    parts = frame.groupby(values, observed=True, sort=True)
+def _by(counted: _Counted, values: pd.Series, gate: AgeGate) -> tuple[GateRates, ...]:
+    places = pd.Series(np.arange(len(values)), index=values.index)
+    parts = places.groupby(values, observed=True, sort=True)
     return tuple(
-        _rates(f"{v:g}" if isinstance(v, float) else str(v), p, gate, level) for v, p in parts
-    )
-
-
-def _rates(group: str, frame: pd.DataFrame, gate: AgeGate, level: float) -> GateRates:
-    minor = (frame["age_years"] < gate.legal_years).to_numpy()
-    passes = (frame["estimate_years"] >= gate.challenge_years).to_numpy()
-    people = person_codes(frame)
-    return GateRates(
-        group,
-        rate(passes[minor], people[minor], level=level),
-        rate(~passes[~minor], people[~minor], level=level),
+        counted.rates(
+            f"{v:g}" if isinstance(v, float) else str(v), gate.challenge_years, part.to_numpy()
+        )
+        for v, part in parts
     )

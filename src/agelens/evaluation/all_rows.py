@@ -134,9 +134,9 @@ def choose_metrics(
     if not genders and not filled & {"age_years", "age_class"}:
         raise TableError(
             "the predictions have no labels to be measured by: no row has an age, or a gender "
-            "beside an estimated one. "
-            "Take them from the sample table: --labels TABLE, or "
-            "predictions.with_labels(samples). Age classes count where age_classes are given"
+            "beside an estimated one. Say which column has the ages (--columns age_years=COLUMN), "
+            "or take them from a table of labels (--labels TABLE, or "
+            "predictions.with_labels(samples)). Age classes count where age_classes are given"
         )
     # Where every estimate failed, that is a finding, and the metrics say so.
     return {

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from agelens.errors import UsageError
 from agelens.evaluation.comparison.common_samples import (
     LEGAL_FIGURES,
+    NOT_STATED,
     ComparedTable,
     Interval,
     check_same_network,
@@ -31,19 +32,21 @@ from agelens.evaluation.comparison.comparison import (
     worst_relation,
 )
 from agelens.evaluation.finished_runs import CONFIG, FinishedRun, finished_run, model_names
+from agelens.evaluation.given_models import given_models, tables_of
+from agelens.evaluation.given_tables import Reading
 from agelens.evaluation.groups import FEW
 from agelens.evaluation.metrics.legal_ages import LEGAL_AGES
 from agelens.evaluation.model_calibration import uncalibrated_outputs
 from agelens.evaluation.reports.page import NOT_FIT, Page, Section, with_interval
-from agelens.evaluation.table_checks import has_age, spelled, tally
+from agelens.evaluation.table_checks import has_age, spelled, tally, words_in_use
 from agelens.inference.answers import point_and_interval
 from agelens.inference.cards import CARD_FILE, Card, load_card
 from agelens.inference.estimator import AgeEstimator
 
 
 @dataclass(frozen=True, slots=True)
-class RunFacts:
-    """What a run's folder says of one trained network.
+class ModelFacts:
+    """What a run's folder, or another tool's table, says of one trained network.
 
     Args:
         method: of the run.
@@ -51,11 +54,11 @@ class RunFacts:
         train_data: names of the datasets.
         split: protocol and seed.
         leaks: sentences on people or pictures that its parts share.
-        coverage: by test set, the share of its ages that calibrated 90 % intervals hold; empty
-            where the card has none.
-        size_mb: of the weights, in millions of bytes.
+        coverage: by test set, the share of its ages that 90 % intervals hold, a run's after the
+            calibration of its card; empty where there are none.
+        size_mb: of the weights, in millions of bytes; None where there are none.
         chip_ms: measured time of one chip; None where it was not measured.
-        command: that trains it.
+        command: that trains it; empty where nobody says.
     """
 
     method: str
@@ -64,7 +67,7 @@ class RunFacts:
     split: str
     leaks: tuple[str, ...]
     coverage: Mapping[str, float]
-    size_mb: float
+    size_mb: float | None
     chip_ms: float | None
     command: str
 
@@ -81,7 +84,7 @@ class LeaderboardEntry:
 
     model: str
     dataset: str
-    facts: RunFacts
+    facts: ModelFacts
     people: str
     seeds: tuple[int | None, ...]
     mae: Interval
@@ -92,14 +95,14 @@ class LeaderboardEntry:
     left_out: int
     age_kinds: tuple[str, ...]
     coverage: float | None
-    size_mb: float
+    size_mb: float | None
     chip_ms: float | None
     commands: tuple[str, ...]
     few: bool
 
 
 def leaderboard_entries(
-    runs: Sequence[tuple[RunFacts, Sequence[ComparedTable]]],
+    runs: Sequence[tuple[ModelFacts, Sequence[ComparedTable]]],
     *,
     mix_age_kinds: bool = False,
     draws: int = 1000,
@@ -124,7 +127,7 @@ def leaderboard_entries(
             seed.
     """
     check_same_network([table for _, tables in runs for table in tables])
-    groups: dict[tuple[str, str], list[tuple[RunFacts, ComparedTable]]] = {}
+    groups: dict[tuple[str, str], list[tuple[ModelFacts, ComparedTable]]] = {}
     for facts, tables in runs:
         for table in tables:
             groups.setdefault((table.dataset, table.model), []).append((facts, table))
@@ -138,7 +141,7 @@ def leaderboard_entries(
 
 
 def _entry(
-    some: Sequence[tuple[RunFacts, ComparedTable]],
+    some: Sequence[tuple[ModelFacts, ComparedTable]],
     *,
     mix_age_kinds: bool,
     draws: int,
@@ -163,14 +166,14 @@ def _entry(
         left_out=len(first.frame) - len(common.age_years),
         age_kinds=tuple(tally(aged["age_kind"])),
         coverage=_mean([one.coverage.get(first.dataset) for one in runs]),
-        size_mb=float(np.mean([one.size_mb for one in runs])),
+        size_mb=_mean([one.size_mb for one in runs]),
         chip_ms=_mean([one.chip_ms for one in runs]),
-        commands=tuple(one.command for one in runs),
+        commands=tuple(one.command for one in runs if one.command),
         few=len(common.age_years) < FEW,
     )
 
 
-def _people(runs: Sequence[RunFacts], tables: Sequence[ComparedTable]) -> str:
+def _people(runs: Sequence[ModelFacts], tables: Sequence[ComparedTable]) -> str:
     """Whether anybody may be both in training and in the test."""
     relation: Relation = worst_relation([relation_to_training(table.frame) for table in tables])
     leaks = dict.fromkeys(leak for one in runs for leak in one.leaks)
@@ -218,7 +221,12 @@ _LIMITS: Final = (
 
 
 def leaderboard_markdown(
-    entries: Sequence[LeaderboardEntry], *, made_by: str, machine: str, level: float = 0.95
+    entries: Sequence[LeaderboardEntry],
+    *,
+    made_by: str,
+    machine: str,
+    level: float = 0.95,
+    notes: Sequence[str] = (),
 ) -> str:
     """The whole page.
 
@@ -227,12 +235,14 @@ def leaderboard_markdown(
         made_by: the command that makes the page.
         machine: what the times were measured on.
         level: of the intervals.
+        notes: sentences on how tables were read.
     """
     rows = [_row(entry) for entry in entries]
     rule = ["---:" if name in _RIGHT else "---" for name in _COLUMNS]
     lines = [_line([row[name] for name in _COLUMNS]) for row in rows]
     table = [_line(_COLUMNS), _line(rule), *lines]
     commands = dict.fromkeys(command for entry in entries for command in entry.commands)
+    trained = ["The commands that train them:", "", *(f"    {one}" for one in commands), ""]
     return "\n".join(
         [
             "# Leaderboard",
@@ -243,25 +253,28 @@ def leaderboard_markdown(
             "",
             *_legend(entries, machine, level),
             "",
-            *(f"- {line}" for line in _LIMITS),
+            *(f"- {line}" for line in (*notes, *_LIMITS)),
             "",
-            "The commands that train them:",
-            "",
-            *(f"    {command}" for command in commands),
-            "",
+            *(trained if commands else []),
         ]
     )
 
 
 def leaderboard_html(
-    entries: Sequence[LeaderboardEntry], *, made_by: str, machine: str, level: float = 0.95
+    entries: Sequence[LeaderboardEntry],
+    *,
+    made_by: str,
+    machine: str,
+    level: float = 0.95,
+    notes: Sequence[str] = (),
 ) -> str:
     """The same as a page of its own; see `leaderboard_markdown`."""
     rows = pd.DataFrame([_row(entry) for entry in entries], columns=list(_COLUMNS))
     commands = dict.fromkeys(command for entry in entries for command in entry.commands)
+    legend = [*_legend(entries, machine, level), *notes]
     sections = [
-        Section("Models on each test set", _legend(entries, machine, level), [("", rows)]),
-        Section("The commands that train them", list(commands)),
+        Section("Models on each test set", legend, [("", rows)]),
+        *([Section("The commands that train them", list(commands))] if commands else []),
         Section(NOT_FIT, _LIMITS),
     ]
     return Page("Leaderboard", sections, [f"Made by {made_by}."]).to_html()
@@ -289,9 +302,13 @@ def _row(entry: LeaderboardEntry) -> dict[str, str]:
         "false minors %": _of_legal_ages(entry, "false_minor"),
         "CS@5": cs5,
         "coverage of 90 %": (
-            "not calibrated" if entry.coverage is None else f"{100 * entry.coverage:.1f} %"
+            f"{100 * entry.coverage:.1f} %"
+            if entry.coverage is not None
+            else "not stated"
+            if entry.size_mb is None  # a table alone, which may have intervals of another level
+            else "not calibrated"
         ),
-        "MB": f"{entry.size_mb:.1f}",
+        "MB": "" if entry.size_mb is None else f"{entry.size_mb:.1f}",
         "ms a chip": "" if entry.chip_ms is None else f"{entry.chip_ms:.1f}",
     }
 
@@ -315,7 +332,7 @@ def _legend(entries: Sequence[LeaderboardEntry], machine: str, level: float) -> 
         f"in test. False adults at {' / '.join(map(str, LEGAL_AGES))}: of those under the age, the "
         "share estimated at it or older; false minors: of the others, the share estimated under "
         "it; ? where there is nobody. Coverage: share of the test set's ages that the card's "
-        "calibrated 90 % intervals hold.",
+        "calibrated 90 % intervals hold, of a table those that it states.",
     ]
     if any(entry.chip_ms is not None for entry in entries):
         lines.append(
@@ -355,9 +372,10 @@ _LEVEL: Final = 0.9
 
 
 def leaderboard_page(
-    folders: Sequence[Path],
+    models: Sequence[Any],
     *,
     made_by: str,
+    reading: Reading | None = None,
     html: bool = False,
     only: Sequence[str] = (),
     timed: bool = True,
@@ -366,11 +384,13 @@ def leaderboard_page(
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[str, int]:
-    """The page of some runs, and how many lines it has.
+    """The page of some models, and how many lines it has.
 
     Args:
-        folders: of finished runs.
+        models: finished runs or their folders, and tables of predictions by whatever tool; a
+            mapping gives them names, several tables under one name being its seeds.
         made_by: the command that makes the page.
+        reading: how tables are read.
         html: as HTML in place of Markdown.
         only: lines of these test sets; of all unless given.
         timed: measure how long a chip takes.
@@ -380,24 +400,28 @@ def leaderboard_page(
         seed: of the draws.
 
     Raises:
-        UsageError: a folder without a finished run, or no run was tested on `only`; see
+        UsageError: a folder without a finished run, or no model was tested on `only`; see
             `leaderboard_entries`.
+        TableError: a table cannot be read.
     """
-    runs = [finished_run(path) for path in folders]
-    named = list(zip(runs, model_names(runs), strict=True))
-    tables = [_tables(run, name, only) for run, name in named]
-    if not any(tables):
-        raise UsageError(f"no run was tested on {', '.join(only)}")
-    facts = [_facts(run, timed=timed) for run in runs]
+    given = given_models(models)
+    folders = [one for one in given if not one.is_table]
+    runs = [finished_run(one.run or Path(one.model)) for one in folders]
+    names = [one.name or name for one, name in zip(folders, model_names(runs), strict=True)]
+    lines = [
+        (_facts(run, timed=timed), _tables(run, name, only))
+        for run, name in zip(runs, names, strict=True)
+    ]
+    tables, told = tables_of(given, reading or Reading())
+    lines += [(_stated(one), [one]) for one in tables if not only or one.dataset in only]
+    if not any(tables for _, tables in lines):
+        raise UsageError(f"no model was tested on {', '.join(only)}")
     entries = leaderboard_entries(
-        list(zip(facts, tables, strict=True)),
-        mix_age_kinds=mix_age_kinds,
-        draws=draws,
-        level=level,
-        seed=seed,
+        lines, mix_age_kinds=mix_age_kinds, draws=draws, level=level, seed=seed
     )
     written = leaderboard_html if html else leaderboard_markdown
-    return written(entries, made_by=made_by, machine=_machine(), level=level), len(entries)
+    page = written(entries, made_by=made_by, machine=_machine(), level=level, notes=told)
+    return page, len(entries)
 
 
 def _tables(run: FinishedRun, name: str, only: Sequence[str]) -> list[ComparedTable]:
@@ -409,13 +433,27 @@ def _tables(run: FinishedRun, name: str, only: Sequence[str]) -> list[ComparedTa
     return [part for part in found if not only or part.dataset in only]
 
 
-def _facts(run: FinishedRun, *, timed: bool) -> RunFacts:
+def _stated(part: ComparedTable) -> ModelFacts:
+    """What the columns of a table say."""
+    frame = part.frame
+    said = {
+        name: ", ".join(words_in_use(frame[name])) or NOT_STATED
+        for name in ("method", "backbone", "train_data", "split")
+    }
+    rows = frame.dropna(subset=["age_years", "estimate_years"])
+    inside = rows["age_years"].between(rows["low_years"], rows["high_years"])
+    stated = len(rows) and np.isclose(rows["interval_level"], _LEVEL).all()
+    coverage = {part.dataset: float(inside.mean())} if stated else {}
+    return ModelFacts(**said, leaks=(), coverage=coverage, size_mb=None, chip_ms=None, command="")
+
+
+def _facts(run: FinishedRun, *, timed: bool) -> ModelFacts:
     folder = run.folder
     split = run.data["split"]
     card = load_card(folder) if (folder / CARD_FILE).is_file() else None
     weights = folder / "weights.safetensors" if card is None else card.weights
     seed = "" if split["seed"] is None else f", seed {split['seed']}"
-    return RunFacts(
+    return ModelFacts(
         method=run.summary["method"],
         backbone=run.summary["backbone"],
         train_data=run.summary["train_data"],

@@ -2,50 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from agelens.errors import UsageError
 from agelens.evaluation.comparison.common_samples import ComparedTable, compared_tables
 from agelens.evaluation.comparison.compare_tables import compare_tables
 from agelens.evaluation.comparison.run_differences import budget_note, run_differences
-from agelens.evaluation.finished_runs import FinishedRun, finished_run, model_names, run_folder
-from agelens.evaluation.given_tables import Labels, Reading, read_given
+from agelens.evaluation.finished_runs import FinishedRun, finished_run, model_names
+from agelens.evaluation.given_models import Given, given_models, tables_of
+from agelens.evaluation.given_tables import Labels, Reading
 from agelens.evaluation.reports.comparison_page import ComparisonReport
 from agelens.tables import ColumnMapping, PredictionsTable
 from agelens.workflows.chosen import Chosen, card_of
-
-_TABLES = (".parquet", ".csv", ".tsv", ".txt", ".xlsx", ".xlsm", ".jsonl")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Given:
-    """A model under the name that it is to have, if any."""
-
-    name: str | None
-    model: Any
-
-    @property
-    def is_table(self) -> bool:
-        """Whether it is predictions, in a file or not."""
-        if isinstance(self.model, pd.DataFrame | PredictionsTable):
-            return True
-        return isinstance(self.model, str | Path) and Path(self.model).suffix.lower() in _TABLES
-
-    @property
-    def run(self) -> Path | None:
-        """The folder of the run that it is."""
-        return run_folder(self.model)
-
-    @property
-    def stem(self) -> str:
-        """What it is called where nobody says otherwise."""
-        return Path(self.model).stem if isinstance(self.model, str | Path) else "table"
 
 
 def compare(
@@ -86,13 +57,11 @@ def compare(
         UsageError: nothing to compare; a model without faces to be tried on; models without a
             common sample; see `compare_tables`.
     """
-    given = [one for model in models for one in _given(model)]
+    given = given_models(models)
     if not given:
         raise UsageError("nothing to compare: name tables, runs or models, or --train CONFIG")
     places = [on] if isinstance(on, str | Path) else list(on)
-    read, notes = _of_tables(
-        [one for one in given if one.is_table], Reading(columns, labels, age_kind)
-    )
+    read, notes = tables_of(given, Reading(columns, labels, age_kind))
     tables = [
         *read,
         *_of_models([one for one in given if not one.is_table], places, chosen or Chosen()),
@@ -130,17 +99,6 @@ def _runs(models: Sequence[Given]) -> dict[str, FinishedRun]:
     return found
 
 
-def _given(model: Any) -> Iterator[Given]:
-    if isinstance(model, Given):
-        yield model
-    elif isinstance(model, Mapping) and not isinstance(model, pd.DataFrame):
-        for name, one in model.items():
-            several = one if isinstance(one, list | tuple) else [one]
-            yield from (Given(str(name), each) for each in several)
-    else:
-        yield Given(None, model)
-
-
 def _remarks(models: Sequence[Given], *, tried: bool) -> list[str]:
     """What runs and cards say of themselves, one sentence each."""
     found = []
@@ -153,26 +111,6 @@ def _remarks(models: Sequence[Given], *, tried: bool) -> list[str]:
             notes = card.document.get("notes", [])
             found += [f"{card.name}, by its card: {note}" for note in notes]
     return found
-
-
-def _of_tables(files: Sequence[Given], reading: Reading) -> tuple[list[ComparedTable], list[str]]:
-    """Tables of one name given by the user are its seeds, where they do not say their own.
-
-    Beside them stand sentences on how they were read.
-    """
-    names = Counter(one.name for one in files if one.name)
-    seen: Counter[str] = Counter()
-    tables, notes = [], []
-    for one in files:
-        named = read_given(one.model, reading, one.name or one.stem)
-        notes += [f"{named.name}: {note}" for note in named.notes]
-        if one.name is None:
-            tables += compared_tables(named.predictions, one.stem)
-            continue
-        seed = seen[one.name] if names[one.name] > 1 else None
-        seen[one.name] += 1
-        tables += compared_tables(named.predictions, one.name, rename=True, seed=seed)
-    return tables, notes
 
 
 def _of_models(

@@ -7,20 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from agelens.errors import UsageError
 from agelens.evaluation.comparison.common_samples import ComparedTable, compared_tables
+from agelens.evaluation.given_tables import Reading
 from agelens.evaluation.leaderboard import (
-    RunFacts,
+    ModelFacts,
     chip_milliseconds,
     leaderboard_entries,
     leaderboard_html,
     leaderboard_markdown,
+    leaderboard_page,
 )
 from agelens.tables import PredictionsTable
 
-FACTS = RunFacts(
+FACTS = ModelFacts(
     *("dldl", "dlib-resnet10", "people", "hash, seed 0"),
     leaks=(),
     coverage={"people": 0.897},
@@ -142,3 +145,30 @@ def test_estimated_ages_and_seeds_are_told_on_the_page() -> None:
 
 def test_a_chip_takes_some_time(write_card: Any, tmp_path: Path) -> None:
     assert 0 < chip_milliseconds(write_card(tmp_path), repetitions=3, warm_up=1) < 10_000
+
+
+def test_tables_of_other_tools_have_lines_too(tmp_path: Path) -> None:
+    ages = np.arange(40) + 5.0
+    theirs = pd.DataFrame(
+        {"file": [f"{n}.jpg" for n in range(40)], "age": ages, "score": ages + 2, "sex": "F"}
+    )
+    theirs.to_csv(tmp_path / "theirs.csv", index=False, sep=";", decimal=",")
+    sure = theirs.assign(low=ages, high=ages + 4, interval_level=0.9, dataset="faces")
+    page, lines = leaderboard_page(
+        [tmp_path / "theirs.csv", {"sure": sure}],
+        made_by="agelens leaderboard theirs.csv sure",
+        reading=Reading({"estimate_years": "score"}),
+        **FAST,
+    )
+    assert lines == 2
+    (first,) = (line for line in page.splitlines() if line.startswith("| theirs |"))
+    (second,) = (line for line in page.splitlines() if line.startswith("| sure |"))
+    assert "2.00 [2.00, 2.00]" in first
+    assert first.count("not stated") >= 5  # method, backbone, training, test set, coverage
+    assert "| 100.0 % |" in second
+    assert "theirs: columns recognised: file is sample_id" in page
+    assert "commands that train" not in page
+    with pytest.raises(UsageError, match="no model was tested on others"):
+        leaderboard_page(
+            [sure], made_by="x", only=["others"], reading=Reading({"estimate_years": "score"})
+        )
