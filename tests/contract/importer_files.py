@@ -16,7 +16,16 @@ import numpy as np
 import timm
 import torch
 from torch import Tensor, nn
-from torchvision.models import efficientnet_b0, resnet18, resnet50
+from torchvision.models import (
+    ResNet,
+    alexnet,
+    efficientnet_b0,
+    resnet18,
+    resnet50,
+    resnet101,
+    resnet152,
+)
+from torchvision.models.resnet import Bottleneck
 
 IMAGENET = (torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225]))
 HALF = (torch.tensor([0.5] * 3), torch.tensor([0.5] * 3))
@@ -74,11 +83,13 @@ def coarse_chips(size: int, count: int = 3, seed: int = 1) -> Chips:
     return chips.clamp(0, 255).byte().permute(0, 2, 3, 1).numpy().copy()
 
 
-def settled(net: nn.Module, forward: Callable[[Tensor], object], size: int) -> None:
+def settled(
+    net: nn.Module, forward: Callable[[Tensor], object], size: int, passes: int = 20
+) -> None:
     """Let batch norms measure a few chips, as training leaves them; otherwise signals explode."""
     net.train()
     with torch.no_grad():
-        for _ in range(20):
+        for _ in range(passes):
             forward(pixels(coarse_chips(size, 8, seed=2), IMAGENET))
     net.eval()
 
@@ -221,6 +232,87 @@ def ldl_resnet18(folder: Path) -> Made:
         64,
         lambda chips: mean_age(net(pixels(chips, IMAGENET)), [float(a) for a in range(101)]),
         {"size": 64},
+        exported=False,
+    )
+
+
+def _biased_resnet152() -> nn.Module:
+    net = resnet152(weights=None)
+    for module in [*net.modules()]:
+        for name, part in [*module.named_children()]:
+            if isinstance(part, nn.Conv2d):
+                sides = (part.kernel_size, part.stride, part.padding)
+                setattr(module, name, nn.Conv2d(part.in_channels, part.out_channels, *sides))
+    return net
+
+
+def _caffe_resnet101() -> nn.Module:
+    net = resnet101(weights=None)
+    net.maxpool = nn.MaxPool2d(3, 2, padding=0, ceil_mode=True)
+    for block in (net.layer2[0], net.layer3[0], net.layer4[0]):
+        block.conv1.stride, block.conv2.stride = (2, 2), (1, 1)
+    return net
+
+
+_LUA_BLOCK = {
+    **{"conv1": "0.0.0", "bn1": "0.0.1", "conv2": "0.0.3", "bn2": "0.0.4"},
+    **{"conv3": "0.1", "bn3": "0.2", "downsample.0": "1.0", "downsample.1": "1.1"},
+}
+
+
+def _lua_key(key: str) -> str:
+    if not key.startswith("layer"):
+        return key.replace("conv1.", "features.0.").replace("bn1.", "features.1.")
+    stage, block, layer = key.removeprefix("layer").split(".", 2)
+    layer, _, weight = layer.rpartition(".")
+    return f"features.{int(stage) + 3}.{block}.0.{_LUA_BLOCK[layer]}.{weight}"
+
+
+def _alex_key(key: str) -> str:
+    dense = {"classifier.1": "linear0", "classifier.4": "linear1", "classifier.6": "last_linear"}
+    layer, _, weight = key.rpartition(".")
+    return f"{dense.get(layer, f'_{layer}')}.{weight}"
+
+
+# By pretrainedmodels' names: the network, its last layer here, other keys than here, and a size.
+PRETRAINED: dict[str, tuple[Callable[[], nn.Module], str, Callable[[str], str], int]] = {
+    "alexnet": (lambda: alexnet(weights=None), "", _alex_key, 224),
+    "cafferesnet101": (_caffe_resnet101, "fc.", str, 64),
+    "dpn68": (lambda: timm.create_model("dpn68"), "classifier.", str, 64),
+    "fbresnet152": (_biased_resnet152, "fc.", str, 64),
+    "inceptionresnetv2": (lambda: timm.create_model("inception_resnet_v2"), "classif.", str, 96),
+    "resnext101_32x4d": (
+        lambda: ResNet(Bottleneck, [3, 4, 23, 3], groups=32, width_per_group=4),
+        *("fc.", _lua_key, 64),
+    ),
+}
+
+
+def pretrained(folder: Path, name: str) -> Made:
+    """A network of pretrainedmodels whose last layer answers ages."""
+    make, head, key_there, size = PRETRAINED[name]
+    net = shaken(make())
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
+    settled(net, net, size, passes=1)
+    state = {
+        key.replace(head, "last_linear.")
+        if head and key.startswith(head)
+        else key_there(key): value
+        for key, value in net.state_dict().items()
+    }
+    for part in ("last_linear.weight", "last_linear.bias"):
+        state[part] = state[part][:101]
+    path = folder / f"{name}.pth"
+    torch.save({"epoch": 3, "arch": name, "state_dict": state}, path)
+    return Made(
+        path,
+        size,
+        lambda chips: mean_age(
+            net(pixels(chips, IMAGENET))[:, :101], [float(age) for age in range(101)]
+        ),
+        {"size": size},
         exported=False,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ MAKERS: dict[str, Callable[[Path], Made]] = {
     "ldl, ThinAge": files.thin_age,
     "ldl, TinyAge": files.tiny_age,
     "ldl, ResNet-18": files.ldl_resnet18,
+    **{f"ldl, {name}": partial(files.pretrained, name=name) for name in files.PRETRAINED},
     "ldl, gender and ethnicity": files.ldl_multi_task,
     "iefp-age": files.iefp_age,
     "iefp": files.iefp,

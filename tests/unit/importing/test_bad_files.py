@@ -123,6 +123,13 @@ def test_another_number_of_ages_in_the_label_distribution_system(tmp_path: Path)
     assert "70 ages" in _refused(_saved(tmp_path / "a.pth", state), tmp_path / "model")
 
 
+@pytest.mark.parametrize("arch", ["bninception", "polynet", "squeezenet1_0"])
+def test_a_network_that_is_nowhere_is_named(arch: str, tmp_path: Path) -> None:
+    weights = {"features.0.weight": torch.zeros(3), "last_conv.weight": torch.zeros(3)}
+    file = _saved(tmp_path / "a.pth", {"arch": arch, "state_dict": weights})
+    assert f"cannot run {arch}" in _refused(file, tmp_path / "model")
+
+
 def test_what_means_nothing_for_a_layout_is_refused(tmp_path: Path) -> None:
     file = _saved(tmp_path / "thin.pth", _thin())
     told = _refused(file, tmp_path / "model", threshold=0.4)

@@ -10,7 +10,14 @@ from torch.nn import functional
 
 from agelens.inference.answers import OutputSpec
 from agelens.models.losses import at_least_float32, kl_divergence
-from agelens.models.methods.base import AgeMethod, AgeTargets, SpreadHead, above_zero, not_negative
+from agelens.models.methods.base import (
+    AgeMethod,
+    AgeTargets,
+    Departure,
+    SpreadHead,
+    above_zero,
+    not_negative,
+)
 
 
 def two_point(age_years: Tensor, bins: int, bin_years: float) -> Tensor:
@@ -93,6 +100,20 @@ class C3AE(AgeMethod):
     name: ClassVar[str] = "c3ae"
     paper: ClassVar[str] = (
         "Zhang et al., C3AE: Exploring the Limits of Compact Model for Age Estimation, CVPR 2019"
+    )
+    departures: ClassVar[tuple[Departure, ...]] = (
+        Departure(
+            "three crops of the photo about the detector's box, of sizes that are not given",
+            "from the chip: its whole, three quarters and half of its side, by the backbone c3ae",
+            "stores hold chips",
+            "none",
+        ),
+        Departure(
+            "the last layer, from bins to the age, begins at random",
+            "it begins at the ages of its bins",
+            "training then starts at the bins' own mean",
+            "none",
+        ),
     )
 
     def __init__(

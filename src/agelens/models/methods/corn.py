@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from agelens.inference.answers import Link
 from agelens.models.losses import conditional_cross_entropy
-from agelens.models.methods.base import AgeTargets
+from agelens.models.methods.base import AgeTargets, Departure
 from agelens.models.methods.ordinal import OrdinalMethod
 
 
@@ -23,6 +23,14 @@ class CORN(OrdinalMethod):
     paper: ClassVar[str] = (
         "Shi, Cao and Raschka, Deep neural networks for rank-consistent ordinal regression based "
         "on conditional probabilities, Pattern Analysis and Applications 26, 2023"
+    )
+    departures: ClassVar[tuple[Departure, ...]] = (
+        Departure(
+            "the epoch of the best RMSE is tested, on subsets with as many faces of each age",
+            "MAE chooses, on all samples",
+            "one figure chooses in every method",
+            "none; the subsets as a list of their own",
+        ),
     )
     link: ClassVar[Link] = "conditional"
 

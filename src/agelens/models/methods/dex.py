@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn import functional
 
-from agelens.models.methods.base import AgeTargets
+from agelens.models.methods.base import AgeTargets, Departure
 from agelens.models.methods.classification import AgeClassification
 
 
@@ -27,6 +27,20 @@ class DEX(AgeClassification):
     paper: ClassVar[str] = (
         "Rothe, Timofte and Van Gool, DEX: Deep EXpectation of apparent age from a single image, "
         "ICCV Workshops 2015; IJCV 2018"
+    )
+    departures: ClassVar[tuple[Departure, ...]] = (
+        Departure(
+            "VGG-16 begins with IMDB-WIKI, and twenty such networks are averaged in the challenge",
+            "any backbone, one network, and no such weights",
+            "their files are not ours to ship",
+            "several runs with --backbone.name vgg16, then agelens export RUN RUN ... of them",
+        ),
+        Departure(
+            "a photo is searched for faces at several rotations, and 40 % around the box is cut",
+            "faces are turned upright by five landmarks and cut on a template",
+            "one aligner in training and in use",
+            "none; data prepare --expand 0.4 shows as much",
+        ),
     )
 
     def loss(self, outputs: Tensor, targets: AgeTargets) -> Tensor:

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from agelens.inference.answers import Point
 from agelens.models.losses import posterior_mean, posterior_variance
-from agelens.models.methods.base import AgeTargets, not_negative
+from agelens.models.methods.base import AgeTargets, Departure, not_negative
 from agelens.models.methods.classification import AgeClassification
 
 
@@ -31,6 +31,14 @@ class MeanVariance(AgeClassification):
     name: ClassVar[str] = "mean-variance"
     paper: ClassVar[str] = (
         "Pan et al., Mean-Variance Loss for Deep Age Estimation from a Face, CVPR 2018"
+    )
+    departures: ClassVar[tuple[Departure, ...]] = (
+        Departure(
+            "public re-implementations round the answer to a whole year",
+            "it stays as it is",
+            "metrics should count what a network said",
+            "the column estimate_years, rounded",
+        ),
     )
 
     def __init__(

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from agelens.inference.answers import OutputSpec
 from agelens.models.losses import at_least_float32, normal_nll
-from agelens.models.methods.base import AgeMethod, AgeTargets, SpreadHead, above_zero
+from agelens.models.methods.base import AgeMethod, AgeTargets, Departure, SpreadHead, above_zero
 
 
 class RegressionHead(SpreadHead):
@@ -167,6 +167,14 @@ class L1Regression(AgeRegression):
         "baseline; as in Paplham and Franc, A Call to Reflect on Evaluation Practices for Age "
         "Estimation, CVPR 2024"
     )
+    departures: ClassVar[tuple[Departure, ...]] = (
+        Departure(
+            "the unified benchmark rounds the answer to a whole year",
+            "it stays as it is",
+            "metrics should count what a network said",
+            "the column estimate_years, rounded",
+        ),
+    )
 
     def _error(self, estimates: Tensor, ages: Tensor) -> Tensor:
         return functional.l1_loss(estimates, ages)
@@ -179,6 +187,20 @@ class L2Regression(AgeRegression):
     paper: ClassVar[str] = (
         "baseline; weighted, the loss of Kuprashevich and Tolstykh, MiVOLO: Multi-input "
         "Transformer for Age and Gender Estimation, 2023"
+    )
+    departures: ClassVar[tuple[Departure, ...]] = (
+        Departure(
+            "MiVOLO weighs each age by how rare it is in the training labels, smoothed",
+            "all samples count alike",
+            "which samples count more is the sampler's work, for every method",
+            "--data.sampling label-distribution-smoothed draws by the same weights",
+        ),
+        Departure(
+            "MiVOLO learns (age - mean) / (oldest - youngest)",
+            "years, from 35 on",
+            "a reader knows years",
+            "--method.start_age MEAN --method.unit_years RANGE",
+        ),
     )
 
     def _error(self, estimates: Tensor, ages: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from agelens.models.losses import (
     distance_named,
     kl_divergence,
 )
-from agelens.models.methods.base import AgeTargets
+from agelens.models.methods.base import AgeTargets, Departure
 from agelens.models.methods.classification import AgeClassification
 
 
@@ -37,6 +37,14 @@ class SORD(AgeClassification):
 
     name: ClassVar[str] = "sord"
     paper: ClassVar[str] = "Diaz and Marathe, Soft Labels for Ordinal Regression, CVPR 2019"
+    departures: ClassVar[tuple[Departure, ...]] = (
+        Departure(
+            "the distance between ages is whatever one chooses",
+            "the absolute one, as the unified benchmark has it",
+            "its figures can be compared with",
+            "--method.distance squared, or an AgeDistance",
+        ),
+    )
 
     def __init__(
         self,
