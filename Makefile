@@ -8,7 +8,7 @@ RUNTIME := onnxruntime-web-1.30.0
 # Processes that share the tests.
 JOBS ?= auto
 
-.PHONY: demo test fuzz browser lint types docs docs-serve clean
+.PHONY: demo test fuzz browser lint types docs docs-serve bench clean
 
 # The use lane only: no torch. Bytecode of everything would be 90 MB more on the disk: only what an
 # estimate imports is compiled, by importing it once.
@@ -75,6 +75,11 @@ docs: $(TEST_VENV)/.installed
 
 docs-serve: docs
 	$(TEST_VENV)/bin/python -m http.server --bind 127.0.0.1 --directory .docs-build/site 8000
+
+# The benchmarks that take minutes, written to docs/benchmarks; photos are in DATA (see its script).
+DATA ?= ../shared/data
+bench: $(TEST_VENV)/.installed
+	$(TEST_VENV)/bin/python benchmarks/quick.py $(DATA) $(if $(ONLY),--only $(ONLY))
 
 clean:
 	rm -rf .docs-build $(LINT_VENV) $(DEMO_VENV) $(TEST_VENV) $(DEMO_OUT)
