@@ -8,6 +8,7 @@ inside. JSON and YAML are read here and nowhere else.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +26,9 @@ LARGEST_DOCUMENT: Final = 64 * 2**20
 _LARGEST_YAML: Final = 2**18
 _MOST_NODES: Final = 100_000
 _LONGEST_REASON: Final = 300
+_LARGEST_WHOLE: Final = 10**300
 _MERGE: Final = "tag:yaml.org,2002:merge"
+_INT: Final = "tag:yaml.org,2002:int"
 _NUMBER: Final = re.compile(
     r"[-+]?(?:\d+\.\d*|\.\d+)(?:[eE][-+]?\d+)?$|[-+]?\d+[eE][-+]?\d+$|[-+]?\.(?:inf|nan)$"
 )
@@ -89,7 +92,17 @@ def read_json(
     """The JSON document at `path`, in which no object has a name twice; errors as `error`."""
     with decoding(path, what, error):
         text = content_of(path, largest).decode("utf-8-sig")
-        return json.loads(text, object_pairs_hook=_named_once)
+        return parse_json(text)
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The document that `text` is; a whole number beyond every float is infinite, as 1e999 is.
+
+    Raises:
+        ValueError: it is no JSON, or an object has a name twice.
+        RecursionError: it is nested too deeply.
+    """
+    return json.loads(text, object_pairs_hook=_named_once, parse_int=_whole)
 
 
 def json_object(path: Path, error: type[AgelensError], *, what: str = "JSON") -> dict[str, Any]:
@@ -98,6 +111,17 @@ def json_object(path: Path, error: type[AgelensError], *, what: str = "JSON") ->
     if not isinstance(document, dict):
         raise error(f"{path}: {what} is a JSON object, got {type(document).__name__}")
     return document
+
+
+def _whole(digits: str) -> int | float:
+    return _bounded(int(digits))
+
+
+def _bounded(number: int) -> int | float:
+    """`number`, infinite where no float holds it: it would be an OverflowError in any place."""
+    if abs(number) < _LARGEST_WHOLE:
+        return number
+    return math.inf if number > 0 else -math.inf
 
 
 def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -119,8 +143,8 @@ def read_yaml(path: Path, error: type[AgelensError], *, as_text: bool = False) -
 def parse_yaml(text: str, name: object, error: type[AgelensError], *, as_text: bool = False) -> Any:
     """The document that `text` is: plain types, no name twice, and no more than 100,000 values.
 
-    Aliases count as often as they stand for something. Numbers may be written 1e-4; dates stay
-    text.
+    Aliases count as often as they stand for something. Numbers may be written 1e-4; a whole one
+    beyond every float is infinite; dates stay text.
 
     Args:
         text: YAML.
@@ -172,6 +196,10 @@ def _loader_class(as_text: bool) -> Any:
             Loader.yaml_implicit_resolvers = Loader.yaml_implicit_resolvers | {
                 letter: [kind for kind in kinds if not kind[0].endswith((":float", ":timestamp"))]
             }
+        for odd in ("binary", "set", "omap", "pairs", "timestamp"):  # JSON has no such types
+            Loader.add_constructor(f"tag:yaml.org,2002:{odd}", Loader.construct_undefined)
+        whole = Loader.construct_yaml_int
+        Loader.add_constructor(_INT, lambda loader, node: _bounded(whole(loader, node)))
         Loader.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+.0123456789"))
     return Loader
 

@@ -88,7 +88,10 @@ def open_session(content: bytes, *, name: str, device: str = "cpu") -> ort.Infer
     options.enable_cpu_mem_arena = False
     options.log_severity_level = _ERRORS_ONLY
     with decoding(name, "a network that onnxruntime runs", CardError):
-        return ort.InferenceSession(model.SerializeToString(), options, providers=[provider])
+        # Falling back to another provider, it would print to standard output, among the rows.
+        return ort.InferenceSession(
+            model.SerializeToString(), options, providers=[provider], enable_fallback=0
+        )
 
 
 def _provider_of(device: str) -> str:

@@ -13,6 +13,7 @@ import argparse
 import json
 import random
 import resource
+import shutil
 import signal
 import sys
 import traceback
@@ -26,6 +27,8 @@ from agelens.errors import AgelensError
 
 CPU_SECONDS = 30
 LEAST_TRIALS = 20
+# A line for each row that is wrong, and for each type that a value is not of.
+SEVERAL_LINES = ("table", "csv", "predictions", "result table", "configuration")
 ODD_VALUES = (b"1" * 400, b"1e999", b"-1", b"NaN", b'"', b"[" * 5000, b"{}", b"=1", b"\x00")
 
 
@@ -88,6 +91,14 @@ def _results(path: Path) -> None:
 
     with ResultFile(path, if_exists="resume") as results:
         list(results.done())
+    journal = path.with_name("ages.csv.partial.jsonl")
+    shutil.copy(path, journal)
+    try:
+        with ResultFile(path.with_name("ages.csv"), if_exists="resume") as results:
+            list(results.done())
+    finally:
+        journal.unlink(missing_ok=True)
+        journal.with_name("ages.csv").unlink(missing_ok=True)
 
 
 def _frames(path: Path) -> None:
@@ -118,9 +129,18 @@ def _named(name: str) -> Callable[[Any], Any]:
 
 
 def _yaml(path: Path) -> None:
-    from agelens.training.config_files import read_config
+    from agelens.cli.run_start import checked_words
+    from agelens.training.config_schema import AGE_RUN
+    from agelens.training.configuration import parse_run, run_parser
 
-    read_config(path)
+    words = checked_words(["--config", str(path)], "agelens train", AGE_RUN, starts=False)
+    parse_run(run_parser(), words)
+
+
+def _json_lines(path: Path) -> None:
+    from agelens.evaluation.given_tables import Reading, one_table
+
+    one_table(path, Reading(labels=path.with_name("labels.csv")))
 
 
 def _dataset(root: Path) -> None:
@@ -148,6 +168,11 @@ READERS: dict[str, Callable[[Path], Any] | str] = {
     "database": "agelens.data.formats.unified:read_unified",
     "split": "agelens.data.splits:read_split",
     "results": _results,
+    "result table": _json_lines,
+    "gate": "agelens.inference.age_gates:AgeGate.read",
+    "embedding card": "agelens.recognition.extractors.network:read_embedding_card",
+    "trained file": "agelens.importing.contents:read_contents",
+    "graph": "agelens.models.backbones.weights.tfjs:read_tfjs",
 }
 
 
@@ -192,7 +217,7 @@ def main() -> None:
         try:
             read(_target(given, file))
         except AgelensError as error:
-            if "\n" in str(error) and given.reader not in ("table", "csv", "predictions"):
+            if "\n" in str(error) and given.reader not in SEVERAL_LINES:
                 wrong.append(f"trial {trial}, {file}: more than a sentence: {error}")
         except Exception:  # noqa: BLE001 - anything at all is what is looked for
             wrong.append(f"trial {trial}, {file}: {traceback.format_exc(limit=-4)}")

@@ -438,7 +438,7 @@ class TestOutput:
         path.write_text('{"dear": "to somebody"}\n')
         ran = agelens("estimate", good, "-o", path, "--resume")
         assert ran.status == 1
-        assert "cannot resume, the line at byte 0 is no row of results" in ran.err
+        assert "the line at byte 0: cannot be read as a row of results" in ran.err
         assert path.read_text() == '{"dear": "to somebody"}\n'
 
     def test_a_drawings_folder_that_is_a_file(

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from agelens.errors import AgelensError, UsageError
-from agelens.foreign_files import decoding, json_object, no_formula, parse_yaml, read_yaml
+from agelens.foreign_files import (
+    decoding,
+    json_object,
+    no_formula,
+    parse_json,
+    parse_yaml,
+    read_yaml,
+)
 
 NAMES = "abcdefghi"
 LINES = [f"{NAMES[n]}: &{NAMES[n]} [{', '.join(['*' + NAMES[n - 1]] * 9)}]" for n in range(1, 9)]
@@ -22,6 +29,7 @@ BOMB = "\n".join(["a: &a [1, 2, 3, 4, 5, 6, 7, 8, 9]", *LINES])
         ("-.inf", float("-inf")),
         ("2024-01-31", "2024-01-31"),
         ("12", 12),
+        ("-" + "1" * 400, float("-inf")),
         ("1.5", 1.5),
         ("", None),
         ("{a: &x {b: 1}, c: {<<: *x, b: 2}}", {"a": {"b": 1}, "c": {"b": 2}}),
@@ -38,6 +46,7 @@ def test_yaml_is_read_as_people_mean_it(text: str, value: Any) -> None:
         (BOMB, "its aliases unfold to more than 100,000 values"),
         ("a: &a [*a]", "a value contains itself"),
         ("[" * 5000, "nested too deeply"),
+        ("!!set {a}", "could not determine a constructor"),
         ("!!python/object/apply:os.getcwd []", "could not determine a constructor"),
         ("a: [", "expected the node content"),
     ],
@@ -65,6 +74,10 @@ def test_other_json_is_one_sentence(content: bytes, words: str, tmp_path: Path) 
     with pytest.raises(UsageError, match=r"x\.json") as caught:
         json_object(path, UsageError)
     assert words in str(caught.value)
+
+
+def test_a_whole_number_beyond_every_float_is_infinite() -> None:
+    assert parse_json(f"[12, -{'1' * 400}, 1e999]") == [12, float("-inf"), float("inf")]
 
 
 def test_a_file_too_large_is_not_read(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import pandas as pd
 
 from agelens.errors import TableError, UsageError
 from agelens.evaluation.finished_runs import TEST, finished_run, run_folder
-from agelens.foreign_files import decoding
+from agelens.foreign_files import decoding, parse_json
 from agelens.tables import (
     COLUMNS,
     LABELS,
@@ -126,7 +125,8 @@ def read_given(given: Any, reading: Reading, name: str) -> NamedTable:
         )
     frame = given if isinstance(given, pd.DataFrame) else _read(Path(given))
     if {*map(str, frame.columns)} >= _OF_RESULTS:
-        return _of_results(frame, reading, name)
+        with decoding(name, "results of agelens estimate", TableError):
+            return _of_results(frame, reading, name)
     file = None if isinstance(given, pd.DataFrame) else given
     constants = {"age_kind": reading.age_kind} if reading.age_kind else None
     table, notes = read_with_notes(frame, reading.columns, constants=constants, name=file)
@@ -141,7 +141,7 @@ def _read(path: Path) -> pd.DataFrame:
 
     with decoding(path, "JSON Lines of agelens estimate", TableError):
         lines = path.read_text(encoding="utf-8").splitlines()
-        return pd.DataFrame([row for line in lines for row in flatten(json.loads(line))])
+        return pd.DataFrame([row for line in lines for row in flatten(parse_json(line))])
 
 
 def _labelled(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from agelens.errors import CardError, MissingDependencyError
-from agelens.foreign_files import content_of, decoding
+from agelens.foreign_files import content_of, decoding, parse_json
 from agelens.inference.cards import LARGEST_WEIGHTS
 from agelens.models.backbones.weights.files import STATE_KEYS, check_finite, read_content
 
@@ -77,7 +76,8 @@ def read_contents(path: Path) -> Contents:
     if suffix in _KERAS:
         tensors, facts = _read_keras(path)
     elif suffix in _TORCH:
-        tensors, facts = _torch_parts(read_content(path))
+        with decoding(path, "a trained file", CardError):
+            tensors, facts = _torch_parts(read_content(path))
         facts |= _facts_beside(path)
     else:
         kinds = ", ".join((*_TORCH, *_KERAS, _ONNX))
@@ -121,7 +121,7 @@ def _facts_beside(path: Path) -> dict[str, Any]:
     for beside in (path.with_name(name) for name in _BESIDE):
         if beside.is_file():
             with decoding(beside, "JSON", CardError):
-                facts[beside.name] = json.loads(content_of(beside))
+                facts[beside.name] = parse_json(content_of(beside))
     return facts
 
 
@@ -152,4 +152,4 @@ def _read_keras(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
                     tensors[f"{layer}/{weight}"] = torch.from_numpy(numbers)
 
             weights.visititems(take)
-        return tensors, {"model_config": json.loads(described)}
+        return tensors, {"model_config": parse_json(described)}

@@ -23,7 +23,7 @@ import numpy as np
 
 from agelens.atomic import atomic_file, locked
 from agelens.errors import OutputError, UsageError
-from agelens.foreign_files import no_formula
+from agelens.foreign_files import decoding, no_formula, parse_json
 from agelens.inference.answers import OutputSpec, survival_probabilities
 from agelens.records import Floats
 
@@ -176,6 +176,7 @@ IfExists: TypeAlias = Literal["refuse", "resume", "overwrite"]
 
 OUTPUT_SUFFIXES: Final = (".jsonl", *TABLE_WRITERS)
 _JOURNAL_SUFFIX: Final = ".partial.jsonl"
+_ANEW: Final = "It cannot be resumed: use --overwrite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,15 +248,12 @@ class ResultFile:
                 if not line.endswith(b"\n"):
                     return
                 end += len(line)
-                try:
-                    row = json.loads(line)
+                place = f"{self.journal}, the line at byte {end - len(line)}"
+                with decoding(place, "a row of results", OutputError, advice=_ANEW):
+                    row = parse_json(line)
                     row["photo"], row["status"]  # what every row has
-                except (ValueError, TypeError, KeyError, RecursionError) as error:
-                    raise OutputError(
-                        f"{self.journal}: cannot resume, the line at byte {end - len(line)} is no "
-                        f"row of results ({error}); use --overwrite"
-                    ) from error
-                if any("age_years" in face for face in row.get("faces", ())):
+                    labelled = any("age_years" in face for face in row["faces"])
+                if labelled:
                     raise UsageError(
                         f"{self.journal} was made by an agelens that wrote estimates as age_years, "
                         "a word for labels; this one writes estimate_years. Use --overwrite, or "
@@ -320,7 +318,10 @@ class ResultFile:
     def _write_table(self) -> None:
         assert self._to_table is not None  # noqa: S101 - the caller has asked
         advice = f"The rows are kept in {self.journal}: make room and go on with --resume"
-        with atomic_file(self.path, advice=advice) as partial:
+        with (
+            decoding(self.journal, "rows of results", OutputError, advice=_ANEW),
+            atomic_file(self.path, advice=advice) as partial,
+        ):
             self._to_table((done.row for done in self.done()), partial)
 
 

@@ -76,8 +76,8 @@ class OnnxRuntime:
         fits = (
             len(inputs) == len(outputs) == 1
             and inputs[0][1] == "tensor(float)"
-            and not isinstance(inputs[0][2][0], int)  # N is free
             and inputs[0][2][1:] == [3, size, size]
+            and not isinstance(inputs[0][2][0], int)  # N is free
             and outputs[0][2][1:] == [width]
         )
         if not fits:

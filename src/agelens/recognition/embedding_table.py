@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from agelens.atomic import atomic_file
 from agelens.errors import TableError, UsageError
-from agelens.foreign_files import decoding
+from agelens.foreign_files import decoding, parse_json
 from agelens.tables import COLUMNS, refuse
 from agelens.tables.columns import as_categories
 from agelens.tables.samples import cast_sample_column, may_repeat
@@ -252,7 +252,7 @@ def read_embeddings(path: str | Path) -> EmbeddingTable:
     if stated is None or VECTOR_COLUMN not in arrow.column_names:
         raise TableError(f"{path} is no file of embeddings: make one with agelens identity embed")
     with decoding(path, "embeddings", TableError):
-        model = EmbeddingModel(**json.loads(stated))
+        model = EmbeddingModel(**parse_json(stated))
         vectors = _vectors(arrow.column(VECTOR_COLUMN), model.dimension)
         return EmbeddingTable(arrow.drop_columns([VECTOR_COLUMN]).to_pandas(), vectors, model)
 

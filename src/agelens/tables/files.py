@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import io
-import json
 import re
 import warnings
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from pandas.errors import ParserWarning
 
 from agelens.atomic import atomic_file
 from agelens.errors import MissingDependencyError, TableError
-from agelens.foreign_files import FORMULA, decoding
+from agelens.foreign_files import FORMULA, decoding, parse_json
 from agelens.tables.columns import TEXT, refuse
 
 DELIMITERS: Final = ",;\t"
@@ -122,7 +121,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         names = [name for name in schema.names if not re.fullmatch(r"__index_level_\d+__", name)]
         columns = {name: _column(stored, name) for name in names}
     frame = pd.DataFrame(columns, copy=False)
-    frame.attrs = json.loads((schema.metadata or {}).get(_ATTRS, b"{}"))
+    frame.attrs = parse_json((schema.metadata or {}).get(_ATTRS, b"{}"))
     return frame
 
 

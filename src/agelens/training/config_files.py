@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from agelens.errors import UsageError
-from agelens.foreign_files import parse_yaml, read_yaml
+from agelens.foreign_files import decoding, parse_yaml, read_yaml
 from agelens.training.config_schema import LISTS, REGISTRIES, class_path
 
 RECIPES: Final = Path(__file__).parents[1] / "recipes"
@@ -144,7 +144,8 @@ def read_config(path: Path) -> dict[str, Any]:
         UsageError: it cannot be read, is no mapping, or is based on itself.
         UnknownNameError: a name that is in no registry.
     """
-    return _read(path, ())
+    with decoding(path, "a configuration", UsageError):
+        return _read(path, ())
 
 
 def merged(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,7 +173,10 @@ def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
         raise UsageError(f"{path}: a configuration is a mapping, not {type(document).__name__}")
     own = {name: value for name, value in document.items() if name != BASE}
     bases = document.get(BASE, [])
+    bases = [bases] if isinstance(bases, str) else bases
+    if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
+        raise UsageError(f"{path}: {BASE} is the path of a configuration, or a list of such paths")
     whole: dict[str, Any] = {}
-    for base in [bases] if isinstance(bases, str) else bases:
+    for base in bases:
         whole = merged(whole, _read(path.parent / base, (*above, path.resolve())))
     return merged(whole, resolve_names(own))

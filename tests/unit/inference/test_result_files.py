@@ -170,7 +170,7 @@ def test_a_file_that_is_no_result_is_not_resumed(line: str, tmp_path: Path) -> N
     path = tmp_path / "notes.jsonl"
     path.write_text(json.dumps(row(0)) + f"\n{line}\n", encoding="utf-8")
     before = path.read_bytes()
-    words = rf"byte {before.index(b'}') + 2} .*--overwrite"
+    words = rf"byte {before.index(b'}') + 2}: .*--overwrite"
     with ResultFile(path, if_exists="resume") as output, pytest.raises(OutputError, match=words):
         list(output.done())
     assert path.read_bytes() == before

@@ -11,6 +11,7 @@ from agelens.training.config_files import (
     RECIPES,
     config_file,
     named_arguments,
+    read_config,
     recipe_names,
     resolve_names,
 )
@@ -66,3 +67,18 @@ def test_a_backbone_is_named_as_a_method_is(name: str) -> None:
 @pytest.mark.parametrize("words", [["--backbone", "{name: ir50}"], ["--backbone", "net.yaml"]])
 def test_a_backbones_whole_settings_are_left_as_they_are(words: list[str]) -> None:
     assert named_arguments(words) == words
+
+
+@pytest.mark.parametrize("base", ["", "5", "[base.yaml, 5]", "{a: b}", "[[]]"])
+def test_a_base_that_is_no_path_is_told(base: str, tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text("seed: 1\n", "utf-8")
+    path = tmp_path / "run.yaml"
+    path.write_text(f"base: {base}\n", "utf-8")
+    with pytest.raises(UsageError, match=r"run\.yaml: base is the path of a configuration, or a"):
+        read_config(path)
+
+
+def test_a_base_that_no_system_has_a_path_for_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text('base: "a\\0b.yaml"\n', "utf-8")
+    with pytest.raises(UsageError, match="null"):
+        read_config(tmp_path / "run.yaml")
