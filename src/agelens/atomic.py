@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -111,6 +112,7 @@ def atomic_file(path: Path, what: str = "", *, advice: str = _KEPT) -> Iterator[
             was there before is kept.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    _remove_leftovers(path.parent)
     try:
         yield partial
         with partial.open("rb") as file:
@@ -122,6 +124,28 @@ def atomic_file(path: Path, what: str = "", *, advice: str = _KEPT) -> Iterator[
     finally:
         with suppress(OSError):  # where the folder is none, nothing was written
             partial.unlink(missing_ok=True)
+
+
+@cache
+def _remove_leftovers(folder: Path) -> None:
+    """Remove, once a process, what writers of `folder` left that died on this machine."""
+    with suppress(OSError):
+        for partial in folder.glob(".*.partial"):
+            writer = partial.suffixes[-2:-1] or [""]
+            if writer[0][1:].isdecimal() and not _is_running(int(writer[0][1:])):
+                partial.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    if os.name == "nt":  # there, to ask is to end it
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def write_atomically(path: Path, content: bytes, *, advice: str = _KEPT) -> None:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -106,3 +108,15 @@ def test_what_killed_writers_left_can_be_removed(tmp_path: Path) -> None:
     remove_partials(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".folder.partial", "a.txt"]
     remove_partials(tmp_path / "absent")
+
+
+def test_what_a_dead_writer_left_is_removed_and_a_living_ones_is_not(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        pass
+    left = tmp_path / f".a.csv.{dead.pid}.partial"
+    kept = [tmp_path / f".b.csv.{os.getppid()}.partial", tmp_path / ".mine.partial"]
+    for path in (left, *kept):
+        path.write_bytes(b"half")
+    write_atomically(tmp_path / "c.csv", b"whole")
+    assert not left.exists()
+    assert all(path.exists() for path in kept)

@@ -83,6 +83,8 @@ _TURNS: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_XMP_ORIENTATION: Final = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
+_NOT_YET_TURNED: Final = "not yet turned"
 _EXIF_MARK: Final = b"Exif\x00\x00"
 _BYTE_ORDERS: Final = {b"II": "<", b"MM": ">"}
 _INTEGER_TYPES: Final = {1: "B", 3: "H", 4: "I"}
@@ -91,18 +93,29 @@ _ENTRY_BYTES: Final = 12
 
 def upright(image: Image.Image) -> Image.Image:
     """A loaded `image` turned upright; itself where it is upright already."""
-    turn = _TURNS.get(exif_orientation(_exif_block(image.info)))
+    turn = _TURNS.get(_orientation(image.info))
     return image if turn is None else image.transpose(turn)
 
 
-def exif_orientation(exif: bytes) -> int:
-    """The Orientation in an EXIF block; 1, upright, where it is absent or damaged."""
+def _orientation(info: dict[str | tuple[int, int], Any]) -> int:
+    """That of EXIF, else of XMP, as Pillow has it."""
+    stated = info.get(_NOT_YET_TURNED) or exif_orientation(_exif_block(info), absent=0)
+    if stated:
+        return int(stated)
+    xmp = info.get("XML:com.adobe.xmp") or info.get("xmp") or b""
+    text = xmp.encode("utf-8", "replace") if isinstance(xmp, str) else xmp
+    match = _XMP_ORIENTATION.search(text) if isinstance(text, bytes) else None
+    return int(match[1]) if match else 1
+
+
+def exif_orientation(exif: bytes, *, absent: int = 1) -> int:
+    """The Orientation in an EXIF block; `absent`, upright, where it is absent or damaged."""
     body = exif
     while body.startswith(_EXIF_MARK):  # some programs write it twice
         body = body.removeprefix(_EXIF_MARK)
     order = _BYTE_ORDERS.get(body[:2])
     if order is None:
-        return 1
+        return absent
     try:
         (start,) = struct.unpack_from(f"{order}I", body, 4)
         (entries,) = struct.unpack_from(f"{order}H", body, start)
@@ -111,8 +124,8 @@ def exif_orientation(exif: bytes) -> int:
             if tag == Base.Orientation and kind in _INTEGER_TYPES:
                 return int(struct.unpack_from(order + _INTEGER_TYPES[kind], body, offset + 8)[0])
     except struct.error:  # the block ends early
-        return 1
-    return 1
+        return absent
+    return absent
 
 
 def _exif_block(info: dict[str | tuple[int, int], Any]) -> bytes:
@@ -143,6 +156,7 @@ _SIGNATURES: Final[tuple[tuple[bytes, str], ...]] = (
 _WEBP: Final = "PIL.WebPImagePlugin:WebPImageFile"
 _AVIF: Final = "PIL.AvifImagePlugin:AvifImageFile"
 _HEIC: Final = "pillow_heif:HeifImageFile"
+_LARGEST_META: Final = 2**20
 _AVIF_BRANDS: Final = {b"avif", b"avis"}
 _HEIC_BRANDS: Final = {
     b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1",
@@ -174,7 +188,23 @@ def open_encoded(file: BinaryIO) -> ImageFile | None:
         return None
     module, _, attribute = reader.partition(":")
     opened: ImageFile = getattr(import_module(module), attribute)(file)
+    if reader == _HEIC and not _is_turned_by_its_decoder(file):
+        opened.info[_NOT_YET_TURNED] = opened.info.get("original_orientation")
     return opened
+
+
+def _is_turned_by_its_decoder(file: BinaryIO) -> bool:
+    """Whether a HEIC has the properties by which decoders turn it; else its EXIF counts."""
+    file.seek(0)
+    while len(header := file.read(8)) == 8:
+        size = int.from_bytes(header[:4])
+        if header[4:] == b"meta":
+            properties = file.read(min(size, _LARGEST_META))
+            return b"irot" in properties or b"imir" in properties
+        if size < len(header):  # 0 and 1: the rest of the file, or a length of 64 bits
+            break
+        file.seek(size - len(header), os.SEEK_CUR)
+    return True
 
 
 def _reader_of(head: bytes) -> str | None:
@@ -217,6 +247,7 @@ _PIXELS_IN_FLIGHT: Final = max(150_000_000, 16_000_000 * (os.cpu_count() or 1))
 _MOST_SCANNED: Final = 2_000_000_000  # pixels, each as often as a progressive JPEG refines it
 _DECODING_SECONDS: Final = 30.0  # of this thread on a processor
 _SCAN: Final = b"\xff\xda"
+_JPEG_END: Final = b"\xff\xd9"
 _READ_AT_ONCE: Final = 2**20
 
 
@@ -438,7 +469,31 @@ def _rgb_of_file(file: BinaryIO, label: str, max_pixels: int) -> RGB:
         file.seek(0)
         found = "it holds none of" if file.read(1) else "it is empty (0 bytes), expected one of"
         raise PhotoError(f"{label}: is not a photo: {found} {', '.join(FORMATS)}")
-    return _decoded(image, label, max_pixels)
+    try:
+        return _decoded(image, label, max_pixels)
+    except PhotoError as refused:
+        cut = isinstance(image, _Jpeg) and isinstance(refused.__cause__, OSError)
+        whole = _jpeg_without_its_end(file, label, max_pixels) if cut else None
+        if whole is None:
+            raise
+        return whole
+
+
+def _jpeg_without_its_end(file: BinaryIO, label: str, max_pixels: int) -> RGB | None:
+    """The pixels of a JPEG that lacks nothing but the two bytes at its end; None of any other.
+
+    Where pixels are missing, it matters which bytes stand in their place.
+    """
+    file.seek(0)
+    content = file.read().removesuffix(_JPEG_END[:1])
+    try:
+        first, second = (
+            _decoded(_Jpeg(io.BytesIO(content + filling + _JPEG_END)), label, max_pixels)
+            for filling in (b"", b"\x55\xaa" * 64)
+        )
+    except PhotoError:
+        return None
+    return first if np.array_equal(first, second) else None
 
 
 def _decoded(image: Image.Image, label: str, max_pixels: int) -> RGB:

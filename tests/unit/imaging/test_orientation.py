@@ -8,7 +8,7 @@ import pillow_heif
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 from PIL.ExifTags import Base
 from PIL.PngImagePlugin import PngInfo
 
@@ -98,6 +98,45 @@ def test_every_mode_turns(mode: str) -> None:
     rgb = read_photo(buffer.getvalue()).rgb
     assert rgb.shape == (4, 6, 3)
     assert rgb[0, -1].min() == rgb.max()
+
+
+@pytest.mark.parametrize("value", [3, 6])
+def test_a_heic_that_says_its_turn_in_exif_alone(value: int) -> None:
+    buffer = io.BytesIO()
+    heif = pillow_heif.from_pillow(turned(value))
+    heif.save(buffer, exif=exif(1).tobytes(), quality=98, chroma=444)
+    content = buffer.getvalue()
+    assert b"irot" not in content
+    content = content.replace(exif(1).tobytes()[6:], exif(value).tobytes()[6:])
+    rgb = read_photo(content).rgb
+    assert rgb.shape == (48, 64, 3)
+    assert np.abs(rgb.astype(int) - upright_picture()).max() <= 3
+
+
+XMP = "<x:xmpmeta><rdf:Description {} /></x:xmpmeta>"
+
+
+@pytest.mark.parametrize("said", ['tiff:Orientation="6"', "><tiff:Orientation>6</tiff:Orientation"])
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
+def test_a_turn_that_stands_in_xmp_alone(file_format: str, said: str) -> None:
+    buffer = io.BytesIO()
+    xmp = XMP.format(said)
+    info = PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", xmp)
+    options = {"pnginfo": info} if file_format == "PNG" else {"xmp": xmp.encode(), "quality": 97}
+    turned(6).save(buffer, file_format, **options)
+    rgb = read_photo(buffer.getvalue()).rgb
+    assert rgb.shape == (48, 64, 3)
+    assert np.abs(rgb.astype(int) - upright_picture())[2:14, 2:22].max() <= 9
+    with Image.open(buffer) as image:
+        assert ImageOps.exif_transpose(image).size == (64, 48)  # Pillow does so too
+
+
+def test_exif_counts_more_than_xmp() -> None:
+    buffer = io.BytesIO()
+    xmp = XMP.format('tiff:Orientation="6"').encode()
+    turned(1).save(buffer, "JPEG", exif=exif(1), xmp=xmp)
+    assert read_photo(buffer.getvalue()).rgb.shape == (48, 64, 3)
 
 
 def test_exif_that_imagemagick_wrote_as_text_into_png() -> None:

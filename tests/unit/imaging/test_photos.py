@@ -113,6 +113,17 @@ class TestFormats:
         content = noisy(file_format)
         assert refusal(content[: int(len(content) * share)]).status == "unreadable"
 
+    @pytest.mark.parametrize("progressive", [False, True])
+    def test_a_jpeg_that_lacks_nothing_but_its_end_is_read(self, *, progressive: bool) -> None:
+        buffer = io.BytesIO()
+        noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(buffer, "JPEG", progressive=progressive)
+        whole = buffer.getvalue()
+        for lacking in (1, 2):
+            np.testing.assert_array_equal(read_photo(whole[:-lacking]).rgb, read_photo(whole).rgb)
+        for lacking in (4, 6, 20, 200, 1000):
+            assert "truncated" in str(refusal(whole[:-lacking]))
+
     @pytest.mark.parametrize("file_format", ["GIF", "WEBP", "TIFF", "PNG"])
     def test_first_of_many_frames_is_read(self, file_format: str) -> None:
         frames = [Image.fromarray(picture()), Image.new("RGB", (WIDTH, HEIGHT), "white")]
