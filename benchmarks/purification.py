@@ -1,189 +1,236 @@
-"""Whether purified embeddings find people across decades better, on FG-NET, never trained on.
+"""Whether purified embeddings find people across decades better, beyond chance.
 
-    python benchmarks/purification.py ../shared/data --work WORK
+    python benchmarks/purification.py ../shared/data --work WORK [--rotate]
 
-The commands that a user would run: LFW and FG-NET are read, LFW gets model-made ages, both are
-embedded (`identity embed`), each purifier is trained on LFW's people with five seeds (`identity
-purify`), and FG-NET is tested before and after. Epochs and weights are chosen on validation people
-of LFW. What WORK holds already is not done again, so a stopped run goes on.
+Purifiers are trained on LFW (ages by the default model), on people of FG-NET (true ages), or on
+both; epoch and weights are chosen on other people of FG-NET, and tested on yet others: subjects 1
+to 27, 28 to 34, 35 to 41. `--rotate` lets every seven people of FG-NET be the tested ones in turn
+(and the seven before them choose), so that a gain is seen on all 41 people and not on seven.
 
-Rank-1 is leave-one-out; `pairs` is the MegaFace-style rank-1 of all two pictures of a person at
-least ten years apart. Each gain is the mean over seeds, its 95 % interval resamples people with all
-seeds. The probe's error is of a ridge regression that tells FG-NET's true ages.
-
-    --seeds N               instead of five
-    --purifiers iefp dal    instead of all
-    --lfw E --fgnet E       tables of embeddings that are there already
+Four figures, before and after, by person: rank-1 of leave-one-out; rank-1 of the MegaFace-style
+pairs ten years apart or more; true matches at 1 % false ones among pairs ten years apart or more;
+and the error of a ridge regression that tells age (of people neither trained on nor tested). A gain
+is the mean over seeds and people's pictures; its 95 % interval draws people, each with all seeds.
+Everything that is finished is in WORK, and is not done again.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
+import torch
 
-from age_probe import AgeProbe, age_probe
+from age_probe import probe_errors
+from agelens.atomic import write_json
 from agelens.cli import main as agelens
 from agelens.evaluation.bootstrap.groupings import percentile_interval
+from agelens.recognition import train_purifier
 from agelens.recognition.embedding_purifier.purifiers import PURIFIERS
+from agelens.recognition.embedding_purifier.result import branch_as_onnx
 from agelens.recognition.embedding_table import EmbeddingTable, read_embeddings
-from agelens.recognition.protocols import Resampling, Trials, leave_one_out, megaface_style
-from agelens.recognition.protocols.identification import GAP_NAMES, by_gap
-from agelens.recognition.purifier import CARD, Purifier
+from agelens.recognition.protocols import Resampling, leave_one_out, megaface_style
+from agelens.sessions import open_session
 
-DRAWS = 2000
-FAR_YEARS = 10
-NO_DRAWS = Resampling(draws=0)
+DRAWS: Final = 5000
+FAR_YEARS: Final = 10
+FALSE_MATCHES: Final = 0.01
+PEOPLE: Final = 41
+TESTED: Final = 7
+SOURCES: Final = ("lfw", "fgnet", "both")
+# Few faces make few steps an epoch; the epoch that is kept is chosen in any case.
+SETTINGS: Final[dict[str, dict[str, Any]]] = {
+    "lfw": {},
+    "both": {},
+    "fgnet": {"epochs": 60, "age_epochs": 60, "batch_size": 64},
+}
+KEPT: Final = (10.0, 100.0)
+"""Weights of what the extractor knows (`identity_weight`), chosen from like all else."""
+FIGURES: Final = {
+    "rank1": "rank-1, leave one out",
+    "far": f"rank-1 of pairs {FAR_YEARS} years apart",
+    "verified": f"true matches {FAR_YEARS} years apart at {FALSE_MATCHES:.0%} false",
+    "probe": "age probe, years",
+}
+Counts = dict[str, dict[str, list[float]]]
 
 
 def main() -> None:
     options = _options()
+    torch.set_num_threads(1)
     work: Path = options.work
     work.mkdir(parents=True, exist_ok=True)
-    lfw = options.lfw or _embedded(options.data / "lfw", "lfw", work, label=True)
-    fgnet = options.fgnet or _embedded(options.data / "fgnet", "fgnet", work, label=False)
-    raw = read_embeddings(fgnet).with_embedding()
-    before, before_far = leave_one_out(raw, resampling=NO_DRAWS), _far(raw)
-    print(f"{len(before.trials):,} photos of FG-NET, {raw.model}")
-    print(f"rank-1 raw {_percent(_hits(before.trials).mean())}; {_by_gap(before.trials)}")
-    print(f"pairs {FAR_YEARS} years apart: raw {_percent(_hits(before_far).mean())}")
-    print(f"probe: {_probe(age_probe(raw))}\n")
-    for name in options.purifiers:
-        folders = [_purifier(lfw, name, seed, work) for seed in range(options.seeds)]
-        tables = [Purifier.open(folder).purify(raw) for folder in folders]
-        after = [leave_one_out(table, resampling=NO_DRAWS).trials for table in tables]
-        _tell(name, folders)
-        print(f"  rank-1 {_gain(before.trials, after)}")
-        for band in GAP_NAMES:
-            inside = _inside(before.trials, band)
-            if inside.any():
-                print(f"    {band} years, {_gain(before.trials, after, inside)}")
-        print(f"  pairs  {_gain(before_far, [_far(table) for table in tables])}")
-        for table in tables[:1]:
-            print(f"  probe of seed 0: {_probe(age_probe(table))}", flush=True)
-        errors = [age_probe(table, resampling=NO_DRAWS).mae_years for table in tables]
-        print(f"  probe, mean over seeds: {np.mean(errors):.2f} years\n", flush=True)
+    lfw, fgnet = (read_embeddings(_embedded(options.data, name, work)) for name in SOURCES[:2])
+    folds = range(0, PEOPLE, TESTED) if options.rotate else [PEOPLE - TESTED]
+    tasks = [
+        (source, name, seed, fold)
+        for seed in range(options.seeds)
+        for fold in folds
+        for source in options.sources
+        for name in options.purifiers
+    ]
+    for number, (source, name, seed, fold) in enumerate(tasks):
+        place = work / f"{source}-{name}-{seed}-{fold}.json"
+        if not place.exists():
+            write_json(place, _run({"lfw": lfw, "fgnet": fgnet}, source, name, seed, fold))
+            print(f"{number + 1} of {len(tasks)}: {place.name}", flush=True)
+    for source in options.sources:
+        for name in options.purifiers:
+            _tell(
+                source,
+                name,
+                [work / f"{source}-{name}-{{}}-{fold}.json" for fold in folds],
+                options,
+            )
 
 
-def _embedded(root: Path, dataset: str, work: Path, *, label: bool) -> Path:
-    table, out = work / f"{dataset}-table.parquet", work / f"{dataset}.parquet"
-    _unless(table, lambda path: ("data", "read", dataset, str(root), "-o", path))
-    if label:
-        aged = work / f"{dataset}-aged.parquet"
-        plain = str(table)
-        _unless(
-            aged,
-            lambda path: (
-                "data",
-                "label",
-                "--model",
-                "cc0-resnet10",
-                plain,
-                "--root",
-                str(root),
-                "-o",
-                path,
-            ),
+def parts(fold: int) -> tuple[list[int], list[int], list[int]]:
+    """Subjects to train on, to choose by and to test, where those from `fold` on are tested."""
+    everyone = list(range(1, PEOPLE + 1))
+    test = everyone[fold : fold + TESTED]
+    rest = everyone[fold + TESTED :] + everyone[:fold]
+    return rest[:-TESTED], rest[-TESTED:], test
+
+
+def _run(
+    tables: dict[str, EmbeddingTable], source: str, name: str, seed: int, fold: int
+) -> dict[str, Any]:
+    lfw, fgnet = tables["lfw"], tables["fgnet"]
+    people = fgnet.frame["subject"].astype(int)
+    learn, choose, test = (fgnet.take(people.isin(part).to_numpy()) for part in parts(fold))
+    train = {"lfw": lfw, "fgnet": learn}.get(source) or joined(lfw, learn)
+    tried = [
+        train_purifier(
+            train, valid=choose, purifier=name, seed=seed, identity_weight=kept, **SETTINGS[source]
         )
-        table = aged
-    chosen = str(table)
-    _unless(out, lambda path: ("identity", "embed", chosen, "--root", str(root), "-o", path))
+        for kept in KEPT
+    ]
+    best = max(tried, key=lambda one: one.chosen.across_age)
+    network = open_session(
+        branch_as_onnx(best.branch, torch.from_numpy(test.vectors)), name="the purifier"
+    )
+
+    def purified(table: EmbeddingTable) -> EmbeddingTable:
+        vectors = network.run(None, {"embedding": table.vectors})[0]
+        return EmbeddingTable(table.frame, vectors, table.model)
+
+    unseen = fgnet.take(people.isin(parts(fold)[1] + parts(fold)[2]).to_numpy())
+    tested = np.isin(unseen.frame["subject"].astype(int), parts(fold)[2])
+    return {
+        "weight": best.chosen.weight,
+        "identity_weight": best.settings.identity_weight,
+        "epoch": best.chosen.best_epoch,
+        "settings": asdict(best.settings),
+        "before": measured(test, unseen, tested),
+        "after": measured(purified(test), purified(unseen), tested),
+    }
+
+
+def measured(test: EmbeddingTable, unseen: EmbeddingTable, tested: np.ndarray) -> Counts:
+    """Sum and count of each figure by person."""
+    no_draws = Resampling(draws=0)
+    alone = leave_one_out(test, resampling=no_draws).trials
+    pairs = megaface_style(test, resampling=no_draws).trials
+    far = pairs.gap_years >= FAR_YEARS
+    who, verified = _verified(test)
+    ages = unseen.frame["age_years"].to_numpy(dtype=float)
+    _, people = np.unique(unseen.frame["subject"].astype(int), return_inverse=True)
+    errors, _ = probe_errors(unseen.vectors, ages, people)
+    _, tested_people = np.unique(people[tested], return_inverse=True)
+    return {
+        "rank1": _by_person(alone.person, alone.rank == 1),
+        "far": _by_person(pairs.person[far], pairs.rank[far] == 1),
+        "verified": _by_person(who, verified),
+        "probe": _by_person(tested_people, errors[tested]),
+    }
+
+
+def _verified(table: EmbeddingTable) -> tuple[np.ndarray, np.ndarray]:
+    """Person of each pair of one person far apart in age, and whether it is matched."""
+    ages = table.frame["age_years"].to_numpy(dtype=float)
+    _, who = np.unique(table.frame["subject"].astype(int), return_inverse=True)
+    first, second = np.triu_indices(len(table), 1)
+    far = np.abs(ages[first] - ages[second]) >= FAR_YEARS
+    first, second = first[far], second[far]
+    alike = np.einsum("nd,nd->n", table.vectors[first], table.vectors[second])
+    same = who[first] == who[second]
+    threshold = np.quantile(alike[~same], 1 - FALSE_MATCHES)
+    return who[first[same]], alike[same] > threshold
+
+
+def _by_person(people: np.ndarray, values: np.ndarray) -> dict[str, list[float]]:
+    _, codes = np.unique(people, return_inverse=True)
+    sums = np.bincount(codes, np.asarray(values, dtype=float))
+    return {"sum": sums.tolist(), "count": np.bincount(codes).tolist()}
+
+
+def joined(first: EmbeddingTable, second: EmbeddingTable) -> EmbeddingTable:
+    """Both tables' rows."""
+    import pandas as pd
+
+    frames = [one.frame.astype({"subject": str, "dataset": str}) for one in (first, second)]
+    frame = pd.concat(frames, ignore_index=True)
+    vectors = np.concatenate([first.vectors, second.vectors])
+    return EmbeddingTable(frame, vectors, first.model)
+
+
+def _tell(source: str, name: str, places: list[Path], options: argparse.Namespace) -> None:
+    """Every figure with its gain; sums [seed, person] and counts, people of all folds in a row."""
+    runs = [
+        [json.loads(Path(str(place).format(seed)).read_text()) for place in places]
+        for seed in range(options.seeds)
+    ]
+    unchanged = np.mean([run["epoch"] == 0 for row in runs for run in row])
+    print(f"\n{name} trained on {source}; in {unchanged:.0%} of the runs no change was chosen")
+    for figure, words in FIGURES.items():
+        before, count, after = (
+            np.array([[v for run in row for v in run[when][figure][key]] for row in runs])
+            for when, key in (("before", "sum"), ("before", "count"), ("after", "sum"))
+        )
+        scale, unit = (1, "years") if figure == "probe" else (100, "points")
+        gain, trials = (after - before).mean(0), count[0]
+        drawn = np.random.default_rng(0).integers(0, len(gain), (DRAWS, len(gain)))
+        low, high = percentile_interval(gain[drawn].sum(1) / trials[drawn].sum(1), 0.95)
+        print(
+            f"  {words:52} {scale * before[0].sum() / trials.sum():6.2f} -> "
+            f"{scale * after.mean(0).sum() / trials.sum():6.2f}, gain "
+            f"{scale * gain.sum() / trials.sum():+.2f} [{scale * low:+.2f}, {scale * high:+.2f}] "
+            f"{unit}, {int(trials.sum()):,} of {len(gain)} people"
+        )
+
+
+def _embedded(data: Path, dataset: str, work: Path) -> Path:
+    """The embeddings of a dataset, made once, by the commands that a user would type."""
+    root, out = str(data / dataset), work / f"{dataset}.parquet"
+    table, aged = (work / f"{dataset}-{what}.parquet" for what in ("table", "aged"))
+    words = [(table, ["data", "read", dataset, root])]
+    if dataset == "lfw":
+        label = ["data", "label", "--model", "agelens-1", str(table), "--root", root]
+        words.append((aged, label))
+    words.append((out, ["identity", "embed", str(words[-1][0]), "--root", root]))
+    for place, command in words:
+        if not place.exists():
+            print("agelens", *command, flush=True)
+            if status := agelens([*command, "-o", str(place)]):
+                raise SystemExit(status)
     return out
 
 
-def _purifier(lfw: Path, name: str, seed: int, work: Path) -> Path:
-    folder = work / f"{name}-{seed}"
-    if not (folder / CARD).exists():
-        asked = (str(lfw), "--purifier", name, "--seed", str(seed))
-        _run(("identity", "purify", *asked, "-o", str(folder)))
-    return folder
-
-
-def _unless(path: Path, command: Callable[[str], tuple[str, ...]]) -> None:
-    if not path.exists():
-        _run(command(str(path)))
-
-
-def _run(command: tuple[str, ...]) -> None:
-    print("agelens", *command, flush=True)
-    status = agelens(command)
-    if status:
-        raise SystemExit(status)
-
-
-def _far(table: EmbeddingTable) -> Trials:
-    trials = megaface_style(table, resampling=NO_DRAWS).trials
-    far = trials.gap_years >= FAR_YEARS
-    return Trials(trials.probe[far], trials.rank[far], trials.person[far], trials.gap_years[far])
-
-
-def _hits(trials: Trials) -> np.ndarray:
-    return (trials.rank == 1).astype(np.float64)
-
-
-def _inside(trials: Trials, band: str) -> np.ndarray:
-    grouping = by_gap(trials.gap_years)
-    return np.asarray(grouping.codes == GAP_NAMES.index(band))
-
-
-def _by_gap(trials: Trials) -> str:
-    bands = [(band, _hits(trials)[_inside(trials, band)]) for band in GAP_NAMES]
-    return ", ".join(
-        f"{band} years {_percent(h.mean())} of {len(h)}" for band, h in bands if len(h)
-    )
-
-
-def _gain(before: Trials, after: list[Trials], rows: np.ndarray | None = None) -> str:
-    rows = np.ones(len(before), dtype=bool) if rows is None else rows
-    hits = np.stack([_hits(trials)[rows] for trials in after])
-    gain = hits.mean(axis=0) - _hits(before)[rows]
-    _, person = np.unique(before.person[rows], return_inverse=True)
-    sums, counts = np.bincount(person, gain), np.bincount(person)
-    drawn = np.random.default_rng(0).integers(0, len(sums), (DRAWS, len(sums)))
-    low, high = percentile_interval(sums[drawn].sum(1) / counts[drawn].sum(1), 0.95)
-    seeds = ", ".join(_percent(one) for one in hits.mean(axis=1))
-    return (
-        f"{_percent(hits.mean())} ({seeds}), gain {100 * gain.mean():+.2f} "
-        f"[{100 * low:+.2f}, {100 * high:+.2f}] points over {len(gain):,}"
-    )
-
-
-def _probe(probe: AgeProbe) -> str:
-    return (
-        f"MAE {probe.mae_years:.2f} years [{probe.low_years:.2f}, {probe.high_years:.2f}], "
-        f"{probe.constant_mae_years:.2f} for the median age"
-    )
-
-
-def _tell(name: str, folders: list[Path]) -> None:
-    cards = [
-        json.loads((folder / CARD).read_text(encoding="utf-8"))["chosen"] for folder in folders
-    ]
-    raw, found = (
-        np.mean([card[key] for card in cards]) for key in ("across_age_raw", "across_age")
-    )
-    epochs = ", ".join(f"{card['weight']:g} at epoch {card['epoch']}" for card in cards)
-    print(f"{name}: weights {epochs}; validation {_percent(raw)} -> {_percent(found)}")
-
-
-def _percent(share: float) -> str:
-    return f"{100 * float(share):.2f} %"
-
-
-def _options(arguments: Iterable[str] | None = None) -> argparse.Namespace:
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=Path, help="folder with lfw and fgnet")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--rotate", action="store_true")
     parser.add_argument("--purifiers", nargs="+", default=list(PURIFIERS), choices=PURIFIERS)
-    parser.add_argument("--lfw", type=Path)
-    parser.add_argument("--fgnet", type=Path)
-    return parser.parse_args(None if arguments is None else list(arguments))
+    parser.add_argument("--sources", nargs="+", default=list(SOURCES), choices=SOURCES)
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -2,12 +2,11 @@
 
     agelens data read lfw LFW_FOLDER -o lfw.parquet
     agelens identity embed lfw.parquet --root LFW_FOLDER -o lfw-faces.parquet
-    python benchmarks/recognition_thresholds.py lfw-faces.parquet LFW [--children FGNET.parquet]
+    python benchmarks/recognition_thresholds.py lfw-faces.parquet LFW
 
 All pairs of photos of different people and of one person, with intervals that resample people.
 `--card` writes the section into a card that lies beside its weights or in this package.
-`--children` takes embeddings of FG-NET with their ages, and shows what the thresholds do to
-children and to one person decades apart, whom the set that they come from hardly holds. The
+`recognition_by_age.py` adds what holds at certain ages. The
 accuracy is that of LFW's view 2 as far as it can be had without its list: ten folds of people,
 300 random pairs of either kind in each, the threshold chosen on the nine others.
 """
@@ -24,8 +23,8 @@ import numpy as np
 from agelens.data.datasets.pairs import PairList, pair_table
 from agelens.recognition.embedding_table import EmbeddingTable, read_embeddings
 from agelens.recognition.measured_rates import MeasuredRates
+from agelens.recognition.measuring_rates import measure_rates
 from agelens.recognition.protocols import Resampling, verification
-from measure_rates import measure_rates
 
 FOLDS, PAIRS_OF_EITHER_KIND = 10, 300
 
@@ -37,9 +36,6 @@ def main() -> None:
     found = measure_rates(table, options.dataset, draws=options.draws, seed=options.seed)
     _show(found)
     _accuracy(table, options.seed)
-    if options.children:
-        children = read_embeddings(options.children)
-        _across_ages(children, found)
     if options.card:
         _write(options.card, table, found)
 
@@ -85,30 +81,6 @@ def _accuracy(table: EmbeddingTable, seed: int) -> None:
     )
 
 
-def _across_ages(table: EmbeddingTable, found: MeasuredRates) -> None:
-    """Both rates by the ages of the two photos."""
-    embedded = table.with_embedding()
-    ages = embedded.frame["age_years"].to_numpy(dtype=float)
-    who = embedded.frame["subject"].astype(str).to_numpy()
-    first, second = np.triu_indices(len(embedded), 1)
-    alike = np.einsum("nd,nd->n", embedded.vectors[first], embedded.vectors[second])
-    one, older = who[first] == who[second], np.maximum(ages[first], ages[second])
-    younger, gap = np.minimum(ages[first], ages[second]), np.abs(ages[first] - ages[second])
-    print(f"{'pairs':34} {'rate':>7} {'called the same':>16} {'of':>8}")
-    for name, rows in (
-        ("different people, both under 6", ~one & (older < 6)),
-        ("different people, both under 13", ~one & (older < 13)),
-        ("different people, both from 18", ~one & (younger >= 18)),
-        ("one person, up to 5 years apart", one & (gap <= 5)),
-        ("one person, 10 to 20 years apart", one & (gap >= 10) & (gap < 20)),
-        ("one person, 20 years apart or more", one & (gap >= 20)),
-    ):
-        for promised in (0.01, 0.001, 0.0001):
-            rate = found.at(promised)
-            share = float((alike[rows] >= rate.threshold).mean())
-            print(f"{name:34} {rate.false_match_rate:7g} {share:16.4f} {int(rows.sum()):8,}")
-
-
 def _write(card: Path, table: EmbeddingTable, found: MeasuredRates) -> None:
     document = json.loads(card.read_text(encoding="utf-8"))
     stated = (document["name"], document["version"], document["weights"]["sha256"])
@@ -125,7 +97,6 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("embeddings", type=Path, help="of agelens identity embed")
     parser.add_argument("dataset", help="what the card is to call them")
-    parser.add_argument("--children", type=Path, metavar="E", help="embeddings with ages")
     parser.add_argument("--card", type=Path, help="write the section into it")
     parser.add_argument("--draws", type=int, default=1000, help="of people (1000)")
     parser.add_argument("--seed", type=int, default=0)

@@ -36,10 +36,12 @@ def verify(
     false_match_rate: Share = 0.001,
     face: Literal["refuse", "largest"] = "refuse",
     detector: DetectorName = "retinaface",
+    output: Path | None = None,
     json: bool = False,
 ) -> int:
-    """Say whether two photos show one person, and how old both look; nothing is kept.
+    """Say whether two photos show one person, and how old both look.
 
+    The threshold is that of both estimated ages. Nothing is kept unless -o names a folder for it.
     No proof of identity: see the README for what recognition must not be used for.
 
     Args:
@@ -49,10 +51,12 @@ def verify(
         false_match_rate: of pairs of different people that may be called the same.
         face: of a photo with several faces: refuse it, or take the largest.
         detector: finds the faces.
+        output: a new folder for a page with both faces side by side.
         json: print JSON instead of sentences.
     """
     from agelens.recognition import verify as verify_photos  # noqa: PLC0415
 
+    check_new_folder(output)
     with _photo_errors() as failed:
         verdict = verify_photos(
             first,
@@ -64,23 +68,25 @@ def verify(
         )
     if failed:
         return _PHOTO_UNUSABLE
+    page = None if output is None else verdict.save(output)
     if json:
         _print_line(verdict.to_json())
         return 0
     for line in (_age(verdict.first), _age(verdict.second), *verdict.sentences()):
         print(line)
+    _tell_page(page)
     return 0
 
 
+def _tell_page(page: Path | None) -> None:
+    if page is not None:
+        print(f"wrote {page}: it shows faces and tells people apart. Delete it when done")
+
+
 def _age(face: VerifiedFace) -> str:
-    age = face.estimate
-    level = "not calibrated" if age.coverage is None else f"measured {age.coverage:.0%}"
-    doubt = f"; {age.refer}" if age.refer else ""
+    doubt = f"; {face.estimate.refer}" if face.estimate.refer else ""
     several = f" (largest of {face.faces_found} faces)" if face.faces_found > 1 else ""
-    return (
-        f"{face.photo}{several}: looks {age.estimate_years:.0f}, {age.low_years:.0f} to "
-        f"{age.high_years:.0f} ({age.interval_level:.0%} interval, {level}){doubt}"
-    )
+    return f"{face.photo}{several}: {face.age_words}{doubt}"
 
 
 def search(
@@ -89,6 +95,8 @@ def search(
     *,
     index: Path | None = None,
     top: PositiveInt = 10,
+    group: bool = False,
+    output: Path | None = None,
     extractor: str = "dlib-resnet29",
     false_match_rate: Share = 0.001,
     face: Literal["refuse", "largest"] = "refuse",
@@ -98,14 +106,17 @@ def search(
 ) -> int:
     """Find the faces in a folder that are most like the face of one photo.
 
-    Nothing is kept unless --index names a folder for it. For your own photos and for consented
-    research only: see the README for what recognition must not be used for.
+    The query itself is left out. Nothing is kept unless --index or -o names a folder. For your own
+    photos and for consented research only: see the README for what recognition must not be used
+    for.
 
     Args:
         query: a photo of the person.
         folder: photos to look through, at any depth.
         index: keep the faces' embeddings here, and only read what changed the next time.
         top: faces to show.
+        group: also put all faces of the folder into groups of one person each.
+        output: a new folder for a page with the faces by rank, by age and by date.
         extractor: a name, a card, or a folder with card and weights.
         false_match_rate: mark faces that would be called the same at it, as agelens verify does.
         face: of a query with several faces: refuse it, or take the largest.
@@ -115,12 +126,14 @@ def search(
     """
     from agelens.recognition import search as search_folder  # noqa: PLC0415
 
+    check_new_folder(output)
     with _photo_errors() as failed, progress_bars("photos") as progress:
         found = search_folder(
             query,
             folder,
             index=index,
             top=top,
+            group=group,
             extractor=extractor,
             false_match_rate=false_match_rate,
             face=face,
@@ -130,6 +143,7 @@ def search(
         )
     if failed:
         return _PHOTO_UNUSABLE
+    page = None if output is None else found.save(output)
     if json:
         _print_line(found.to_json())
         return 0
@@ -137,13 +151,17 @@ def search(
         {
             "rank": one.rank,
             "photo": one.photo,
+            "looks": one.face.age_words.removeprefix("looks "),
             "similarity": f"{one.similarity:.3f}",
-            "called": "same person" if one.same_person else "",
+            "called": one.decision.words,
         }
         for one in found.found
     ]
     if rows:
         print_rows(rows)
+    for number, one in enumerate(found.groups or (), 1):
+        if one.faces > 1:
+            print(f"group {number}: {one.faces:,} faces, such as {', '.join(one.photos[:3])}")
     for line in found.sentences():
         print(line)
     if index is not None:
@@ -152,6 +170,7 @@ def search(
             f"index {index}: {changes.read:,} photos read, {changes.gone:,} gone, "
             f"{changes.kept:,} as they were. It tells people apart: delete it when done"
         )
+    _tell_page(page)
     return 0
 
 
@@ -214,6 +233,7 @@ def identity_purify(
     embeddings: Path,
     *,
     output: Path,
+    valid: Path | None = None,
     purifier: Annotated[
         str, OneOf("agelens.recognition.embedding_purifier.purifiers:PURIFIERS")
     ] = "iefp",
@@ -231,6 +251,8 @@ def identity_purify(
     Args:
         embeddings: of agelens identity embed.
         output: a new folder.
+        valid: embeddings of other people, by whom epoch and weight are chosen; by default by
+            three tenths of the same.
         purifier: what keeps age out; none is the same training without any.
         weights: of the purifier beside the identity loss, to choose from; its own few by default.
         epochs: of the identity branch.
@@ -244,6 +266,7 @@ def identity_purify(
     with progress_bars("epochs") as progress:
         found = train_purifier(
             embeddings,
+            valid=valid,
             purifier=purifier,
             weights=tuple(weights),
             epochs=epochs,

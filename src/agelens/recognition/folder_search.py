@@ -1,11 +1,11 @@
-"""A person looked for in a folder: the likest faces, and how many strangers are as like."""
+"""A person looked for in a folder: the likest faces, how old they look, and everybody in groups."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from html import escape
+import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,8 +13,9 @@ import pandas as pd
 from agelens.errors import PhotoError, UsageError
 from agelens.evaluation.table_checks import tally
 from agelens.imaging.detectors import Detector
-from agelens.imaging.photos import PhotoSource
-from agelens.recognition.embedding_table import EmbeddingModel, Vectors
+from agelens.imaging.photos import PhotoSource, read_photo
+from agelens.inference.estimator import AgeEstimator
+from agelens.recognition.embedding_table import Vectors
 from agelens.recognition.extractors import DEFAULT_EXTRACTOR, open_extractor
 from agelens.recognition.extractors.network import Extractor
 from agelens.recognition.face_embedder import (
@@ -25,89 +26,15 @@ from agelens.recognition.face_embedder import (
     detector_of,
     every_face,
 )
-from agelens.recognition.face_index import FaceIndex, IndexChanges
-from agelens.recognition.measured_rates import MeasuredRate, rates_of
+from agelens.recognition.face_groups import group_faces
+from agelens.recognition.face_index import FaceIndex
+from agelens.recognition.face_pictures import face_jpeg, taken_at
+from agelens.recognition.found_faces import FaceGroup, FoundFace, Searched, SeenFace
+from agelens.recognition.measured_rates import decide, rates_of
+from agelens.records import Floats
 from agelens.tables import BOX
-from agelens.version import __version__
 
-
-@dataclass(frozen=True, slots=True)
-class FoundFace:
-    """A face of the folder: its photo, its box in the photo's pixels, its similarity."""
-
-    rank: int
-    photo: str
-    box_xyxy: tuple[float, float, float, float]
-    similarity: float
-    same_person: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain types by name."""
-        box = [round(edge, 2) for edge in self.box_xyxy]
-        return asdict(self) | {"box_xyxy": box, "similarity": round(self.similarity, 4)}
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Searched:
-    """The faces found, likest first, and what was searched.
-
-    `statuses` counts photos that gave no face by the reason, `faces` those that were searched.
-    `expected_strangers` is how many faces of other people would be called the same by chance if
-    all faces were of strangers such as the rate was measured on. `caution` says what speaks
-    against the query's face, as where the photo's edge cuts it off.
-    """
-
-    query: str
-    found: tuple[FoundFace, ...]
-    faces: int
-    statuses: dict[str, int]
-    decided_by: MeasuredRate
-    expected_strangers: float
-    changes: IndexChanges
-    model: EmbeddingModel
-    caution: str | None = None
-
-    def sentences(self) -> list[str]:
-        """How much was searched, and how far a hit can be trusted."""
-        without = ", ".join(f"{count:,} {status}" for status, count in self.statuses.items())
-        rate = self.decided_by.false_match_rate
-        caution = [f"caution: of {self.query}, {self.caution}"] if self.caution else []
-        return [
-            *caution,
-            f"{self.faces:,} faces searched" + (f"; photos without: {without}" if without else ""),
-            f"at a false match rate of {rate:g}, about {self.expected_strangers:.1f} of so many "
-            "strangers' faces are called the same by chance; of relatives and people of one group, "
-            "more. A hit is a lead to look at, never proof.",
-        ]
-
-    def to_frame(self) -> pd.DataFrame:
-        """The faces found, likest first: `rank, photo, box_xyxy, similarity, same_person`."""
-        return pd.DataFrame([asdict(face) for face in self.found])
-
-    def __repr__(self) -> str:
-        return f"<Searched: {len(self.found):,} likest of {self.sentences()[0]}>"
-
-    def _repr_html_(self) -> str:
-        lines = "".join(f"<p>{escape(line)}</p>" for line in self.sentences())
-        return self.to_frame().to_html(index=False) + lines
-
-    def to_json(self) -> dict[str, Any]:
-        """One JSON object; plain types only."""
-        return {
-            "query": self.query,
-            "caution": self.caution,
-            "found": [face.to_json() for face in self.found],
-            "faces_searched": self.faces,
-            "photos_without": self.statuses,
-            "false_match_rate": self.decided_by.false_match_rate,
-            "threshold": round(self.decided_by.threshold, 4),
-            "expected_strangers": round(self.expected_strangers, 3),
-            "photos_read": self.changes.read,
-            "photos_gone": self.changes.gone,
-            "photos_kept": self.changes.kept,
-            "model": asdict(self.model),
-            "agelens_version": __version__,
-        }
+_SHOWN_OF_A_GROUP: Final = 12
 
 
 class FolderSearch:
@@ -115,6 +42,7 @@ class FolderSearch:
 
     Args:
         index: of the folder, refreshed here.
+        estimator: says how old the query and the faces found look, by the detector of the index.
         false_match_rate: of pairs of different people who may be called the same.
         largest: take the largest face of a query with several; otherwise it is refused.
 
@@ -124,52 +52,126 @@ class FolderSearch:
     """
 
     def __init__(
-        self, index: FaceIndex, *, false_match_rate: float = 0.001, largest: bool = False
+        self,
+        index: FaceIndex,
+        estimator: AgeEstimator | None = None,
+        *,
+        false_match_rate: float = 0.001,
+        largest: bool = False,
     ) -> None:
         self.index = index
+        self.estimator = estimator or AgeEstimator(detector=index.embedder.detector, workers=1)
         self.largest = largest
-        self.decided_by = rates_of(index.embedder.extractor).at(false_match_rate)
+        self.false_match_rate = false_match_rate
+        self.rates = rates_of(index.embedder.extractor)
+        self.decided_by = self.rates.at(false_match_rate)
 
-    def search(self, query: PhotoSource, *, top: int = 10, progress: Any = None) -> Searched:
+    def search(
+        self, query: PhotoSource, *, top: int = 10, group: bool = False, progress: Any = None
+    ) -> Searched:
         """The `top` faces of the folder that are most like the face of `query`.
+
+        Args:
+            query: a photo of the person; where it is in the folder, it is not found as itself.
+            top: faces to find.
+            group: also put all faces of the folder into groups of one person each.
+            progress: called with photos read and photos to read.
 
         Raises:
             PhotoError: the query cannot be read, or shows no face (status ``no_face``).
-            UsageError: it shows several faces, and `largest` is not set; or `top` is below 1.
+            UsageError: it shows several faces, and `largest` is not set; `top` is below 1; or
+                there are too many faces to group.
         """
         if top < 1:
             raise UsageError(f"top is 1 or more, got {top}")
         asked, vector = query_face(self.index.embedder, query, largest=self.largest)
         changes = self.index.refresh(progress)
         faces = self.index.faces
-        rows, alike = self.index.searcher().nearest(vector, top)
+        itself = self._itself(query)
+        rows, alike = self.index.searcher().nearest(vector, top + self._faces_of(itself))
+        others = ~faces.frame["path"].iloc[rows].isin(itself).to_numpy(dtype=bool)
+        rows, alike = rows[others][:top], alike[others][:top]
         status = self.index.table.frame["status"]
+        box = asked.faces[0]
+        assert box is not None  # noqa: S101 - `query_face` refused a photo without
+        seen = self._seen(query, asked.source, box.box_xyxy)
         return Searched(
             query=asked.source,
+            asked=seen,
+            folder=self.index.folder,
             caution=asked.message or None,
-            found=tuple(self._found(faces.frame.iloc[rows], alike)),
-            faces=len(faces),
+            found=tuple(self._found(seen, faces.frame.iloc[rows], alike)),
+            faces=len(faces) - self._faces_of(itself),
             statuses=tally(status[~self.index.table.has_embedding]),
             decided_by=self.decided_by,
             expected_strangers=len(faces) * self.decided_by.measured,
             changes=changes,
             model=faces.model,
+            left_out=tuple(itself),
+            groups=self._groups() if group else None,
         )
 
-    def _found(self, frame: Any, alike: Any) -> list[FoundFace]:
+    def _found(self, asked: SeenFace, frame: pd.DataFrame, alike: Vectors) -> list[FoundFace]:
+        found = []
+        for rank, (seen, similarity) in enumerate(zip(self._rows(frame), alike, strict=True)):
+            years = asked.estimate.estimate_years, seen.estimate.estimate_years
+            decision = decide(self.rates, self.false_match_rate, float(similarity), years)
+            found.append(FoundFace(rank + 1, seen, float(similarity), decision))
+        return found
+
+    def _rows(self, frame: pd.DataFrame) -> list[SeenFace]:
         boxes = frame[list(BOX)].to_numpy(dtype=np.float64)
         return [
-            FoundFace(
-                rank=rank + 1,
-                photo=str(photo),
-                box_xyxy=(float(box[0]), float(box[1]), float(box[2]), float(box[3])),
-                similarity=float(similarity),
-                same_person=bool(similarity >= self.decided_by.threshold),
-            )
-            for rank, (photo, box, similarity) in enumerate(
-                zip(frame["path"], boxes, alike, strict=True)
-            )
+            self._seen(self.index.folder / str(path), str(path), box)
+            for path, box in zip(frame["path"], boxes, strict=True)
         ]
+
+    def _seen(self, source: PhotoSource, name: str, box_xyxy: Floats) -> SeenFace:
+        """The face at this box; its photo is read again, since the index holds no ages."""
+        photo = read_photo(source, max_pixels=self.index.embedder.max_pixels)
+        estimates = self.estimator.estimate(photo).faces
+        apart = [
+            float(np.abs(one.face.box_xyxy - box_xyxy).max()) if one.face else np.inf
+            for one in estimates
+        ]
+        if not apart:
+            raise PhotoError(
+                f"{name}: the face is no longer found; the photo was changed while it was searched",
+                status="no_face",
+                source=name,
+            )
+        taken = taken_at(Path(source)) if isinstance(source, str | os.PathLike) else None
+        x1, y1, x2, y2 = (float(edge) for edge in box_xyxy)
+        return SeenFace(
+            name,
+            (x1, y1, x2, y2),
+            estimates[int(np.argmin(apart))],
+            None if taken is None else f"{taken:%Y-%m-%d}",
+            face_jpeg(photo.rgb, box_xyxy),
+        )
+
+    def _itself(self, query: PhotoSource) -> list[str]:
+        """Photos of the folder that are the file `query`, or a copy of it."""
+        if not isinstance(query, str | os.PathLike):
+            return []
+        content = Path(query).read_bytes()
+        frame = self.index.faces.frame
+        alike = frame["path"][frame["size_bytes"] == len(content)].unique()
+        return sorted(str(p) for p in alike if (self.index.folder / p).read_bytes() == content)
+
+    def _faces_of(self, photos: Sequence[str]) -> int:
+        return int(self.index.faces.frame["path"].isin(photos).sum())
+
+    def _groups(self) -> tuple[FaceGroup, ...]:
+        faces = self.index.faces
+        groups = group_faces(faces.vectors, self.rates)
+        found = []
+        for number in range(groups.max(initial=-1) + 1):
+            inside = faces.frame[groups == number]
+            shown = tuple(self._rows(inside.iloc[:_SHOWN_OF_A_GROUP]))
+            photos = tuple(str(path) for path in inside["path"])
+            found.append(FaceGroup(len(inside), shown, photos))
+        return tuple(found)
 
 
 def query_face(
@@ -194,6 +196,7 @@ def search(
     *,
     index: str | Path | None = None,
     top: int = 10,
+    group: bool = False,
     extractor: str | Path | Extractor = DEFAULT_EXTRACTOR,
     false_match_rate: float = 0.001,
     face: Literal["refuse", "largest"] = "refuse",
@@ -214,6 +217,7 @@ def search(
         index: a folder that keeps the faces' embeddings, so that the next search only reads what
             changed; without it nothing is kept.
         top: faces to find.
+        group: also put all faces of the folder into groups of one person each.
         extractor: a name of `EXTRACTORS`, the folder or card of a network, or an extractor.
         false_match_rate: faces that would be called the same at it are marked, see `verify`.
         face: of a query with several faces: ``refuse`` it, or take the ``largest``.
@@ -230,4 +234,4 @@ def search(
     embedder = FaceEmbedder(open_extractor(extractor), detector_of(detector), workers=workers)
     faces = FaceIndex(Path(folder), embedder, None if index is None else Path(index))
     searcher = FolderSearch(faces, false_match_rate=false_match_rate, largest=face == "largest")
-    return searcher.search(query, top=top, progress=progress)
+    return searcher.search(query, top=top, group=group, progress=progress)

@@ -98,9 +98,11 @@ class Verdict(BaseModel):
 
     request_id: str
     similarity: float
-    same_person: bool
+    same_person: bool | None = Field(
+        description="null: at these ages most photos of one person are called different as well"
+    )
     false_match_rate: float
-    threshold: float
+    threshold: float | None
     caution: str | None
 
 

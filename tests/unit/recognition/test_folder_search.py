@@ -11,13 +11,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
+from PIL.ExifTags import IFD, Base
 
 from agelens.errors import PhotoError, TableError, UsageError
 from agelens.imaging.detectors.retinaface import RetinaFace
 from agelens.recognition.extractors import open_extractor
 from agelens.recognition.face_embedder import FaceEmbedder
+from agelens.recognition.face_groups import group_faces
 from agelens.recognition.face_index import FaceIndex, IndexChanges
+from agelens.recognition.face_pictures import taken_at
 from agelens.recognition.folder_search import FolderSearch
+from agelens.recognition.measured_rates import rates_of
 from agelens.records import RGB
 
 
@@ -38,12 +43,16 @@ def searched(folder: Path, embedder: FaceEmbedder, index: Path | None = None) ->
 
 
 def test_the_person_is_found_and_nothing_is_kept(
-    folder: Path, heads: dict[str, Path], colour_embedder: FaceEmbedder
+    folder: Path, heads: dict[str, Path], colour_embedder: FaceEmbedder, tmp_path: Path
 ) -> None:
     before = sorted(folder.rglob("*"))
-    found = searched(folder, colour_embedder).search(heads["red"], top=2)
-    assert found.found[0].photo == "below/red.png"
-    assert found.found[0].similarity == pytest.approx(1)
+    lighter = tmp_path / "query.png"
+    Image.fromarray(np.asarray(Image.open(heads["red"])) // 4 * 4).save(lighter)
+    found = searched(folder, colour_embedder).search(lighter, top=2)
+    assert {face.photo for face in found.found} == {"below/red.png", "two.png"}
+    assert found.found[0].similarity == pytest.approx(1, abs=1e-3)
+    assert 0 < found.found[0].face.estimate.estimate_years < 100
+    assert not found.left_out
     assert [face.rank for face in found.found] == [1, 2]
     assert found.faces == 4
     assert found.statuses == {"no_face": 1, "unreadable": 1}
@@ -70,14 +79,15 @@ def test_an_index_reads_only_what_changed(
     assert first.changes == IndexChanges(read=5, gone=0, kept=0)
     again = searched(folder, colour_embedder, kept).search(heads["red"])
     assert again.changes == IndexChanges(read=0, gone=0, kept=5)
-    assert again.found == first.found
+    assert [one.to_json() for one in again.found] == [one.to_json() for one in first.found]
     (folder / "two.png").unlink()
     shutil.copy(heads["green"], folder / "grey.png")
     os.utime(folder / "grey.png", ns=(1, 1))
     shutil.copy(heads["grey"], folder / "new.png")
     third = searched(folder, colour_embedder, kept).search(heads["grey"])
     assert third.changes == IndexChanges(read=2, gone=1, kept=3)
-    assert {face.photo for face in third.found} == {"new.png", "grey.png", "below/red.png"}
+    assert {face.photo for face in third.found} == {"grey.png", "below/red.png"}
+    assert third.left_out == ("new.png",)
     fresh = searched(folder, colour_embedder).search(heads["grey"])
     assert {f.photo: f.similarity for f in third.found} == pytest.approx(
         {f.photo: f.similarity for f in fresh.found}
@@ -179,9 +189,52 @@ def test_the_command_prints_the_likest_faces(
 ) -> None:
     ran = agelens("search", heads["red"], folder, "--extractor", colour_card, "--top", "1")
     assert ran.status == 0
-    assert "below/red.png" in ran.out
-    assert "4 faces searched; photos without: 1 no_face, 1 unreadable" in ran.out
+    assert "the query itself is left out: below/red.png" in ran.out
+    assert "3 faces searched; photos without: 1 no_face, 1 unreadable" in ran.out
     as_json = agelens("search", heads["red"], folder, "--extractor", colour_card, "--json")
-    assert [face["rank"] for face in as_json.rows[0]["found"]] == [1, 2, 3, 4]
+    assert [face["rank"] for face in as_json.rows[0]["found"]] == [1, 2, 3]
     refused = agelens("search", heads["none"], folder, "--extractor", colour_card)
     assert (refused.status, refused.out) == (3, "")
+
+
+def test_the_page_has_faces_by_rank_age_and_date_and_in_groups(
+    agelens: Callable[..., Any], folder: Path, heads: dict[str, Path], colour_card: Path
+) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(IFD.Exif)[Base.DateTimeOriginal] = "1987:07:19 10:00:00"
+    Image.open(heads["green"]).save(folder / "<b>dated.jpg", exif=exif, quality=95)
+    page = folder.parent / "found"
+    ran = agelens(
+        "search", heads["red"], folder, "--extractor", colour_card, "-o", page, "--group"
+    )  # fmt: skip
+    assert ran.status == 0, ran.err
+    assert "group 1: 2 faces" in ran.out
+    html = (page / "index.html").read_text()
+    assert "<h3>1987</h3>" in html
+    assert "taken 1987-07-19" in html
+    assert "&lt;b&gt;dated.jpg" in html
+    assert "<b>dated" not in html
+    assert "Do not use it to find, follow or name people" in html
+    assert "Group 1: 2 faces" in html
+    document = json.loads((page / "search.json").read_text())
+    assert sorted(map(len, document["groups"])) == [1, 2, 2]
+    assert document["found"][0]["taken"] in (None, "1987-07-19")
+    assert document["left_out"] == ["below/red.png"]
+
+
+@pytest.mark.parametrize("exif", [b"", b"Exif\0\0damaged", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"])
+def test_a_damaged_date_is_none(exif: bytes, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg", exif=exif)
+    assert taken_at(tmp_path / "a.jpg") is None
+    assert taken_at(tmp_path / "absent.jpg") is None
+
+
+def test_groups_are_joined_while_faces_are_alike_on_average(colour_card: Path) -> None:
+    rates = rates_of(open_extractor(colour_card))
+    angles = np.array([0.0, 0.02, 1.0, 1.03, 1.01, 2.5])
+    vectors = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
+    assert group_faces(vectors, rates).tolist() == [1, 1, 0, 0, 0, 2]
+    assert group_faces(vectors[:1], rates).tolist() == [0]
+    assert group_faces(vectors[:0], rates).tolist() == []
+    with pytest.raises(UsageError, match="too many to group"):
+        group_faces(np.empty((20_000, 2), np.float32), rates)

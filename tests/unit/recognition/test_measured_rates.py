@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from benchmarks.measure_rates import measure_rates
 
 from agelens.errors import CardError, TableError, UsageError
 from agelens.recognition.embedding_table import EmbeddingModel, EmbeddingTable
 from agelens.recognition.extractors import open_extractor
 from agelens.recognition.measured_rates import MeasuredRates, rates_of
+from agelens.recognition.measuring_rates import measure_rates
 
 PEOPLE, PHOTOS = 60, 3
 

@@ -93,12 +93,30 @@ class Drawing:
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """A small picture that stands in a row of others: `jpeg`, the lines below it, a link."""
+
+    jpeg: bytes
+    lines: Sequence[str] = ()
+    link: str = ""
+
+    def html(self) -> str:
+        """As an item of a list; the first line says what is seen to who cannot."""
+        source = f"data:image/jpeg;base64,{base64.b64encode(self.jpeg).decode()}"
+        image = f'<img src="{source}" alt="{escape(next(iter(self.lines), "a face"))}">'
+        if self.link:
+            image = f'<a href="{escape(self.link)}">{image}</a>'
+        lines = "".join(f"<span>{escape(line)}</span>" for line in self.lines)
+        return f"<li>{image}{lines}</li>"
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
     """A part of a page; tables, under their captions, stand side by side where they fit.
 
     A column `few` of a table is not shown: it says which rows are greyed. `images` are names of
     files beside the page, `figures` drawings or bare figures, or what draws one, by the names
-    that their files get.
+    that their files get. `pictures` are inside the page, in rows under their captions.
     """
 
     title: str
@@ -107,6 +125,7 @@ class Section:
     images: Sequence[str] = ()
     warning: str = ""
     figures: Mapping[str, Any] = field(default_factory=dict)
+    pictures: Sequence[tuple[str, Sequence[Picture]]] = ()
 
     @classmethod
     def drawn(cls, title: str, lines: Sequence[str] = (), **figures: Any) -> Section:
@@ -204,6 +223,9 @@ def _section(number: int, section: Section, draw: Callable[[str, Drawing], str])
         drawing = one if isinstance(one, Drawing) else Drawing(one)
         yield f"<figure>{draw(name, drawing).replace(_ALT, title)}</figure>"
     yield from (f'<img class="beside" src="{escape(n)}" alt="{title}">' for n in section.images)
+    for caption, row in section.pictures:
+        yield f"<h3>{escape(caption)}</h3>" if caption else ""
+        yield f'<ul class="pictures">{"".join(one.html() for one in row)}</ul>'
     if section.tables:
         tables = (html_table(caption, frame) for caption, frame in section.tables)
         yield f'<div class="tables">{"".join(tables)}</div>'

@@ -54,11 +54,11 @@ class IdentityFaces:
         )
 
 
-def identity_faces(table: EmbeddingTable) -> IdentityFaces:
+def identity_faces(table: EmbeddingTable, least_people: int = LEAST_PEOPLE) -> IdentityFaces:
     """The rows of `table` from which purification can learn; the others are counted.
 
     Raises:
-        TableError: no row has an age; or fewer than `LEAST_PEOPLE` people have two faces with
+        TableError: no row has an age; or fewer than `least_people` people have two faces with
             embedding and age.
     """
     frame = table.frame
@@ -71,9 +71,9 @@ def identity_faces(table: EmbeddingTable) -> IdentityFaces:
     rows = why.isna().to_numpy()
     person = _person(frame)[rows]
     names, people = np.unique(person.to_numpy(dtype=object).astype(str), return_inverse=True)
-    if len(names) < LEAST_PEOPLE:
+    if len(names) < least_people:
         raise TableError(
-            f"purification needs {LEAST_PEOPLE} people with two faces or more each, with ages; the "
+            f"purification needs {least_people} people with two faces or more each, with ages; the "
             f"table has {len(names)}. Left out: {_counts_text(why)}"
         )
     return IdentityFaces(
@@ -138,6 +138,26 @@ def split_by_subject(
     chosen = np.random.default_rng(seed).permutation(len(faces.names))[:count]
     valid = np.isin(faces.people, chosen)
     return faces.take(~valid), faces.take(valid)
+
+
+def check_apart(train: IdentityFaces, valid: IdentityFaces) -> None:
+    """Make sure that `valid` can choose among what is trained on `train`.
+
+    Raises:
+        TableError: two models made their embeddings.
+        UsageError: a person is in both.
+    """
+    if train.model != valid.model:
+        raise TableError(
+            f"faces to choose by are of {valid.model}, those to learn of {train.model}: embed both "
+            "with one extractor (agelens identity embed)"
+        )
+    both = sorted(set(train.names) & set(valid.names))
+    if both:
+        raise UsageError(
+            f"{len(both)} people are among those to learn and among those to choose by, such as "
+            f"{both[0]}: whoever is learned cannot say what helps with others"
+        )
 
 
 FALSE_MATCH_RATE: Final = 1e-3

@@ -33,6 +33,7 @@ from agelens.recognition.embedding_purifier.faces import (
     AcrossAge,
     IdentityFaces,
     across_age,
+    check_apart,
     identity_faces,
     split_by_subject,
 )
@@ -161,20 +162,27 @@ def train_on_faces(
     faces: IdentityFaces,
     settings: PurifierSettings,
     progress: Callable[[int, int], None] | None = None,
+    valid: IdentityFaces | None = None,
 ) -> Purification:
     """Train a purifier for each of the weights, and keep the one that validates best.
 
     Args:
-        faces: of two parts of which nobody is in both, the second for validation.
+        faces: to learn from.
         settings: all that decides beside them.
         progress: called with epochs done and epochs in all.
+        valid: of other people, by whom epoch and weight are chosen; by default a share of those
+            of `faces`, who are then not learned.
 
     Raises:
-        TableError: see `across_age`.
-        UsageError: see `split_by_subject`.
+        TableError: see `across_age`; or `valid` is of another model.
+        UsageError: see `split_by_subject`; or a person is in both.
         TrainingError: a loss is no number.
     """
-    train, valid = split_by_subject(faces, settings.valid_share, settings.seed)
+    if valid is None:
+        train, valid = split_by_subject(faces, settings.valid_share, settings.seed)
+    else:
+        train = faces
+        check_apart(train, valid)
     age = train_age_branch(train, valid, settings)
     pairs = across_age(valid, settings.seed)
     trainings: list[PurifierTraining] = []
@@ -206,6 +214,7 @@ def train_on_faces(
 def train_purifier(
     embeddings: EmbeddingTable | str | Path,
     *,
+    valid: EmbeddingTable | str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
     **settings: Any,
 ) -> Purification:
@@ -214,12 +223,14 @@ def train_purifier(
     Args:
         embeddings: of people who have two faces or more, with ages (model-made ones will do), or
             the file that holds them.
+        valid: embeddings of other people, by whom epoch and weight are chosen; by default by a
+            share of the same, who are then not learned.
         progress: called with epochs done and epochs in all.
         **settings: of `PurifierSettings`, such as ``purifier="dal"``.
 
     Raises:
-        TableError: no ages, or too few people with two faces.
-        UsageError: a setting out of range, or one that does not exist.
+        TableError: no ages, too few people with two faces, or two models' embeddings.
+        UsageError: a setting out of range, one that does not exist, or a person in both tables.
         TrainingError: a loss is no number.
     """
     names = [field.name for field in fields(PurifierSettings)]
@@ -227,5 +238,9 @@ def train_purifier(
         if name not in names:
             raise UnknownNameError("setting", name, names)
     wanted = PurifierSettings(**settings)
-    table = embeddings if isinstance(embeddings, EmbeddingTable) else read_embeddings(embeddings)
-    return train_on_faces(identity_faces(table), wanted, progress)
+    choosing = None if valid is None else identity_faces(_table(valid), least_people=2)
+    return train_on_faces(identity_faces(_table(embeddings)), wanted, progress, choosing)
+
+
+def _table(embeddings: EmbeddingTable | str | Path) -> EmbeddingTable:
+    return embeddings if isinstance(embeddings, EmbeddingTable) else read_embeddings(embeddings)

@@ -90,17 +90,14 @@ def measure_rates(
 
 
 def _likest(table: EmbeddingTable, share: float) -> _Likest:
-    subjects = table.frame["subject"]
-    if subjects.isna().any():
-        raise TableError("measuring rates needs a subject in every row; some have none")
-    _, people = np.unique(subjects.astype(str).to_numpy(dtype=object), return_inverse=True)
+    people = subject_codes(table)
     faces = np.bincount(people).astype(np.int64)
     wanted = int(share * (faces.sum() ** 2 - (faces**2).sum()) / 2)
     if not wanted or (faces < 2).all():
         raise TableError("measuring rates needs pairs of one person and of different people")
     similarity, pairs = np.empty(0, np.float32), np.empty((0, 2), np.int64)
     same = []
-    for first, second, alike in _pairs(table.vectors):
+    for first, second, alike in pairs_of_rows(table.vectors):
         one = people[first] == people[second]
         same.append(alike[one])
         similarity = np.concatenate([similarity, alike[~one]])
@@ -112,7 +109,20 @@ def _likest(table: EmbeddingTable, share: float) -> _Likest:
     return _Likest(similarity[order], pairs[order], faces, np.concatenate(same))
 
 
-def _pairs(
+def subject_codes(table: EmbeddingTable) -> NDArray[np.int64]:
+    """The person of each row [N], numbered from 0.
+
+    Raises:
+        TableError: a row has no subject.
+    """
+    subjects = table.frame["subject"]
+    if subjects.isna().any():
+        raise TableError("measuring rates needs a subject in every row; some have none")
+    _, people = np.unique(subjects.astype(str).to_numpy(dtype=object), return_inverse=True)
+    return people.astype(np.int64)
+
+
+def pairs_of_rows(
     vectors: NDArray[np.float32],
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]]:
     """All pairs of rows in blocks: both rows and their similarity, each [M]."""
