@@ -91,6 +91,7 @@ class FolderSearch:
         rows, alike = self.index.searcher().nearest(vector, top + self._faces_of(itself))
         others = ~faces.frame["path"].iloc[rows].isin(itself).to_numpy(dtype=bool)
         rows, alike = rows[others][:top], alike[others][:top]
+        searched = len(faces) - self._faces_of(itself)
         status = self.index.table.frame["status"]
         box = asked.faces[0]
         assert box is not None  # noqa: S101 - `query_face` refused a photo without
@@ -101,10 +102,10 @@ class FolderSearch:
             folder=self.index.folder,
             caution=asked.message or None,
             found=tuple(self._found(seen, faces.frame.iloc[rows], alike)),
-            faces=len(faces) - self._faces_of(itself),
+            faces=searched,
             statuses=tally(status[~self.index.table.has_embedding]),
             decided_by=self.decided_by,
-            expected_strangers=len(faces) * self.decided_by.measured,
+            expected_strangers=searched * self.decided_by.measured,
             changes=changes,
             model=faces.model,
             left_out=tuple(itself),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from html import escape
 from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -147,6 +148,10 @@ class Searched(Result):
 
     def __repr__(self) -> str:
         return f"<Searched: {len(self.found):,} likest of {self.sentences()[0]}>"
+
+    def _repr_html_(self) -> str:
+        lines = "".join(f"<p>{escape(line)}</p>" for line in self.sentences())
+        return self.to_frame().to_html(index=False) + lines
 
     def document(self) -> dict[str, Any]:
         """What was found, plain types by name."""

@@ -59,7 +59,7 @@ def test_a_search_is_told_in_words_and_as_a_frame(
     assert found.to_frame()["rank"].tolist() == [1, 2]
     assert found.left_out == ("red.png",)
     assert found.to_frame()["photo"][0] == "two.png"
-    assert repr(found).startswith("<Searched: 2 likest of 5 faces searched")
+    assert repr(found).startswith("<Searched: 2 likest of 4 faces searched")
     assert "never proof" in found._repr_html_()
 
 
