@@ -300,6 +300,10 @@ def test_help_names_the_options(agelens: Run) -> None:
         (["--optimizer.stage_factors", "[1, 1]"], "stage_factors has 2"),
         (["--auxiliary.columns.ethnicity", "1"], "it has none"),
         (["--trainer.devices", "2", "--data.batch_size", "15", "--no-such"], "--no-such"),
+        (["--trainer.accelerator", "gpu"], "gpu"),
+        (["--seed", "-1"], "seed"),
+        (["--data.workers", "-1"], "workers start at 0, got -1"),
+        (["--data.eval_batch_size", "0"], "eval_batch_size starts at 1, got 0"),
         (["-o"], "expected one argument"),
     ],
 )
@@ -309,6 +313,16 @@ def test_bad_input_is_wrong_usage(words: list[str], said: str, train: Run, tmp_p
     assert said in ran.err
     assert "Traceback" not in ran.err
     assert not (tmp_path / "run").exists()  # corrected, the command works with the same -o
+
+
+def test_too_few_faces_for_every_part_are_told(
+    train: Run, bright_store: Callable[..., Path], tmp_path: Path
+) -> None:
+    store = bright_store(tmp_path / "few", samples=3)
+    ran = train("-q", "-o", tmp_path / "run", "--data.stores", store, "--data.split", "hash")
+    assert ran.status == 2
+    assert "part" in ran.err
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_method_of_the_current_folder_is_trained(

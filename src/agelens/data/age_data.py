@@ -32,6 +32,7 @@ from agelens.data.training_input.batches import (
     SplitDataset,
     TrainingLoader,
     TrainingOrder,
+    check_counts,
 )
 from agelens.data.training_input.chip_dataset import NetworkInput, Numbers3, Words, input_transform
 from agelens.errors import UnknownNameError, UsageError
@@ -158,6 +159,7 @@ class AgeData(Recorded, pl.LightningDataModule):
         verify: bool = True,
     ) -> None:
         super().__init__()
+        check_counts(workers=workers, batch_size=batch_size, eval_batch_size=eval_batch_size)
         several = stores if isinstance(stores, list) else [stores]
         self.folders = [os.fspath(store) for store in several]
         self.labels_file = table

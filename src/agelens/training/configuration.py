@@ -17,6 +17,7 @@ from jsonargparse import (  # type: ignore[attr-defined] # it has no __all__
     ArgumentParser,
     Namespace,
 )
+from jsonargparse.typing import NonNegativeInt
 from pytorch_lightning import Callback, Trainer
 
 from agelens.data.age_data import AgeData
@@ -93,7 +94,7 @@ def run_parser(program: str = "agelens train") -> ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--config", action=ActionConfigFile, help="a YAML file; several add up")
-    parser.add_argument("--seed", type=int, default=0, help="of every random choice")
+    parser.add_argument("--seed", type=NonNegativeInt, default=0, help="of every random choice")
     add_parts(parser)
     parser.add_class_arguments(AgeData, "data")
     parser.add_subclass_arguments(OptimizerChoice, "optimizer", required=True)

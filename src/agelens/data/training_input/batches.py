@@ -244,6 +244,19 @@ def _recode(data: ChipDataset, column: str, words: tuple[str, ...]) -> None:
     data.classes[column] = words
 
 
+def check_counts(*, workers: int, **sizes: int) -> None:
+    """Refuse numbers that make no sense before anything is opened.
+
+    Raises:
+        UsageError: fewer than 0 workers, or a size below 1; the message names it.
+    """
+    if workers < 0:
+        raise UsageError(f"workers start at 0, got {workers}")
+    for name, size in sizes.items():
+        if size < 1:
+            raise UsageError(f"{name} starts at 1, got {size}")
+
+
 class EvaluationLoader:
     """The batches of an order, decoded and transformed by threads while the model works.
 

@@ -11,6 +11,7 @@ from jsonargparse import (  # type: ignore[attr-defined] # it has no __all__
     ArgumentParser,
     Namespace,
 )
+from jsonargparse.typing import NonNegativeInt
 from pytorch_lightning import Trainer
 
 from agelens.errors import UsageError
@@ -158,7 +159,7 @@ def identity_parser() -> ArgumentParser:
     add = parser.add_class_arguments
     parser.add_argument("--config", action=ActionConfigFile, help="a YAML file; several add up")
     parser.add_argument("--stage", type=Stage, default="identity", help="age, then identity")
-    parser.add_argument("--seed", type=int, default=0, help="of every random choice")
+    parser.add_argument("--seed", type=NonNegativeInt, default=0, help="of every random choice")
     add(BranchChoice, "branch")
     add(BranchChoice, "age_branch")
     parser.add_subclass_arguments(Margin, "margin")

@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from agelens.data.splits.resolve_split import labels_of, open_store, rows_by_store
 from agelens.data.store import ChipStore
 from agelens.data.training_input import ChipDataset, preset_named
-from agelens.data.training_input.batches import SplitDataset, TrainingLoader, TrainingOrder
+from agelens.data.training_input.batches import (
+    SplitDataset,
+    TrainingLoader,
+    TrainingOrder,
+    check_counts,
+)
 from agelens.data.training_input.chip_dataset import Numbers3
 from agelens.errors import UnknownNameError, UsageError
 from agelens.imaging.align import template_named
@@ -112,6 +117,7 @@ class IdentityData(Recorded, pl.LightningDataModule):
         super().__init__()
         if lone_identities not in _LONE:
             raise UnknownNameError("way with lone identities", lone_identities, _LONE)
+        check_counts(workers=workers, batch_size=batch_size)
         self.folders = [stores] if isinstance(stores, str) else list(stores)
         self.labels_file = table
         self.lone_identities = lone_identities
