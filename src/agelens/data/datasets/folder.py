@@ -56,7 +56,7 @@ class PictureFiles:
         try:
             for folder in folders:
                 prefix = "" if folder == "." else f"{folder}/"
-                found += _walk(root / folder, prefix, tuple(suffixes))
+                found += _walk(root / folder, prefix, tuple(suffixes), frozenset())
         except OSError as error:
             raise DatasetError(f"cannot list the pictures under {root}: {error}") from error
         self.paths = sorted(path for path in found if not path.lower().endswith(tuple(without)))
@@ -82,15 +82,30 @@ class PictureFiles:
         return {folded(path.rpartition("/")[2]): path for path in reversed(self.paths)}
 
 
-def _walk(folder: Path, prefix: str, suffixes: tuple[str, ...]) -> Iterator[str]:
+def _walk(
+    folder: Path, prefix: str, suffixes: tuple[str, ...], above: frozenset[tuple[int, int]]
+) -> Iterator[str]:
+    """Pictures below `folder`; links that lead back to a folder `above` it are passed over."""
+    stat = folder.stat()
+    here = (stat.st_dev, stat.st_ino)
+    if here in above:
+        return
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith((".", "__MACOSX")):
                 continue
-            if entry.is_dir():
-                yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", suffixes)
+            if _is_folder(entry):
+                inner = f"{prefix}{entry.name}/"
+                yield from _walk(Path(entry.path), inner, suffixes, above | {here})
             elif entry.name.lower().endswith(suffixes):
                 yield prefix + entry.name
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 class DatasetFolder:

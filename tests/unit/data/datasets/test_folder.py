@@ -26,6 +26,14 @@ def test_pictures_come_from_one_sorted_scan_without_strays(tmp_path: Path) -> No
     ]
 
 
+def test_links_that_lead_round_in_circles_are_passed_over(tmp_path: Path) -> None:
+    put(tmp_path, "a/1.jpg")
+    (tmp_path / "a" / "again").symlink_to(tmp_path)
+    (tmp_path / "self").symlink_to(tmp_path / "self")
+    (tmp_path / "b").symlink_to(tmp_path / "a")  # no circle
+    assert PictureFiles(tmp_path, ["."]).paths == ["a/1.jpg", "b/1.jpg"]
+
+
 def test_a_picture_is_found_in_other_spellings(tmp_path: Path) -> None:
     put(tmp_path, "Train/Rene\u0301e.JPG", "Train/a.jpg", "train2/a.jpg")
     files = PictureFiles(tmp_path, ["."])
