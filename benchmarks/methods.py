@@ -2,7 +2,7 @@
 
     python benchmarks/methods.py heads DATA --work DIR      # minutes a method: 7 runs of seconds
     python benchmarks/methods.py networks DATA --work DIR   # an hour a method: 5 runs of minutes
-    python benchmarks/methods.py table --work DIR [--output docs/methods-compared.md]
+    python benchmarks/methods.py table --work DIR [--output docs/methods.md]
 
 DATA and DIR are those of `benchmarks/agelens_1.py`, whose stores, table and run have to be there:
 the table says which photos of UTKFace train, validate and test (by hash; near-duplicates,
@@ -61,7 +61,9 @@ def main() -> None:
         text = "\n".join(_tables(options.work / "methods"))
         print(text)
         if options.output:
-            options.output.write_text(text, encoding="utf-8")
+            old = options.output.read_text(encoding="utf-8")
+            _, rest, differences = old.partition("# Where we differ")
+            options.output.write_text(text + rest + differences, encoding="utf-8")
         return
     _small_stores(options.data, options.work)
     if options.part == "heads":
@@ -473,7 +475,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("data", type=Path, nargs="?")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--methods", nargs="*", choices=METHODS, help="some of them")
-    parser.add_argument("--output", type=Path, help="write the tables here")
+    parser.add_argument("--output", type=Path, help="put the tables here, in place of the old")
     options = parser.parse_args()
     if options.part != "table" and options.data is None:
         parser.error(f"{options.part} needs DATA")
