@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Literal
 
-PhotoStatus = Literal["ok", "no_face", "missing", "unreadable", "too_large"]
+PhotoStatus = Literal["ok", "no_face", "missing", "unreadable", "too_large", "crashed"]
 
 
 def shortened(text: str, longest: int) -> str:

@@ -12,7 +12,16 @@ import pytest
 
 import agelens
 
-HEAVY = ["torch", "torchvision", "pandas", "pytorch_lightning", "timm", "scipy", "matplotlib"]
+HEAVY = [
+    "torch",
+    "torchvision",
+    "pandas",
+    "pytorch_lightning",
+    "timm",
+    "scipy",
+    "matplotlib",
+    "ray",
+]
 
 
 def loaded_after(code: str, *arguments: str | Path) -> set[str]:

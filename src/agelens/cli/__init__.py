@@ -62,6 +62,7 @@ _FAILURES: Final = (OutputError, MissingDependencyError, ExportError, TrainingEr
 GROUPS: Final = {
     "estimate": "photos",
     "registries": "photos",
+    "bulk": "photos",
     "service": "photos",
     "page": "photos",
     "data": "data",
@@ -109,6 +110,12 @@ COMMANDS: Final[dict[str, Command]] = {
         "estimate:add_command",
         options="argparse",
         kept="the rows so far are kept",
+    ),
+    "bulk": Command(
+        "estimate millions of photos into Parquet files, on one machine or many",
+        "bulk photos -o ages",
+        "bulk:bulk",
+        kept="the shards so far are kept; the same command goes on",
     ),
     "models": Command(
         "list the packaged models, or show one card whole",

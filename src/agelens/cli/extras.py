@@ -18,6 +18,7 @@ EXTRAS: Final = {
     "serve": ("fastapi", "uvicorn", "python_multipart", "pydantic_settings", "prometheus_client"),
     "identity": ("face_recognition_models", "faiss"),
     "import": ("h5py",),
+    "bulk": ("ray",),
 }
 """The packages of each extra that commands need, by the names that they are imported by."""
 

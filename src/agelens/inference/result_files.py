@@ -10,14 +10,14 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from glob import escape
 from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from agelens.errors import OutputError, UsageError
 from agelens.foreign_files import decoding, no_formula, parse_json
 from agelens.inference.answers import OutputSpec, survival_probabilities
 from agelens.records import Floats
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 RAW_FIELDS: Final = (
     "raw_logits",
@@ -144,12 +147,24 @@ def write_parquet(results: Iterable[dict[str, Any]], path: Path) -> None:
     import pyarrow as pa  # noqa: PLC0415 - 0.2 s that only this format needs
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    arrow = {str: pa.string(), int: pa.int64(), float: pa.float64()}
     rows, columns = _with_columns(results)
-    schema = pa.schema([(name, arrow[kind]) for name, kind in columns.items()])
+    schema = arrow_schema(columns)
     with pq.ParquetWriter(path, schema) as writer:
         while batch := list(islice(rows, _ROWS_AT_A_TIME)):
             writer.write_batch(pa.RecordBatch.from_pylist(batch, schema))
+
+
+def arrow_schema(columns: Mapping[str, type]) -> pa.Schema:
+    """The columns of results as Parquet has them."""
+    import pyarrow as pa  # noqa: PLC0415 - as above
+
+    arrow = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+    return pa.schema([(name, arrow[kind]) for name, kind in columns.items()])
+
+
+def result_columns(ages: int = 0) -> dict[str, type]:
+    """The columns of results, of which the last are a distribution over `ages` ages."""
+    return COLUMNS | {f"p_{age:03d}": float for age in range(ages)}
 
 
 def _with_columns(

@@ -196,7 +196,7 @@ def same_model(first: EmbeddingTable, second: EmbeddingTable) -> None:
 
 
 VECTOR_COLUMN: Final = "embedding"
-_MODEL_KEY: Final = b"agelens.embedding_model"
+MODEL_KEY: Final = b"agelens.embedding_model"
 
 
 def write_embeddings(table: EmbeddingTable, path: str | Path, *, overwrite: bool = False) -> None:
@@ -248,7 +248,7 @@ def read_embeddings(path: str | Path) -> EmbeddingTable:
     with decoding(path, "embeddings", TableError):
         arrow = pq.read_table(path)
         arrow.validate(full=True)
-    stated = (arrow.schema.metadata or {}).get(_MODEL_KEY)
+    stated = (arrow.schema.metadata or {}).get(MODEL_KEY)
     if stated is None or VECTOR_COLUMN not in arrow.column_names:
         raise TableError(f"{path} is no file of embeddings: make one with agelens identity embed")
     with decoding(path, "embeddings", TableError):
@@ -265,7 +265,7 @@ def _to_arrow(table: EmbeddingTable) -> pa.Table:
     )
     arrow = arrow.append_column(VECTOR_COLUMN, lists)
     stated = json.dumps(asdict(table.model)).encode()
-    return arrow.replace_schema_metadata({**arrow.schema.metadata, _MODEL_KEY: stated})
+    return arrow.replace_schema_metadata({**arrow.schema.metadata, MODEL_KEY: stated})
 
 
 def _vectors(column: pa.ChunkedArray, dimension: int) -> NDArray[np.float32]:
