@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import pandas as pd
 
@@ -46,6 +47,12 @@ def count_rows(frame: pd.DataFrame) -> RowCounts:
         statuses=tally(frame["status"]),
         age_kinds=tally(frame["age_kind"][aged]),
     )
+
+
+UNKNOWN_PEOPLE: Final = (
+    "nobody says who is on {rows:,} rows; each is taken for a person of its own, so that intervals "
+    "are too narrow where somebody has several."
+)
 
 
 def people_words(counts: RowCounts) -> str:

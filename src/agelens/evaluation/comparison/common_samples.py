@@ -112,20 +112,27 @@ _SHOWN = 3
 class CommonSamples:
     """N samples with an age and an estimate of every network.
 
-    `people` [N] are numbered from 0. `estimates` by model are [seeds, N], in the order of
-    `seeds`.
+    `people` [N] are numbered from 0, each sample of nobody known as somebody of its own; `named`
+    samples say whose they are. `estimates` by model are [seeds, N], in the order of `seeds`.
     """
 
     dataset: str
     age_years: Floats
     people: Codes
+    named: int
     estimates: dict[str, Floats]
     seeds: dict[str, tuple[int | None, ...]]
 
     @property
     def people_count(self) -> int:
-        """How many people are behind the samples."""
+        """How many people are behind the samples, as far as intervals tell them apart."""
         return int(self.people.max(initial=-1)) + 1
+
+    @property
+    def known_people(self) -> int | None:
+        """How many people the samples name; None where they name nobody."""
+        unnamed = len(self.people) - self.named
+        return self.people_count - unnamed if self.named else None
 
 
 def common_samples(
@@ -160,6 +167,7 @@ def common_samples(
         tables[0].dataset,
         rows[0]["age_years"].to_numpy(np.float64),
         person_codes(best),
+        int(best["subject"].notna().sum()),
         {model: np.stack(found) for model, found in estimates.items()},
         {model: tuple(found) for model, found in seeds.items()},
     )

@@ -239,7 +239,8 @@ def _cells(
                 errors.by_seed[model],
                 ranks.get(model),
                 samples=len(common.age_years),
-                people=common.people_count,
+                people=common.known_people,
+                unnamed=len(common.people) - common.named,
                 rows=len(rows),
                 without_estimate=int(rows["estimate_years"].isna().sum()),
                 without_age=int((~has_age(rows)).sum()),
@@ -284,7 +285,7 @@ def _pairs(
             p_adjusted=float("nan"),
             better=None,
             samples=len(common.age_years),
-            people=common.people_count,
+            people=common.known_people,
             few=len(common.age_years) < FEW,
         )
         for (model, other), p_value in zip(chosen, p_values, strict=True)

@@ -16,7 +16,7 @@ from agelens.evaluation.comparison.ranks import BlockRanks, DrawnRank
 from agelens.evaluation.comparison.run_differences import RunDifference
 from agelens.evaluation.groups import FEW
 from agelens.evaluation.metrics import METRICS
-from agelens.evaluation.table_checks import spelled, words_in_use
+from agelens.evaluation.table_checks import UNKNOWN_PEOPLE, spelled, words_in_use
 from agelens.evaluation.training_overlap import TRAIN, training_overlaps
 
 Known: TypeAlias = Literal["paper", "quoted", "code", "readme", "logs"]
@@ -167,7 +167,9 @@ class Cell:
     """A model on a dataset.
 
     `figures` by name are of the `samples` that all models of the dataset answered, means over
-    `seeds`; `mae_of_seeds` has each seed's. `own_mae` is of all rows that this model answered.
+    `seeds`; `mae_of_seeds` has each seed's. `people` are those whom the samples name, None where
+    they name nobody, and `unnamed` the samples that do not. `own_mae` is of all rows that this
+    model answered.
     `rows` to `without_age` count its rows, of all seeds together; `few` marks fewer than 30
     samples, which say nothing.
     """
@@ -179,7 +181,8 @@ class Cell:
     mae_of_seeds: tuple[float, ...]
     rank: DrawnRank | None
     samples: int
-    people: int
+    people: int | None
+    unnamed: int
     rows: int
     without_estimate: int
     without_age: int
@@ -205,7 +208,7 @@ class PairedDifference:
     p_adjusted: float
     better: str | None
     samples: int
-    people: int
+    people: int | None
     few: bool
 
 
@@ -287,6 +290,9 @@ def _left_out(
             )
         if samples < FEW:
             yield f"{dataset}: {samples} samples are too few to say anything."
+        unnamed = next(cell.unnamed for cell in cells if cell.dataset == dataset)
+        if unnamed:
+            yield f"{dataset}: {UNKNOWN_PEOPLE.format(rows=unnamed)}"
 
 
 def _kinds(cells: Sequence[Cell], *, mix: bool) -> Iterator[str]:

@@ -72,7 +72,7 @@ def samples_table(found: Comparison) -> pd.DataFrame:
                 "dataset": cell.dataset,
                 "seeds": seeds_text(cell.seeds),
                 "samples": cell.samples,
-                "people": cell.people,
+                "people": "unknown" if cell.people is None else f"{cell.people:,}",
                 "rows": cell.rows,
                 "without estimate": cell.without_estimate,
                 "without age": cell.without_age,

@@ -24,7 +24,7 @@ from agelens.evaluation.reports.page import (
     with_interval,
 )
 from agelens.evaluation.reports.result import Result
-from agelens.evaluation.table_checks import people_words
+from agelens.evaluation.table_checks import UNKNOWN_PEOPLE, people_words
 
 LIMITS: Final = (
     "An age estimate is no proof of age, and none of these figures makes it one. Where an age "
@@ -242,6 +242,9 @@ def _limits(shown: Sequence[EvaluatedTable]) -> list[str]:
     if any("estimated" in one.evaluation.counts.age_kinds for one in shown):
         lines.append(ESTIMATED_LABELS)
     for one in shown:
+        counts = one.evaluation.counts
+        if unnamed := counts.rows - counts.named:
+            lines.append(f"{one.name}: {UNKNOWN_PEOPLE.format(rows=unnamed)}")
         frame = one.predictions.frame
         trained = frame[(frame["split"] == "train").to_numpy(dtype=bool, na_value=False)]
         for dataset in trained["dataset"].dropna().unique():

@@ -150,15 +150,18 @@ class Resampling:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A share between 0 and 1 of `trials` on `people`, and its interval; NaN where undefined."""
+    """A share between 0 and 1 of `trials`, and its interval; NaN where undefined.
+
+    `people` is None where nobody says who is on every picture.
+    """
 
     value: float
     low: float
     high: float
     trials: int
-    people: int
+    people: int | None
 
     @classmethod
-    def plain(cls, value: float, trials: int, people: int) -> Rate:
+    def plain(cls, value: float, trials: int, people: int | None) -> Rate:
         """A share without an interval."""
         return cls(value, math.nan, math.nan, trials, people)

@@ -176,6 +176,7 @@ def in_words(rows: pd.DataFrame) -> pd.DataFrame:
     numbers = rows[["value", "low", "high"]].to_numpy(dtype=float).tolist()
     text = [with_interval(*one, share=True) for one in numbers]
     others = rows.drop(columns=["value", "low", "high"])
+    others["people"] = ["unknown" if pd.isna(one) else f"{one:,.0f}" for one in others["people"]]
     others.insert(list(others).index("trials"), "share", text)
     return others
 

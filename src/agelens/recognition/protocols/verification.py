@@ -120,7 +120,8 @@ class PairRates:
         # One person drawn again and again says nothing about others.
         drawn = [of(weights) for weights in self._drawn()] if people > 1 else []
         ends = self._how.ends(np.concatenate([[np.nan], *drawn]), value)
-        return Rate(value, *ends, int(inside.sum()), people)
+        known = people if self._pairs.subjects_known else None
+        return Rate(value, *ends, int(inside.sum()), known)
 
     def _drawn(self) -> Iterator[Floats]:
         """Weights [D, T] of the pairs, a part of the draws at a time; the same in each call."""

@@ -17,6 +17,8 @@ from agelens.evaluation.comparison.common_samples import (
     model_errors,
 )
 from agelens.evaluation.comparison.compare_tables import compare_tables
+from agelens.evaluation.reports.comparison_page import ComparisonReport
+from agelens.evaluation.reports.comparison_tables import samples_table
 from agelens.evaluation.reports.result import plain_json
 from agelens.tables import PredictionsTable
 
@@ -94,6 +96,17 @@ def test_rows_are_matched_by_name_whatever_their_order(network: Network) -> None
 def test_people_are_those_of_the_table_that_knows_them(network: Network) -> None:
     found = compare_tables([network("a", subject=None), network("b")], **FAST)
     assert {cell.people for cell in found.cells} == {50}
+
+
+def test_unknown_people_are_not_counted_as_if_known(network: Network) -> None:
+    nobody = ComparisonReport(compare_tables([network("a", subject=None)], **FAST))
+    (cell,) = nobody.found.cells
+    assert (cell.people, cell.unnamed) == (None, 200)
+    assert samples_table(nobody.found)["people"].tolist() == ["unknown"]
+    assert any("nobody says who is on 200 rows" in line for line in nobody.sentences())
+    some = [f"p{n // 4}" if n < 100 else None for n in range(200)]
+    (cell,) = compare_tables([network("a", subject=some)], **FAST).cells
+    assert (cell.people, cell.unnamed) == (25, 100)
 
 
 @pytest.mark.parametrize(

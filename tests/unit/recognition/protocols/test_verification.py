@@ -223,6 +223,8 @@ def test_people_of_unknown_subjects_are_those_that_pairs_join(embedded):
     table, pairs = listed(embedded, subject=None)
     found = verification(table, pairs, resampling=NO_DRAWS)
     assert not found.pairs.subjects_known
+    assert found.to_frame()["people"].isna().all()
+    assert ">unknown</td>" in found.to_html()
     same = found.pairs.same
     assert (found.pairs.person_a[same] == found.pairs.person_b[same]).all()
     assert (found.pairs.person_a[~same] != found.pairs.person_b[~same]).all()
