@@ -10,7 +10,6 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from agelens.atomic import atomic_folder
 from agelens.data.datasets import DATASETS, dataset_reader
@@ -26,7 +25,7 @@ from agelens.data.exploration.figures import (
 )
 from agelens.data.exploration.samples import random_samples
 from agelens.data.store.cutting import PictureSource, Root, picture_source
-from agelens.evaluation.reports.page import PAGE_NAME, Page, Section
+from agelens.evaluation.reports.page import PAGE_NAME, Drawing, Page, Section
 from agelens.tables import SampleTable
 
 _ISSUES: Final = 40
@@ -102,7 +101,7 @@ def _limits(dataset: str) -> list[str]:
     return [f"{entry.title}. Terms: {entry.terms}.{only}", *(f"{entry.title}. {n}" for n in noise)]
 
 
-_Draw: TypeAlias = Callable[[Sequence[ComparedTable]], Figure | str]
+_Draw: TypeAlias = Callable[[Sequence[ComparedTable]], Drawing | str]
 _FIGURES: Final[dict[str, tuple[str, _Draw]]] = {
     "ages": ("Ages", age_histogram),
     "ages_by_split": ("Ages by split", age_histogram_by_split),
@@ -131,9 +130,9 @@ def explore(
 ) -> Path:
     """Write figures of `table` and a page with them, `index.html`, into the folder `output`.
 
-    The page needs no network and runs no scripts; its figures also lie beside it, as SVG and PNG.
-    A column without any
-    value gives a sentence instead of a figure. The folder appears whole or not at all.
+    The page needs no network and runs no scripts; its figures also lie beside it, as SVG and PNG
+    with their numbers as CSV. A column without any value gives a sentence instead of a figure. The
+    folder appears whole or not at all.
 
     Args:
         table: what to look at.

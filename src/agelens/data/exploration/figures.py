@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from agelens.data.exploration.compared_table import UNKNOWN, ComparedTable, common_words
+from agelens.evaluation.reports.page import Drawing
 from agelens.evaluation.reports.plotting import COLOURS, drawable, label_rows, panels, title
 from agelens.tables import COLUMNS, GENDERS
 
@@ -22,7 +23,18 @@ _LONG_TAIL: Final = 60
 _OTHERS, _MISSING = "(other words)", "(missing)"
 
 
-def word_counts(shown: Sequence[ComparedTable], column: str) -> Figure | str:
+def _drawing(
+    figure: Figure, shown: Sequence[ComparedTable], counts: Sequence[pd.Series], *names: str
+) -> Drawing:
+    """The figure, and the counts of each table by what `names` say the index is."""
+    rows = [
+        one.rename("count").rename_axis(list(names)).reset_index().assign(table=side.name)
+        for side, one in zip(shown, counts, strict=True)
+    ]
+    return Drawing(figure, pd.concat(rows, ignore_index=True)[["table", *names, "count"]])
+
+
+def word_counts(shown: Sequence[ComparedTable], column: str) -> Drawing | str:
     """A bar for each word of a column, the commonest first, then others and unknown."""
     words = common_words(shown, column, _WORDS)
     if not words:
@@ -36,10 +48,10 @@ def word_counts(shown: Sequence[ComparedTable], column: str) -> Figure | str:
         _bar_panel(panel, bars.iloc[:, place], len(side.frame), COLOURS[place])
         title(panel, f"{side.name}: {len(side.frame):,} rows")
         panel.set_xlabel("share of the table")
-    return figure
+    return _drawing(figure, shown, [bars.iloc[:, place] for place in range(len(shown))], column)
 
 
-def gender_by_ethnicity(shown: Sequence[ComparedTable]) -> Figure | str:
+def gender_by_ethnicity(shown: Sequence[ComparedTable]) -> Drawing | str:
     """Rows with each pair of words; the colour is the share of those shown."""
     ethnicities = common_words(shown, "ethnicity", _WORDS)
     if not ethnicities:
@@ -64,10 +76,11 @@ def gender_by_ethnicity(shown: Sequence[ComparedTable]) -> Figure | str:
         words = [drawable(word) for word in table.index]
         panel.set_yticks(np.arange(len(table)) + 0.5, words, rotation=0)
         title(panel, f"{side.name}: rows, of {len(side.frame):,}; without ethnicity not shown")
-    return figure
+    pairs = [pd.Series(one.stack()) for one in tables]
+    return _drawing(figure, shown, pairs, "ethnicity", "gender")
 
 
-def faces_per_subject(shown: Sequence[ComparedTable]) -> Figure | str:
+def faces_per_subject(shown: Sequence[ComparedTable]) -> Drawing | str:
     """How many subjects have how many rows."""
     counts = [_subject_sizes(side) for side in shown]
     if not any(len(sizes) for sizes in counts):
@@ -81,24 +94,26 @@ def faces_per_subject(shown: Sequence[ComparedTable]) -> Figure | str:
         panel.set(xlabel="rows of one subject", ylabel="")
         title(panel, f"{side.name}: {_spread(sizes)}")
     axes[0, 0].set_ylabel("subjects")
-    return figure
+    sizes_of = [sizes.value_counts().sort_index() for sizes in counts]
+    return _drawing(figure, shown, sizes_of, "rows_of_one_subject")
 
 
-def missing_values(shown: Sequence[ComparedTable]) -> Figure | str:
+def missing_values(shown: Sequence[ComparedTable]) -> Drawing | str:
     """The share of rows in which each column is missing."""
     if not any(len(side.frame) for side in shown):
         return "The table has no rows."
     figure, axes = panels(
         len(shown), row_inches=0.6 + 0.21 * len(COLUMNS), sharex=True, sharey=True
     )
-    for panel, side, colour in zip(axes[0], shown, COLOURS, strict=False):
-        _bar_panel(panel, side.frame[list(COLUMNS)].isna().sum(), len(side.frame), colour)
+    missing = [side.frame[list(COLUMNS)].isna().sum() for side in shown]
+    for panel, side, counts, colour in zip(axes[0], shown, missing, COLOURS, strict=False):
+        _bar_panel(panel, counts, len(side.frame), colour)
         panel.set_xlim(0, 1.22)
         panel.set_xticks([0, 0.25, 0.5, 0.75, 1])
         panel.tick_params(labelsize=8)
         panel.set_xlabel("share of rows without a value")
         title(panel, f"{side.name}: {len(side.frame):,} rows")
-    return figure
+    return _drawing(figure, shown, missing, "column")
 
 
 def _counted_words(side: ComparedTable, column: str, words: Sequence[str]) -> pd.Series:
@@ -134,7 +149,7 @@ _FEWEST_FOR_VIOLIN: Final = 10  # a density of fewer is the kernel's shape, not 
 _SPLITS: Final = ("train", "valid", "test")
 
 
-def age_histogram(shown: Sequence[ComparedTable]) -> Figure | str:
+def age_histogram(shown: Sequence[ComparedTable]) -> Drawing | str:
     """One bar a year, as shares of the table."""
     if not any(side.years.notna().any() for side in shown):
         return "No row has an age that can be drawn."
@@ -144,10 +159,11 @@ def age_histogram(shown: Sequence[ComparedTable]) -> Figure | str:
         title(panel, f"{side.name}: {_counted(side.years)}")
         panel.set_xlabel("age in years")
     axes[0, 0].set_ylabel("share of the table")
-    return figure
+    years = [np.floor(side.years).value_counts().sort_index() for side in shown]
+    return _drawing(figure, shown, years, "age_years")
 
 
-def age_histogram_by_split(shown: Sequence[ComparedTable]) -> Figure | str:
+def age_histogram_by_split(shown: Sequence[ComparedTable]) -> Drawing | str:
     """As `age_histogram`, a row for each official part, as shares of the part."""
     used = set().union(*(set(side.words("split").unique()) for side in shown))
     parts = [part for part in _SPLITS if part in used] + sorted(used - {*_SPLITS, UNKNOWN})
@@ -163,10 +179,14 @@ def age_histogram_by_split(shown: Sequence[ComparedTable]) -> Figure | str:
             title(axes[row, column], f"{side.name}, {part}: {_counted(years)}")
             axes[row, 0].set_ylabel("share of the part")
         axes[-1, column].set_xlabel("age in years")
-    return figure
+    counted = [
+        np.floor(side.years).groupby([side.words("split"), np.floor(side.years)]).size()
+        for side in shown
+    ]
+    return _drawing(figure, shown, counted, "split", "age_years")
 
 
-def ages_by(shown: Sequence[ComparedTable], column: str) -> Figure | str:
+def ages_by(shown: Sequence[ComparedTable], column: str) -> Drawing | str:
     """Violins with boxes of age for each word of a column; small groups as points only.
 
     Whiskers reach the furthest age within 1.5 times the box (Tukey); the line in it is the median.
@@ -187,7 +207,11 @@ def ages_by(shown: Sequence[ComparedTable], column: str) -> Figure | str:
         others = len({*side.words(column)} - {UNKNOWN, *words})
         more = f", {others} rarer not drawn" if others else ""
         title(panel, f"{side.name}: {rows.sum():,} with both{more}")
-    return figure
+    spreads = [
+        side.years[rows].groupby(side.words(column)[rows]).describe().assign(table=side.name)
+        for side, rows in zip(shown, aged, strict=True)
+    ]
+    return Drawing(figure, pd.concat(spreads).rename_axis(column).reset_index())
 
 
 def _violins(

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -45,7 +46,8 @@ def test_a_full_table_gives_every_figure_and_the_page_shows_each(tmp_path):
     page = explore(labelled(), tmp_path / "out")
     assert pngs(page.parent) == FIGURES
     html = page.read_text()
-    assert all(f'href="{name}.png"' in html for name in FIGURES)
+    assert all(f'href="{name}.{kind}"' in html for name in FIGURES for kind in ("png", "csv"))
+    assert pd.read_csv(page.parent / "gender.csv")["count"].sum() == len(labelled().frame)
     assert html.count('src="data:image/svg+xml;base64,') == len(FIGURES)
     for path in page.parent.glob("*.png"):
         assert np.asarray(Image.open(path).convert("L")).std() > 5, path.name
