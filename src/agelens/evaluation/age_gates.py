@@ -53,7 +53,8 @@ class GateFinding:
     younger than `youngest_years`. `mix` counts those under the legal age by true year: the promise
     is of people mixed like them. `curve` has both rates at challenge ages from the legal one up by
     half years, `group` being the challenge age.
-    `estimated_labels` says that some of the ages are themselves estimates.
+    `unnamed` counts the samples of whom nobody says who they are, each taken for a person of its
+    own; `estimated_labels` says that some of the ages are themselves estimates.
     """
 
     legal_years: float
@@ -70,6 +71,7 @@ class GateFinding:
     youngest_years: float
     mix: Mapping[str, int]
     curve: tuple[GateRates, ...]
+    unnamed: int = 0
     estimated_labels: bool = False
 
     @property
@@ -159,6 +161,7 @@ def find_challenge_age(
             f"{year:g}": int(n) for year, n in years[minor].value_counts().sort_index().items()
         },
         "curve": _curve(counted, legal_years),
+        "unnamed": int(frame["subject"].isna().sum()),
         "estimated_labels": estimated,
     }
     if gate is None:

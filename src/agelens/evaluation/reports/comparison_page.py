@@ -108,7 +108,7 @@ def _pairs(found: Comparison) -> Iterator[Section]:
     lines = [
         "Paired: both models on the same samples, in the same draws of people. p is of a "
         "permutation test in which each person's differences change sign together "
-        f"({found.flips:,} times), then after Holm for all {len(found.pairs)} tests. Not told "
+        f"({found.flips:,} times), then after Holm (tests: {len(found.pairs)}). Not told "
         "apart does not mean equal: the interval says how large a difference may yet be.",
     ]
     yield Section("Pairs of models", lines, [("", pair_table(found))])
@@ -147,7 +147,7 @@ class ComparisonReport(Result):
         ]
         if pairs:
             pairs = [
-                f"Pairs on the same samples, p after Holm for {len(pairs)} tests:",
+                f"Pairs on the same samples, p after Holm (tests: {len(pairs)}):",
                 *pairs,
             ]
         published = (

@@ -22,6 +22,7 @@ from agelens.evaluation.reports.page import (
     with_interval,
 )
 from agelens.evaluation.reports.result import Result
+from agelens.evaluation.table_checks import UNKNOWN_PEOPLE
 
 LIMITS: Final = (
     "An age estimate is no proof of age. A gate says whom not to ask, never whom to refuse: "
@@ -98,53 +99,67 @@ class GateReport(Result):
                 Section("Both rates", [_GREY], [("", rows[rows["of"] != _YEAR])]),
                 *sections,
             ]
-        return Page(f"Age gate at {found.legal_years:g}", sections, self.sentences(), cards)
+        told = gate_sentences(found)
+        lead, rest = told[:_LEAD], [*told[_LEAD:], *self.notes]
+        sections.insert(-1, Section("What was counted", rest))
+        return Page(f"Age gate at {found.legal_years:g}", sections, lead, cards)
 
 
+_LEAD: Final = 3
 _YEAR: Final = "true year"
 _GREY: Final = "Grey: under 30 samples. Rates by true year are in rates.csv."
 
 
 def gate_sentences(found: GateFinding) -> list[str]:
-    """What was found, as sentences; the first says whether the data can promise it."""
+    """What was found: three sentences, whether the data can promise it first, then who counted."""
     limit, sure = f"{100 * found.limit:g} %", f"{100 * found.confidence:g} %"
+    under = f"under {found.legal_years:g}"
     lines = []
     if found.gate is None or found.overall is None:
         lines.append(
-            f"No challenge age can be promised: with {found.minors:,} samples under "
-            f"{found.legal_years:g} the data cannot say with {sure} confidence that at most "
-            f"{limit} of such people would pass, not even where none of them does. It takes at "
-            f"least {found.needed:,} people under {found.legal_years:g}, each with one photo, "
-            "and more where some pass."
+            f"No challenge age can be promised: with {found.minors:,} samples {under} the data "
+            f"cannot say with {sure} confidence that at most {limit} of such people would pass, "
+            f"not even where none of them does. It takes at least {found.needed:,} people {under}, "
+            "each with one photo, and more where some pass."
         )
     else:
         accept, reject = found.overall.false_accept, found.overall.false_reject
-        lines.append(
+        lines += [
             f"Challenge age {found.gate.challenge_years:g}: with {sure} confidence at most {limit} "
-            f"of people under {found.legal_years:g} pass, where {_rate(reject)} of those who are "
-            "old enough are not let pass unasked."
-        )
-        lines.append(f"False accepts {_rate(accept)}; false rejects {_rate(reject)}.")
-        unpromised = [
-            f"{name} {one.group}"
-            for name, rates in found.by_group.items()
-            for one in rates
-            if one.false_accept.samples and one.false_accept.high > found.limit
+            f"of people {under} pass (here {_rate(accept)}).",
+            f"Of those who are old enough, {_rate(reject)} do not pass, and have to show a "
+            "document.",
+            _of_groups(found, limit),
         ]
-        if unpromised:
-            lines.append(
-                f"For these groups by themselves the data do not promise {limit}: "
-                f"{', '.join(unpromised)}."
-            )
     mix = ", ".join(f"{count:,} of {year}" for year, count in found.mix.items())
-    lines.append(f"Those under {found.legal_years:g} who were counted, by true year: {mix}.")
+    lines.append(f"Those {under} who were counted, by true year: {mix}.")
     if found.left_out:
         left = ", ".join(f"{count:,} {why}" for why, count in found.left_out.items())
         more = "; --from-age 0 counts everybody" if YOUNG in found.left_out else ""
         lines.append(f"{found.counted:,} samples counted; left out: {left}{more}.")
+    if found.unnamed:
+        lines.append(f"People unknown: {UNKNOWN_PEOPLE.format(rows=found.unnamed)}")
     if found.estimated_labels:
         lines.append(ESTIMATED_LABELS)
     return lines
+
+
+def _of_groups(found: GateFinding, limit: str) -> str:
+    """Whom the promise holds of by themselves."""
+    measured = {
+        f"{name} {one.group}": one.false_accept.high
+        for name, rates in found.by_group.items()
+        for one in rates
+        if one.false_accept.samples
+    }
+    if not measured:
+        return "Whether it holds of each group was not measured: no row says who is of which."
+    unpromised = [group for group, high in measured.items() if high > found.limit]
+    if not unpromised:
+        return f"It holds of each group by itself as well: {', '.join(measured)}."
+    return (
+        f"For these groups by themselves the data do not promise {limit}: {', '.join(unpromised)}."
+    )
 
 
 _MOST_ROWS: Final = 12

@@ -45,6 +45,7 @@ def test_both_rates_are_in_every_form(table: PredictionsTable, tmp_path: Path) -
     assert set(rates["of"]) == {"all", "true year", "gender", "ethnicity"}
     html = (tmp_path / "index.html").read_text()
     assert "no proof of age" in html
+    assert html.count('<p class="lead">') == 3
     assert np.asarray(Image.open(tmp_path / "rates_by_year.png").convert("L")).std() > 5
 
 
@@ -58,7 +59,9 @@ def test_sentences_give_both_rates_and_what_was_left_out(estimated_people: Peopl
     table = PredictionsTable(table.frame)
     lines = gate_sentences(found_in(table))
     assert lines[0].startswith("Challenge age 18: with 95 % confidence at most 5 %")
-    assert "False accepts 0.0 % [0.0, 0.2]; false rejects 0.0 % [0.0, 0.2]." in lines
+    assert "at most 5 % of people under 18 pass (here 0.0 % [0.0, 0.2])." in lines[0]
+    assert lines[1].startswith("Of those who are old enough, 0.0 % [0.0, 0.2] do not pass")
+    assert "groups by themselves" in lines[2] or "each group by itself" in lines[2]
     assert "2,900 samples counted; left out: 100 no age." in lines
     assert any("themselves estimates" in line for line in lines)
 
