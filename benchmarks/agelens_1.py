@@ -32,6 +32,8 @@ from agelens.data.predictions import predict_photos, predict_store
 from agelens.data.splits import HashSplit
 from agelens.data.store import ChipStore, prepare
 from agelens.evaluation.conformal import Way
+from agelens.evaluation.groups import FEW
+from agelens.evaluation.metrics.legal_ages import LEGAL_AGES, rates_across
 from agelens.evaluation.model_calibration import calibrate_model
 from agelens.inference.cards import load_card
 from agelens.inference.estimator import AgeEstimator
@@ -327,7 +329,7 @@ def _joined(found: list[PredictionsTable], part: str) -> PredictionsTable:
 
 
 def _metrics(table: PredictionsTable, file: str) -> list[dict[str, object]]:
-    """Error of each dataset's test part."""
+    """Error of each dataset's test part, with false adults and minors of 30 people or more."""
     frame = table.frame
     return [
         {
@@ -335,10 +337,25 @@ def _metrics(table: PredictionsTable, file: str) -> list[dict[str, object]]:
             "samples": len(rows),
             "mae": round(float((rows["estimate_years"] - rows["age_years"]).abs().mean()), 3),
             "bias": round(float((rows["estimate_years"] - rows["age_years"]).mean()), 3),
+            **_across(rows),
             "table": f"benchmarks/agelens_1.py, {file}",
         }
         for name, rows in frame.groupby(frame["dataset"].astype(str))
     ]
+
+
+def _across(rows: pd.DataFrame) -> dict[str, float]:
+    ages = rows["age_years"]
+    found = rates_across(rows["estimate_years"], ages)
+    enough = {
+        f"{side}@{legal}": count >= FEW
+        for legal in LEGAL_AGES
+        for side, count in (
+            ("false_adult", (ages < legal).sum()),
+            ("false_minor", (ages >= legal).sum()),
+        )
+    }
+    return {name: round(rate, 4) for name, rate in found.items() if enough[name]}
 
 
 WORDS = {
