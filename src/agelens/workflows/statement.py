@@ -115,7 +115,10 @@ def _functionality(document: Mapping[str, Any]) -> Iterator[str]:
 
 def _card_metrics(document: Mapping[str, Any]) -> Iterator[str]:
     metrics = document.get("metrics") or []
-    names = list(dict.fromkeys(name for one in metrics for name in one))
+    # Of the rates at legal ages those of 18; what made the figures comes last.
+    told = dict.fromkeys(name for one in metrics for name in one)
+    names = [name for name in told if not name.startswith("false_") or name in _METRICS]
+    names.sort(key=lambda name: (name == "table", name in _METRICS[3:]))
     rows = [[one.get(name) for name in names] for one in metrics]
     yield _table(names, rows) if rows else _blank("the card states no figures")
     measured = document.get("calibration") or {}
