@@ -6,8 +6,10 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -101,6 +103,50 @@ def _by_way_of_photos(
         assert [face.gender for face in faces] == words.tolist()
     whole = ChipNetwork(card)._answer(chips)
     return np.array([face.estimate_years for face in faces]), whole[:, card.answer.width :]
+
+
+def test_every_command_that_takes_a_model_takes_an_imported_one(
+    agelens: Callable[..., Any], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    model, table, store = tmp_path / "tiny", tmp_path / "people.parquet", tmp_path / "store"
+    made = files.tiny_age(tmp_path)
+
+    def run(command: str, *rest: object) -> str:
+        ran = agelens(*command.split(), *map(str, rest))
+        assert ran.status == 0, ran.err
+        return str(ran.out + ran.err)
+
+    import_model(made.path, model, **made.said)
+    run("data sample --count 20", "-o", tmp_path / "sample")
+    people = tmp_path / "sample" / "people.csv"
+    columns = "path=file,age_years=age,gender=gender,subject=person"
+    run(f"data read --columns {columns} --age-kind apparent", people, "-o", table)
+    root = ("--root", people.parent / "photos")
+    photo = min(root[1].iterdir())
+    run("data prepare --size 32 --two-pass", table, *root, "-o", store)
+    for taken, name in ((table, "of-photos"), (store, "of-chips")):
+        output = tmp_path / f"{name}.csv"
+        where = root if taken == table else ()
+        run("predict", taken, *where, "--model", model, "-o", output)
+        assert pd.read_csv(output)["estimate_years"].notna().sum() > 10
+    run(
+        "compare --draws 20",
+        f"one={model}",
+        f"two={model}",
+        "--on",
+        store,
+        "-o",
+        tmp_path / "compared",
+    )
+    run("explain --patch 16 --stride 8", photo, "--model", model, "-o", tmp_path / "explained")
+    run(
+        "stress --corruptions noise --draws 0 --limit 4",
+        *(store, "--model", model, "-o", tmp_path / "stressed"),
+    )
+    run("calibrate --anyway --levels 0.9", tmp_path / "of-chips.csv", "--model", model)
+    (face,) = agelens("estimate", photo, "--model", model).rows[0]["faces"]
+    assert face["low_years"] < face["estimate_years"] < face["high_years"]
 
 
 def test_the_identity_branch_of_a_whole_model_embeds_faces(tmp_path: Path) -> None:

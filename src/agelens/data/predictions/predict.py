@@ -200,7 +200,7 @@ def check_other_chips(store: ChipStore, card: Card) -> None:
     if other:
         raise UsageError(
             f"the chips in {store.folder} are not those that {card.name} takes: they have "
-            f"{', '.join(other)}. Prepare a store for it, or give --table and --root"
+            f"{', '.join(other)}. Prepare a store for it, or predict the table of its photos"
         )
 
 
