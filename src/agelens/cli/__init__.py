@@ -276,6 +276,11 @@ COMMANDS: Final[dict[str, Command]] = {
         "identity embed fgnet.parquet -o fgnet-faces.parquet",
         "recognition:identity_embed",
     ),
+    "identity add": Command(
+        "make an extractor of your own embedding network",
+        "identity add arcface.onnx --name arcface --measure lfw.parquet --root LFW",
+        "recognition:identity_add",
+    ),
     "identity train": Command(
         "train the two-branch network from a configuration",
         "identity train --config iefp/identity --data.stores store -o runs/me",

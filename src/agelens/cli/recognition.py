@@ -229,6 +229,64 @@ def identity_embed(
     return _PHOTO_UNUSABLE if set(statuses) - _ROWS_EXPECTED else 0
 
 
+def identity_add(
+    network: Path,
+    *,
+    name: str,
+    template: Annotated[str, OneOf("agelens.imaging.align:TEMPLATES")] = "arcface-112",
+    color_order: Literal["RGB", "BGR"] | None = None,
+    scale: Annotated[str, OneOf("agelens.recognition.own_extractor:SCALES")] | None = None,
+    measure: Path | None = None,
+    root: Path | None = None,
+    dataset: str = "the user's faces",
+    licence: str = "not stated",
+    output: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Make an --extractor of your own embedding network: ArcFace, AdaFace, MobileFaceNet.
+
+    Input size and layout are recognised by the network's shape, scale and colour order by drawn
+    faces, or by the labelled faces of --measure, which must be of people that it was not trained
+    on. Without --measure it embeds, and verify and search refuse it.
+
+    Args:
+        network: an ONNX file.
+        name: what it is called, and the new folder that --extractor takes.
+        template: where the five points of a face lie in its chips.
+        color_order: of its pixels, if you know it.
+        scale: of its pixels, if you know it; arcface is -1 to 1, bytes 0 to 255, unit 0 to 1.
+        measure: a table of agelens data read (with ages as a model sees them, by agelens data
+            label, for rates by age).
+        root: where the photos of that table are.
+        dataset: what the card calls them.
+        licence: of the weights, for the card.
+        output: another new folder.
+        json: print the card instead of sentences.
+    """
+    from agelens.recognition import add_extractor  # noqa: PLC0415
+
+    with progress_bars("faces") as progress:
+        found = add_extractor(
+            network,
+            name,
+            template=template,
+            folder=output,
+            color_order=color_order,
+            scale=scale,
+            measure=measure,
+            root=root,
+            dataset=dataset,
+            licence=licence,
+            progress=progress,
+        )
+    if json:
+        _print_line(dict(found.document))
+        return
+    for line in found.sentences():
+        print(line)
+    print(f"wrote {found.folder}: --extractor {found.folder} takes it")
+
+
 def identity_purify(
     embeddings: Path,
     *,

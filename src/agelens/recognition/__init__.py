@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from agelens.recognition.folder_search import search as search
     from agelens.recognition.margins import ArcFace as ArcFace
     from agelens.recognition.margins import CosFace as CosFace
+    from agelens.recognition.own_extractor import add_extractor as add_extractor
     from agelens.recognition.photo_pair import verify as verify
     from agelens.recognition.protocols.published import run_protocol as run_protocol
     from agelens.recognition.purifier import Purifier as Purifier
@@ -39,6 +40,7 @@ __getattr__, __dir__, __all__ = attach(
         "IdentityData": "agelens.recognition.training.identity_data",
         "IdentityRun": "agelens.recognition.training.configuration",
         "Purifier": "agelens.recognition.purifier",
+        "add_extractor": "agelens.recognition.own_extractor",
         "embed": "agelens.recognition.embed_faces",
         "open_extractor": "agelens.recognition.extractors",
         "read_embeddings": "agelens.recognition.embedding_table",
