@@ -278,7 +278,7 @@ COMMANDS: Final[dict[str, Command]] = {
     ),
     "identity add": Command(
         "make an extractor of your own embedding network",
-        "identity add arcface.onnx --name arcface --measure lfw.parquet --root LFW",
+        "identity add arcface.onnx --name mine --measure lfw.parquet",
         "recognition:identity_add",
     ),
     "identity train": Command(
