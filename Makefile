@@ -3,12 +3,13 @@ PYTHON ?= python3
 DEMO_VENV := .venv-demo
 TEST_VENV := .venv-test
 LINT_VENV := .venv-lint
+S3_VENV := .venv-s3
 DEMO_OUT := demo-output
 RUNTIME := onnxruntime-web-1.30.0
 # Processes that share the tests.
 JOBS ?= auto
 
-.PHONY: demo test fuzz browser lint types docs docs-serve bench clean
+.PHONY: demo test fuzz browser s3 lint types docs docs-serve bench clean
 
 # The use lane only: no torch. Bytecode of everything would be 90 MB more on the disk: only what an
 # estimate imports is compiled, by importing it once.
@@ -34,7 +35,7 @@ $(TEST_VENV)/.installed: pyproject.toml constraints.txt
 	$(TEST_VENV)/bin/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@
 
-test: $(TEST_VENV)/.installed browser
+test: $(TEST_VENV)/.installed browser s3
 	$(TEST_VENV)/bin/python -m pytest -n $(JOBS)
 
 # What tests/browser needs: Chromium and npm of Debian where this may install them, and of npm what
@@ -49,6 +50,13 @@ browser: $(TEST_VENV)/.installed
 	done
 	@cd $(TEST_VENV) && { ls $(RUNTIME).tgz || npm pack --silent $(subst web-,web@,$(RUNTIME)); } \
 	    > /dev/null 2>&1 || echo "no $(RUNTIME): the page on the device is not tested"
+
+# moto's server, the object store of tests/unit/bulk, apart: it needs an older python-dateutil.
+s3: $(S3_VENV)/.installed
+$(S3_VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(S3_VENV)
+	$(S3_VENV)/bin/python -m pip install --quiet 'moto[s3]>=5.1,<6' flask flask-cors
+	touch $@
 
 # Ruff and the import contracts need none of what agelens needs.
 $(LINT_VENV)/.installed: constraints.txt
@@ -82,4 +90,4 @@ bench: $(TEST_VENV)/.installed
 	$(TEST_VENV)/bin/python benchmarks/quick.py $(DATA) $(if $(ONLY),--only $(ONLY))
 
 clean:
-	rm -rf .docs-build $(LINT_VENV) $(DEMO_VENV) $(TEST_VENV) $(DEMO_OUT)
+	rm -rf .docs-build $(LINT_VENV) $(S3_VENV) $(DEMO_VENV) $(TEST_VENV) $(DEMO_OUT)

@@ -53,6 +53,14 @@ class Location:
         return Location(f"{address.rstrip('/')}/{below}{mark}{options}")
 
     @property
+    def parent(self) -> str:
+        """The folder that it is in."""
+        if self.is_local:
+            return str(Path(self.name).parent)
+        address, mark, options = split_options(self.name)
+        return f"{address.rpartition('/')[0]}{mark}{options}"
+
+    @property
     def is_local(self) -> bool:
         """Whether it is on this machine's own file system."""
         return not is_url(self.name)
@@ -79,6 +87,12 @@ class Location:
         if self.is_local:
             return pafs.LocalFileSystem(), str(Path(self.name).absolute())
         url = urlsplit(self.name)
+        if url.password is not None:
+            raise UsageError(
+                f"{url.scheme}://...@{url.hostname}: keep passwords out of URLs, since a run "
+                "writes its inputs down: give them in the environment, or where your file system "
+                "looks for them"
+            )
         found, root = _file_system(url.scheme, url.netloc, url.query)
         return found, root + url.path.lstrip("/") if self.raw is None else self.raw
 

@@ -330,7 +330,7 @@ def _table(
             schema, rows = _csv_as_parquet(given, folder / f"{name}.parquet")
     columns = photo_columns(given.shown, schema, told)
     said = json.loads((schema.metadata or {}).get(b"PANDAS_ATTRS", b"{}")).get("roots") or {}
-    roots = {"": root if root is not None else given.name.rpartition("/")[0] or "."}
+    roots = {"": root if root is not None else given.parent}
     roots |= {} if root is not None else {str(one): str(where) for one, where in said.items()}
     if columns.bytes is None and columns.path is not None:
         first = given if name == given.name else Location(str(folder / f"{name}.parquet"))
@@ -451,13 +451,17 @@ def listing_difference(before: Location, now: Path) -> str:
         for number, (was, there) in enumerate(pairs):
             if was == there:
                 continue
-            name = os.fsdecode((there or was)["name"])
+            name = _name_in(there or was)
             if was is None or there is None:
                 return f"photo {number + 1:,}, {name}, is {'gone' if there is None else 'new'}"
             if was["name"] != there["name"]:
-                return f"photo {number + 1:,} is {name}, and was {os.fsdecode(was['name'])}"
+                return f"photo {number + 1:,} is {name}, and was {_name_in(was)}"
             return f"{name} is not the file that it was"
     return ""
+
+
+def _name_in(row: Mapping[str, Any] | None) -> str:
+    return "" if row is None else Location(os.fsdecode(row["name"]), row["raw"]).shown
 
 
 def _rows_of(table: pq.ParquetFile) -> Iterator[dict[str, Any]]:
