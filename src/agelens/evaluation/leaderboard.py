@@ -6,7 +6,7 @@ import os
 import platform
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
@@ -42,6 +42,7 @@ from agelens.evaluation.table_checks import has_age, spelled, tally, words_in_us
 from agelens.inference.answers import point_and_interval
 from agelens.inference.cards import CARD_FILE, Card, load_card
 from agelens.inference.estimator import AgeEstimator
+from agelens.records import Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +78,9 @@ class LeaderboardEntry:
     """A model on a test set.
 
     `mae` and `cs5` are means over the seeds, with the bootstrap's interval by person; `crossed` has
-    false adults and false minors (`agelens.evaluation.metrics.legal_ages`) by name; `coverage`,
-    `size_mb` and `chip_ms` are means over the runs. `people` says whether anybody may be in
-    training and in test.
+    false adults and false minors (`agelens.evaluation.metrics.legal_ages`) by name, `crossing` the
+    samples behind each; `coverage`, `size_mb` and `chip_ms` are means over the runs. `people` says
+    whether anybody may be in training and in test.
     """
 
     model: str
@@ -91,6 +92,7 @@ class LeaderboardEntry:
     mae_of_seeds: tuple[float, ...]
     cs5: Interval
     crossed: Mapping[str, Interval]
+    crossing: Mapping[str, int]
     samples: int
     left_out: int
     age_kinds: tuple[str, ...]
@@ -162,6 +164,7 @@ def _entry(
         errors.by_seed[first.model],
         figures["cs@5"],
         {name: figures[name] for name in LEGAL_FIGURES},
+        {name: _behind(name, common.age_years) for name in LEGAL_FIGURES},
         samples=len(common.age_years),
         left_out=len(first.frame) - len(common.age_years),
         age_kinds=tuple(tally(aged["age_kind"])),
@@ -187,6 +190,13 @@ def _people(runs: Sequence[ModelFacts], tables: Sequence[ComparedTable]) -> str:
     return "subject-exclusive" if known else "people not known"
 
 
+def _behind(name: str, age_years: Floats) -> int:
+    """How many samples a rate at a legal age is of."""
+    rate, _, legal = name.partition("@")
+    young = int((age_years < float(legal)).sum())
+    return young if rate == "false_adult" else len(age_years) - young
+
+
 def _mean(values: Sequence[float | None]) -> float | None:
     """None where one is missing: a mean of the rest would be of other runs."""
     known = [value for value in values if value is not None]
@@ -207,15 +217,15 @@ def _check_mixed(entries: Sequence[LeaderboardEntry]) -> None:
 
 
 _COLUMNS: Final = (
-    *("model", "method", "backbone", "trained on", "tested on", "ages", "split", "people", "seeds"),
-    *("samples", "MAE", "false adults %", "false minors %", "CS@5", "coverage of 90 %"),
-    *("MB", "ms a chip"),
+    *("model", "tested on", "MAE", "false adults %", "false minors %", "CS@5"),
+    *("coverage of 90 %", "samples", "people", "ages", "method", "backbone", "trained on"),
+    *("split", "seeds", "MB", "ms a chip"),
 )
 _RIGHT: Final = ("samples", "MB", "ms a chip")
 _LIMITS: Final = (
     "An age estimate is no proof of age. These are errors on the named test sets; elsewhere they "
-    "may be others, and a mean hides whom a model fails (`agelens evaluate`).",
-    "Lines of different samples or splits do not compare: `agelens compare` tests models on the "
+    "may be others, and a mean hides whom a model fails (agelens evaluate).",
+    "Lines of different samples or splits do not compare: agelens compare tests models on the "
     "samples that all of them answer.",
 )
 
@@ -239,7 +249,7 @@ def leaderboard_markdown(
     """
     rows = [_row(entry) for entry in entries]
     rule = ["---:" if name in _RIGHT else "---" for name in _COLUMNS]
-    lines = [_line([row[name] for name in _COLUMNS]) for row in rows]
+    lines = [_line(list(row.values())) for row in rows]
     table = [_line(_COLUMNS), _line(rule), *lines]
     commands = dict.fromkeys(command for entry in entries for command in entry.commands)
     trained = ["The commands that train them:", "", *(f"    {one}" for one in commands), ""]
@@ -269,7 +279,7 @@ def leaderboard_html(
     notes: Sequence[str] = (),
 ) -> str:
     """The same as a page of its own; see `leaderboard_markdown`."""
-    rows = pd.DataFrame([_row(entry) for entry in entries], columns=list(_COLUMNS))
+    rows = pd.DataFrame([_row(entry) for entry in entries])
     commands = dict.fromkeys(command for entry in entries for command in entry.commands)
     legend = [*_legend(entries, machine, level), *notes]
     sections = [
@@ -277,7 +287,14 @@ def leaderboard_html(
         *([Section("The commands that train them", list(commands))] if commands else []),
         Section(NOT_FIT, _LIMITS),
     ]
-    return Page("Leaderboard", sections, [f"Made by {made_by}."]).to_html()
+    best = {entry.dataset: entry for entry in reversed(entries)}  # the first of each is the best
+    lead = [
+        f"On {name} the lowest mean error is {with_interval(*astuple(one.mae))} years, of "
+        f"{one.model}."
+        for name, one in sorted(best.items())
+    ]
+    sections.insert(-1, Section("How it was made", [made_by]))
+    return Page("Leaderboard", sections, lead).to_html()
 
 
 def _row(entry: LeaderboardEntry) -> dict[str, str]:
@@ -286,7 +303,7 @@ def _row(entry: LeaderboardEntry) -> dict[str, str]:
         mae += f" (seeds ± {np.std(entry.mae_of_seeds, ddof=1):.2f})"
     cs5 = with_interval(entry.cs5.value, entry.cs5.low, entry.cs5.high, share=True)
     left_out = f" ({entry.left_out:,} left out)" if entry.left_out else ""
-    return {
+    said = {
         "model": entry.model,
         "method": entry.facts.method,
         "backbone": entry.facts.backbone,
@@ -301,22 +318,30 @@ def _row(entry: LeaderboardEntry) -> dict[str, str]:
         "false adults %": _of_legal_ages(entry, "false_adult"),
         "false minors %": _of_legal_ages(entry, "false_minor"),
         "CS@5": cs5,
-        "coverage of 90 %": (
-            f"{100 * entry.coverage:.1f} %"
-            if entry.coverage is not None
-            else "not stated"
-            if entry.size_mb is None  # a table alone, which may have intervals of another level
-            else "not calibrated"
-        ),
+        "coverage of 90 %": _coverage_words(entry),
         "MB": "" if entry.size_mb is None else f"{entry.size_mb:.1f}",
         "ms a chip": "" if entry.chip_ms is None else f"{entry.chip_ms:.1f}",
     }
+    return {name: said[name] for name in _COLUMNS}
+
+
+def _coverage_words(entry: LeaderboardEntry) -> str:
+    if entry.coverage is not None:
+        return f"{100 * entry.coverage:.1f} %"
+    # A table alone may have intervals of another level, or none.
+    return NOT_STATED if entry.size_mb is None else "not calibrated"
 
 
 def _of_legal_ages(entry: LeaderboardEntry, rate: str) -> str:
-    """As ``0.4 / 2.1 / 9.8 / 14.0``, one for each legal age."""
-    shares = (entry.crossed[f"{rate}@{legal}"].value for legal in LEGAL_AGES)
-    return " / ".join("?" if np.isnan(share) else f"{100 * share:.1f}" for share in shares)
+    """As ``0.4 / 2.1 / 9.8 / 14.0``, one for each legal age; those of few people in brackets."""
+    return " / ".join(_of_legal_age(entry, f"{rate}@{legal}") for legal in LEGAL_AGES)
+
+
+def _of_legal_age(entry: LeaderboardEntry, name: str) -> str:
+    share = 100 * entry.crossed[name].value
+    if np.isnan(share):
+        return "?"
+    return f"({share:.1f})" if entry.crossing[name] < FEW else f"{share:.1f}"
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -331,8 +356,9 @@ def _legend(entries: Sequence[LeaderboardEntry], machine: str, level: float) -> 
         "CS@5: share of errors of at most 5 years. People: whether anybody may be in training and "
         f"in test. False adults at {' / '.join(map(str, LEGAL_AGES))}: of those under the age, the "
         "share estimated at it or older; false minors: of the others, the share estimated under "
-        "it; ? where there is nobody. Coverage: share of the test set's ages that the card's "
-        "calibrated 90 % intervals hold, of a table those that it states.",
+        f"it; ? where there is nobody, in brackets of fewer than {FEW}. Coverage: share of the "
+        "test set's ages that the card's calibrated 90 % intervals hold, of a table those that it "
+        "states.",
     ]
     if any(entry.chip_ms is not None for entry in entries):
         lines.append(

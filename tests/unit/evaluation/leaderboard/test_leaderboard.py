@@ -164,6 +164,8 @@ def test_tables_of_other_tools_have_lines_too(tmp_path: Path) -> None:
     (first,) = (line for line in page.splitlines() if line.startswith("| theirs |"))
     (second,) = (line for line in page.splitlines() if line.startswith("| sure |"))
     assert "2.00 [2.00, 2.00]" in first
+    # 2 of 8, 11, 13 and 16 people; nobody of 32, 29, 27 and 24.
+    assert "| (25.0) / (18.2) / (15.4) / (12.5) | 0.0 / (0.0) / (0.0) / (0.0) |" in first
     assert first.count("not stated") >= 5  # method, backbone, training, test set, coverage
     assert "| 100.0 % |" in second
     assert "theirs: columns recognised: file is sample_id" in page
