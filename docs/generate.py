@@ -14,15 +14,28 @@ import json
 import shutil
 import sys
 from collections import defaultdict
+from dataclasses import fields
+from itertools import takewhile
 from pathlib import Path
+from typing import get_args
 
 import nbformat
+import pandas as pd
+import pyarrow as pa
 
 from agelens.cli import COMMANDS, main
-from agelens.errors import AgelensError
+from agelens.data.store.card import ShardEntry, StoreCard, StoreSettings
+from agelens.errors import AgelensError, PhotoStatus
+from agelens.evaluation.comparison.comparison import published_figures
+from agelens.evaluation.reports.comparison_tables import published_rows
 from agelens.inference.cards import load_card
+from agelens.inference.result_files import COLUMNS, arrow_schema
 from agelens.models import list_methods
 from agelens.models.methods import METHODS, method_class
+from agelens.models.methods.base import AgeMethod
+from agelens.recognition.embedding_table import EMBEDDING_COLUMNS, VECTOR_COLUMN
+from agelens.tables import PredictionsTable, SampleTable
+from agelens.tables.prediction_columns import OPTIONAL_COLUMNS, PREDICTION_COLUMNS
 
 DOCS = Path(__file__).parent
 _LEFT_OUT = {".py", ".ipynb"}
@@ -35,6 +48,10 @@ def generate(out: Path) -> None:
     _write(out / "reference/commands", _commands())
     _write(out / "methods", _methods())
     _write(out / "models", _models())
+    with (out / "reference/formats.md").open("a", encoding="utf-8") as page:
+        page.write(_columns())
+    schema = json.dumps(_result_schema(), indent=1)
+    (out / "reference/result.schema.json").write_text(schema, encoding="utf-8")
     for notebook in DOCS.rglob("*.ipynb"):
         cells = nbformat.read(notebook, as_version=4).cells
         page = "\n\n".join(
@@ -102,10 +119,144 @@ def _methods() -> dict[str, str]:
         page = [f"# {name}", f"Paper: {row['paper']}."]
         page += [f"::: {METHODS[name].replace(':', '.')}\n    options: {{members: false}}"]
         page += [f"On the command line: `agelens train --method {name} --method.ARGUMENT VALUE`."]
-        page += ["## Where ours departs from its authors' code"]
-        page += ["\n".join(f"- {one}" for one in method.departures) or "Nowhere that we know of."]
+        page += ["## Where ours departs from its authors' code", _departures(method)]
+        page += ["## Published figures", _published(name)]
+        page += ["## Our figures", _measured(name)]
         pages[name] = "\n\n".join(page) + "\n"
     return pages | {"index": "\n".join([*index, ""])}
+
+
+def _departures(method: type[AgeMethod]) -> str:
+    if not method.departures:
+        return "Nowhere that we know of."
+    return _table(pd.DataFrame(method.departures).rename(columns={"get_theirs": "to get theirs"}))
+
+
+def _published(name: str) -> str:
+    """What others published of a method, with protocol and source."""
+    theirs = _PUBLISHED.get(name, name)
+    found = [one for one in published_figures() if one.method.partition(" (")[0] in theirs]
+    if not found:
+        return "None that we could read at a source that we trust."
+    told = "Figures of different protocols, sources and weights to start from do not compare."
+    rows = published_rows(found).drop(columns="subject-exclusive")
+    elsewhere = rows["trained on"] != rows["dataset"]
+    rows["dataset"] += (" (trained on " + rows["trained on"] + ")").where(elsewhere, "")
+    rows["published"] = rows["dataset"] + " **" + rows["published"] + "**"
+    together = [name for name in rows if name not in ("dataset", "published", "trained on")]
+    rows = rows.groupby(together, sort=False)["published"].agg(", ".join).reset_index()
+    return f"{told}\n\n{_table(rows[['method', 'metric', 'published', *together[2:]]])}"
+
+
+_PUBLISHED = {
+    "l1": ("regression",),
+    "dex": ("DEX", "cross-entropy", "softmax"),
+    "dldl": ("DLDL",),
+    "dldl-v2": ("DLDL-v2",),
+    "mean-variance": ("mean-variance",),
+    "unimodal-concentrated": ("unimodal",),
+    "amr": ("AMR",),
+    "sord": ("SORD",),
+    "or-cnn": ("OR-CNN",),
+    "coral": ("CORAL",),
+    "corn": ("CORN",),
+    "drf": ("deep regression forests",),
+    "ssr-net": ("SSR-Net",),
+    "c3ae": ("C3AE",),
+}
+"""Methods by what `published_figures` calls them; of the others nothing was published there."""
+
+
+def _measured(name: str) -> str:
+    """The method's own lines of the pages that benchmarks wrote, with what those say of them."""
+    told = []
+    for source in ("methods.md", "leaderboard.md"):
+        lines = (DOCS / source).read_text(encoding="utf-8").splitlines()
+        heads = [
+            n for n, line in enumerate(lines) if "| --- |" in line and "method" in lines[n - 1]
+        ]
+        for head in heads:
+            own = [row for row in _rows(lines, head) if name in _cells(row)[:2]]
+            if own:
+                said = next(line for line in lines if "`" in line and not line.startswith("|"))
+                told += [
+                    f"[{source}](../{source}): {said}",
+                    "\n".join([*lines[head - 1 : head + 1], *own]),
+                ]
+    return "\n\n".join(told) or "Not measured."
+
+
+def _rows(lines: list[str], head: int) -> list[str]:
+    return list(takewhile(lambda line: line.startswith("|"), lines[head + 1 :]))
+
+
+def _cells(row: str) -> list[str]:
+    return [cell.strip() for cell in row.strip("|").split("|")]
+
+
+def _table(frame: pd.DataFrame) -> str:
+    rows = [frame.columns, ["---"] * frame.shape[1], *frame.to_numpy()]
+    cells = [[str(cell).replace("|", "\\|") for cell in row] for row in rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+
+
+def _result_schema() -> dict[str, object]:
+    """The JSON Schema of one result, from the service's own description."""
+    schemas = json.loads((DOCS / "openapi.json").read_text(encoding="utf-8"))["components"][
+        "schemas"
+    ]
+    named = json.dumps({name: schemas[name] for name in ("PhotoRow", "FaceRow", "Quality")})
+    defined = json.loads(named.replace("#/components/schemas/", "#/$defs/"))
+    photo = defined.pop("PhotoRow")
+    photo["properties"]["status"]["enum"] = list(get_args(PhotoStatus))
+    draft = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return {**draft, **photo, "$defs": defined}
+
+
+def _columns() -> str:
+    """Every column and key of the formats with its type, as the code has them."""
+    label = {"sample_id": ["1"], "dataset": ["a"], "path": ["1.jpg"], "age_years": [1.0]}
+    label["age_kind"] = ["real"]
+    samples = SampleTable.from_columns(label).frame
+    estimates = {name: label.get(name, [None]) for name in PREDICTION_COLUMNS}
+    predictions = PredictionsTable.from_columns(
+        estimates | {name: [1.0] for name in (*OPTIONAL_COLUMNS, "estimate_years")}
+    ).frame
+    labels = [name for name in EMBEDDING_COLUMNS if name in samples]
+    vectors = [("status", "string"), (VECTOR_COLUMN, "list of float, null where there is none")]
+    parts: dict[str, list[tuple[str, str]]] = {
+        "Results as CSV and Parquet": _arrow(arrow_schema(COLUMNS)),
+        "Sample table": _arrow(pa.Schema.from_pandas(samples)),
+        "Predictions table": _arrow(pa.Schema.from_pandas(predictions)),
+        "Embeddings": [*_arrow(pa.Schema.from_pandas(samples[labels])), *vectors],
+        "`store.json`": _keys(StoreCard),
+        "`store.json`, `settings`": _keys(StoreSettings),
+        "`store.json`, each of `shards`": _keys(ShardEntry),
+        "`card.json`": [
+            (key, _JSON[type(value)]) for key, value in load_card("agelens-1").document.items()
+        ],
+    }
+    pages = ["", "## Every column and key", "", _ABOUT_SCHEMA]
+    for title, rows in parts.items():
+        pages += ["", f"### {title}", "", _table(pd.DataFrame(rows, columns=["name", "type"]))]
+    return "\n".join([*pages, ""])
+
+
+_ABOUT_SCHEMA = (
+    "A line of JSON Lines as a [JSON Schema](result.schema.json); the others as the code writes "
+    "them. A dictionary is a column of few words. Nothing but what is called required above has "
+    "to be there."
+)
+_JSON = {str: "text", int: "number", float: "number", dict: "object", list: "list", bool: "boolean"}
+
+
+def _arrow(schema: pa.Schema) -> list[tuple[str, str]]:
+    words = {"dictionary": "dictionary of string", "double": "double"}
+    return [(one.name, words.get(str(one.type).partition("<")[0], str(one.type))) for one in schema]
+
+
+def _keys(described: type) -> list[tuple[str, str]]:
+    return [(one.name, str(one.type)) for one in fields(described)]
 
 
 def _models() -> dict[str, str]:

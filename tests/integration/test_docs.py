@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from textwrap import dedent
+from typing import Any
 
+import jsonschema
 import nbformat
+import numpy as np
+import pandas as pd
 import pytest
 from nbclient import NotebookClient
+from PIL import Image
 
+from agelens import AgeEstimator
 from agelens.cli import COMMANDS
+from agelens.inference.result_files import COLUMNS
 from agelens.models.methods import METHODS
+from agelens.records import RGB
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -52,6 +64,48 @@ def test_a_tutorial_runs_as_typed_and_prints_what_it_shows(file: Path) -> None:
     assert pages.check(file) == []
 
 
+def test_the_readme_runs_as_typed(
+    agelens: Callable[..., Any], astronaut: RGB, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _put_what_the_readme_names(agelens, astronaut)
+    blocks = re.findall(r"(?:^    .*\n|^\n)+", (ROOT / "README.md").read_text(), re.MULTILINE)
+    lines = [line for block in blocks for line in re.findall(r"^    \$ agelens (.*)", block, re.M)]
+    typed = [shlex.split(line, comments=True) for line in lines]
+    # What never ends, and what takes a file of npm: tests/integration/service and tests/browser.
+    ends = [words for words in typed if words[0] not in ("serve", "page")]
+    assert len(ends) > 10
+    for words in ends:
+        ran = agelens(*words, *(SHORT if words[0] == "train" else ()))
+        assert ran.status == 0, f"{' '.join(words)}: {ran.err}"
+    code = [dedent(block) for block in blocks if block.lstrip().startswith("from ")]
+    assert len(code) == 1
+    exec(code[0], {})
+    assert Path("drawn.png").is_file()
+
+
+SHORT = ("--trainer.max_epochs", "1")
+
+
+def _put_what_the_readme_names(agelens: Callable[..., Any], astronaut: RGB) -> None:
+    for name in ("party", "then", "now", "me", "photos/me", "photos/2020/trip"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(astronaut).save(f"{name}.jpg")
+    agelens("data", "sample", "-o", "sample", "--count", "40")
+    Path("UTKFace").mkdir()
+    for row in pd.read_csv("sample/people.csv").itertuples():
+        name = f"{row.age:.0f}_{int(row.gender == 'female')}_0_2017010100000{row.Index:04}.jpg"
+        Image.open(f"sample/photos/{row.file}").save(f"UTKFace/{name}.chip.jpg")
+    chance = np.random.default_rng(0)
+    ages = chance.integers(5, 70, 4000)
+    columns = {
+        **{"sample_id": range(4000), "subject": range(4000), "age_years": ages},
+        "estimate_years": ages + chance.normal(0, 3, 4000),
+        "gender": chance.choice(["female", "male"], 4000),
+    }
+    pd.DataFrame(columns).to_csv("theirs.csv", index=False)
+
+
 def test_a_page_that_shows_something_else_is_told(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
@@ -67,7 +121,7 @@ def test_a_page_that_shows_something_else_is_told(tmp_path: Path) -> None:
         pages.check(page)
 
 
-def test_the_site_builds_strictly_and_has_a_page_for_everything(tmp_path: Path) -> None:
+def test_the_site_builds_strictly_and_has_a_page_for_everything(tmp_path: Path, head: RGB) -> None:
     _module("generate").generate(tmp_path / "pages")
     config = (ROOT / "mkdocs.yml").read_text()
     config = re.sub(r"(?m)^docs_dir:.*$", f"docs_dir: {tmp_path / 'pages'}", config)
@@ -85,6 +139,13 @@ def test_the_site_builds_strictly_and_has_a_page_for_everything(tmp_path: Path) 
     assert {file.stem for file in (site / "methods").glob("*.html")} == {*METHODS, "index"}
     told = "".join(file.read_text() for file in (site / "reference/commands").glob("*.html"))
     assert [name for name in COMMANDS if f"usage: agelens {name}" not in told] == []
+    coral = (site / "methods/coral.html").read_text()
+    assert "2.64 ± 0.02" in coral  # published
+    assert "benchmarks/methods.py" in coral  # and ours
+    schema = json.loads((site / "reference/result.schema.json").read_text())
+    jsonschema.validate(AgeEstimator().estimate(head).to_json(), schema)
+    formats = (site / "reference/formats.html").read_text()
+    assert [name for name in (*COLUMNS, "box_x1", "table_sha256") if name not in formats] == []
     python = (site / "reference/python.html").read_text()
     assert "agelens.training.Engine" in python
     assert "estimate_years" in python
