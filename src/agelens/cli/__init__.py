@@ -24,6 +24,7 @@ quickly on a bare machine, add themselves to an argparse parser instead.
 from __future__ import annotations
 
 import difflib
+import errno
 import io
 import os
 import signal
@@ -56,6 +57,8 @@ EXIT_STATUSES: Final = {
 }
 _FAILED, _WRONG_USAGE, _INTERRUPTED = 1, 2, 130
 _LONGEST_ERROR: Final = 4000
+_NO_ROOM: Final = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_FIRST_FREE: Final = 3  # of file descriptors, behind the standard streams
 _FAILURES: Final = (OutputError, MissingDependencyError, ExportError, TrainingError)
 
 
@@ -317,16 +320,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     if debug:
         words.remove("--debug")
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # Names are Unicode: where a terminal is not, escapes are better than a crash.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    with _open_streams(words):
+        return _main(words, debug=debug)
+
+
+def _main(words: list[str], *, debug: bool) -> int:
     command = None
     try:
         name, rest = _named(words)
         command = COMMANDS.get(name)
-        if command is None:
-            return _told_in_general(name, rest)
-        with _sigterm_as_interrupt():
+        with _all_printed(), _sigterm_as_interrupt():
+            if command is None:
+                return _told_in_general(name, rest)
             return _run(name, command, rest)
     except BrokenPipeError:
         return _FAILED  # whoever read our rows has seen enough; there is nobody left to tell
@@ -342,8 +347,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         kept = f"; {command.kept}" if command and command.kept else ""
         print(f"agelens: {str(stopped) or f'interrupted{kept}'}", file=sys.stderr)
         return _INTERRUPTED
-    finally:
-        _flush_stdout()
 
 
 def _named(words: Sequence[str]) -> tuple[str, list[str]]:
@@ -419,8 +422,9 @@ def _run(name: str, command: Command, words: list[str]) -> int:
 
     with missing_extra(name):
         # Last, so that a file of the user's never stands before a package of that name.
-        if str(Path.cwd()) not in sys.path:
-            sys.path.append(str(Path.cwd()))
+        here = _current_folder()
+        if here not in sys.path:
+            sys.path.append(here)
         function = _named_by(f"agelens.cli.{command.home}")
         from agelens.cli.options import parsed_beside, parsed_options  # noqa: PLC0415
 
@@ -429,6 +433,13 @@ def _run(name: str, command: Command, words: list[str]) -> int:
         else:
             given = parsed_options(function, name, words)
         return int(function(*given.args, **given.kwargs) or 0)
+
+
+def _current_folder() -> str:
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError as error:
+        raise UsageError("the current folder is gone: change to one that is there") from error
 
 
 @contextmanager
@@ -454,11 +465,53 @@ def _sentence(error: Exception) -> str:
     return str(error)
 
 
-def _flush_stdout() -> None:
-    """Leave nothing for Python to flush at exit: it would complain of a reader gone away."""
-    if sys.stdout is None:  # it was closed before we began
-        return
+class _ClosedOutput(io.StringIO):
+    """Standard output that was closed before we began."""
+
+    def write(self, _: str) -> int:
+        raise OutputError("standard output is closed: name an --output, or open it")
+
+
+@contextmanager
+def _open_streams(words: Sequence[str]) -> Iterator[None]:
+    """Standard streams that can be written to, or say why not; each as it was in the end."""
+    before = sys.stdout, sys.stderr
+    if None in before:  # or the next file opened would be taken for standard output by libraries
+        while os.open(os.devnull, os.O_RDWR) < _FIRST_FREE:
+            pass
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names are Unicode: where a terminal is not, escapes are better than a crash.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        if sys.stderr is None:  # `print` would take standard output for it
+            sys.stderr = nowhere
+        if sys.stdout is None:
+            sys.stdout = nowhere if {"-o", "--output"} & {*words} else _ClosedOutput()
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = before
+
+
+@contextmanager
+def _all_printed() -> Iterator[None]:
+    """What a command printed has reached whoever reads it, or the command has failed.
+
+    Raises:
+        BrokenPipeError: the reader is gone.
+        OutputError: there is no room for it. (Files of ours are written by `agelens.atomic`, which
+            tells of its own errors.)
+    """
     try:
-        sys.stdout.flush()
-    except OSError:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        if error.filename is not None or error.errno not in _NO_ROOM:
+            raise
+        # Or Python would try again at its exit, and complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise OutputError(f"cannot write to standard output: {error.strerror}") from error

@@ -43,12 +43,10 @@ def run(options: argparse.Namespace) -> int:
         return 0
     drawings = _drawings(options)
     files = None if options.json_dir is None else JSONFiles(options.json_dir)
-    on_terminal = sys.stdout is not None and sys.stdout.isatty()
-    table = options.output is not None or (on_terminal and not options.raw)
-    quiet = options.quiet or (table and sys.stdout is None)
+    table = options.output is not None or (sys.stdout.isatty() and not options.raw)
     with ExitStack() as stack:
         output = stack.enter_context(_output(options)) if options.output else None
-        view = stack.enter_context(View(table=table, quiet=quiet))
+        view = stack.enter_context(View(table=table, quiet=options.quiet))
         if options.camera is not None:
             results = _camera(estimator, options, drawings)
         else:

@@ -38,7 +38,7 @@ class View:
         self._headed = False
         self._intervals: set[str] = set()
         self._progress: Progress | None = None
-        if not quiet and sys.stderr is not None and sys.stderr.isatty():
+        if not quiet and sys.stderr.isatty():
             self._progress = _progress_bar()
         self._task = self._progress.add_task("photos", total=None) if self._progress else None
 
@@ -98,8 +98,6 @@ class View:
 
 
 def _print(line: str) -> None:
-    if sys.stdout is None:
-        raise OutputError("standard output is closed: name an --output, or open it")
     try:
         print(line, flush=True)
     except BrokenPipeError:

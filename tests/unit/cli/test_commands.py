@@ -6,6 +6,7 @@ import errno
 import functools
 import inspect
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from typing import Any
 import pytest
 
 from agelens import cli
-from agelens.cli import COMMANDS, EXIT_STATUSES, Command
+from agelens.cli import COMMANDS, EXIT_STATUSES, Command, main
 from agelens.cli.extras import EXTRAS
 from agelens.cli.options import options_parser, parsed_options
 from agelens.errors import ExportError, OutputError, TableError, TrainingError, UsageError
@@ -156,6 +157,72 @@ def test_debug_shows_where_it_came_from(error: BaseException, fail: Run) -> None
 def test_a_bug_keeps_its_traceback(error: Exception, fail: Run) -> None:
     with pytest.raises(type(error)):
         fail(error)
+
+
+NAMED = [*COMMANDS, ""]
+
+
+@pytest.fixture
+def help_into(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Any], int]:
+    """Print a command's help to a stream as the system has it; the exit status."""
+
+    def help_into(name: str, stream: Any) -> int:
+        monkeypatch.setattr(sys, "stdout", stream)
+        try:
+            return main([*name.split(), "--help"])
+        except SystemExit as done:
+            return int(done.code or 0)
+
+    return help_into
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_full_output_fails_every_command(
+    name: str, help_into: Callable[[str, Any], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        status = help_into(name, full)
+    assert (status, capsys.readouterr().err) == (
+        1,
+        "agelens: error: cannot write to standard output: No space left on device\n",
+    )
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_reader_that_is_gone_ends_every_command_in_silence(
+    name: str, help_into: Callable[[str, Any], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w", encoding="utf-8") as pipe:
+        assert help_into(name, pipe) == 1
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_closed_output_fails_every_command(
+    name: str, help_into: Callable[[str, Any], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert help_into(name, None) == 1
+    told = "agelens: error: standard output is closed: name an --output, or open it\n"
+    assert capsys.readouterr().err == told
+    assert sys.stdout is None  # as it was
+
+
+def test_closed_streams_are_nobodys_file() -> None:
+    """Else the next file that is opened would be what libraries print to."""
+    script = (
+        "import os, sys; from agelens import cli\n"
+        "def look(*_): os.write(9, str(os.open(os.devnull, 0)).encode()); return 0\n"
+        "cli._told_in_general = look\n"
+        "sys.exit(cli.main(['nothing', '-o', 'x']))"
+    )
+    command = shlex.join([sys.executable, "-c", script])
+    ran = subprocess.run(
+        ["/bin/sh", "-c", f"{command} 9>&1 >&- 2>&-"], capture_output=True, check=False, text=True
+    )
+    assert ran.returncode == 0
+    assert int(ran.stdout) > 2
 
 
 def test_sigterm_is_an_interrupt(tmp_path: Path) -> None:
