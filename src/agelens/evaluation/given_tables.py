@@ -23,6 +23,7 @@ from agelens.tables import (
     PredictionsTable,
     SampleTable,
 )
+from agelens.tables.bulk_results import is_bulk_result, read_bulk_frame
 from agelens.tables.columns import raise_problems
 from agelens.tables.files import read_frame
 from agelens.tables.predictions import is_probability, read_with_notes
@@ -134,7 +135,9 @@ def read_given(given: Any, reading: Reading, name: str) -> NamedTable:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    """The table at `path`, a file of JSON Lines too."""
+    """The table at `path`, a file of JSON Lines or the folder of a bulk run too."""
+    if is_bulk_result(path):
+        return read_bulk_frame(path)
     if path.suffix.lower() != ".jsonl":
         return read_frame(path, small_floats=is_probability)
     from agelens.inference.result_files import flatten  # noqa: PLC0415 - for JSON Lines alone
@@ -209,7 +212,8 @@ def _of_results(frame: pd.DataFrame, reading: Reading, name: str) -> NamedTable:
     faces, several = _largest_faces(frame)
     told = {"photos have several faces: the largest was taken": several}
     if reading.labels is None:
-        columns_of_model = faces.rename(columns={"gender": "gender_estimate"})
+        own_names = {} if "gender_estimate" in faces else {"gender": "gender_estimate"}
+        columns_of_model = faces.rename(columns=own_names)
         own = recognised(columns_of_model, reading.columns, known=LABELS, wanted=_OWN_LABELS)
         if "age_years" not in own.frame:
             raise TableError(
@@ -233,8 +237,9 @@ def _of_results(frame: pd.DataFrame, reading: Reading, name: str) -> NamedTable:
     kept = (*_ESTIMATES, *OPTIONAL_COLUMNS, "status")
     probabilities = [str(one) for one in faces if is_probability(str(one))]
     columns |= {one: faces[one] for one in (*kept, *probabilities) if one in faces}
-    if "gender" in faces:
-        columns["gender_estimate"] = faces["gender"]
+    seen = "gender_estimate" if "gender_estimate" in faces else "gender"
+    if seen in faces:
+        columns["gender_estimate"] = faces[seen]
     faces_told = tuple(f"{count:,} {what}" for what, count in told.items() if count)
     return NamedTable(name, PredictionsTable.from_columns(columns), (*notes, *faces_told))
 

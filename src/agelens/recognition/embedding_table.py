@@ -18,6 +18,7 @@ from agelens.atomic import atomic_file
 from agelens.errors import TableError, UsageError
 from agelens.foreign_files import decoding, parse_json
 from agelens.tables import COLUMNS, refuse
+from agelens.tables.bulk_results import is_bulk_result, open_bulk_result
 from agelens.tables.columns import as_categories
 from agelens.tables.samples import cast_sample_column, may_repeat
 
@@ -238,11 +239,16 @@ def check_output(path: str | Path, *, overwrite: bool = False) -> Path:
 def read_embeddings(path: str | Path) -> EmbeddingTable:
     """The embeddings at `path`, checked; see `write_embeddings`.
 
+    Of a folder of ``agelens bulk --embeddings`` each row is a face, known by its photo and, where
+    that has several, its number.
+
     Raises:
         TableError: there is no such file, it is damaged, no model stands in its schema, or
             what it holds is no `EmbeddingTable`.
     """
     path = Path(path)
+    if is_bulk_result(path):
+        return _of_bulk_run(path)
     if not path.is_file():
         raise TableError(f"there are no embeddings at {path}")
     with decoding(path, "embeddings", TableError):
@@ -255,6 +261,28 @@ def read_embeddings(path: str | Path) -> EmbeddingTable:
         model = EmbeddingModel(**parse_json(stated))
         vectors = _vectors(arrow.column(VECTOR_COLUMN), model.dimension)
         return EmbeddingTable(arrow.drop_columns([VECTOR_COLUMN]).to_pandas(), vectors, model)
+
+
+def _of_bulk_run(folder: Path) -> EmbeddingTable:
+    dataset, further = open_bulk_result(folder)
+    stated = (dataset.schema.metadata or {}).get(MODEL_KEY)
+    if stated is None:
+        raise TableError(f"{folder} was made without embeddings: agelens bulk --embeddings")
+    labels = {name: column for name, column in further.items() if name in EMBEDDING_COLUMNS}
+    own = [column for column in further.values() if column not in labels.values()]
+    with decoding(folder, "embeddings", TableError):
+        model = EmbeddingModel(**json.loads(stated))
+        names = ["photo", "face", "faces", "status", VECTOR_COLUMN, *labels.values(), *own]
+        arrow = dataset.to_table(columns=names)
+        vectors = _vectors(arrow.column(VECTOR_COLUMN), model.dimension)
+        frame = arrow.drop_columns([VECTOR_COLUMN]).to_pandas()
+    for name in ("dataset", "subject", "age_years", "path"):
+        column = labels.get(name, "photo" if name == "path" else None)
+        frame[name] = None if column is None else frame[column]
+    several = frame["faces"] > 1
+    numbered = frame["photo"] + "#" + frame["face"].astype("Int64").astype("str")
+    frame["sample_id"] = frame["photo"].mask(several, numbered)
+    return EmbeddingTable(frame.drop(columns=["photo", "face"]), vectors, model)
 
 
 def _to_arrow(table: EmbeddingTable) -> pa.Table:

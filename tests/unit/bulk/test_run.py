@@ -8,6 +8,7 @@ import os
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.dataset
@@ -16,6 +17,9 @@ import pytest
 
 from agelens.bulk import estimate, read_status
 from agelens.errors import TableError, UsageError
+from agelens.evaluation import evaluate
+from agelens.evaluation import given_tables as predictions
+from agelens.recognition.embedding_table import read_embeddings
 
 pytestmark = pytest.mark.usefixtures("without_ray")
 
@@ -258,3 +262,40 @@ def test_the_command_reports_and_says_how_far_a_run_is(
     assert asked.out.splitlines() == ran.out.splitlines()[:2]
     assert agelens("bulk", photos).status == 2
     assert agelens("bulk", photos, "--status", tmp_path / "out").status == 2
+
+
+@pytest.fixture
+def labelled(photos: Path, tmp_path: Path) -> Path:
+    """A whole run over a table with ages and genders, with embeddings."""
+    pq.write_table(table_of(photos), tmp_path / "people.parquet")
+    out = tmp_path / "labelled"
+    estimate(tmp_path / "people.parquet", out, root=str(photos), shard_rows=3, embeddings=True)
+    return out
+
+
+def test_a_run_is_evaluated_as_a_table_of_predictions(labelled: Path, tmp_path: Path) -> None:
+    found = predictions.one_table(labelled, predictions.Reading(age_kind="real")).predictions
+    rows = rows_of(labelled)
+    assert found.frame["estimate_years"].tolist() == rows.column("estimate_years").to_pylist()
+    assert found.frame["age_years"].tolist() == list(range(8))
+    assert found.frame["gender"].tolist()[:1] == ["female"]
+    mean = np.abs(np.subtract(rows.column("estimate_years"), range(8))).mean()
+    report = evaluate(labelled, age_kind="real", metrics=["mae"], draws=10)
+    assert report.to_frame()["value"].tolist() == pytest.approx([mean])
+
+
+def test_a_run_with_embeddings_is_a_table_of_them(
+    labelled: Path, photos: Path, tmp_path: Path
+) -> None:
+    found = read_embeddings(labelled)
+    assert found.has_embedding.all()
+    assert found.frame["path"].tolist() == [f"{number:04d}.jpg" for number in range(8)]
+    assert found.frame["age_years"].tolist() == list(range(8))
+    estimate(photos, tmp_path / "without")
+    with pytest.raises(TableError, match="was made without embeddings"):
+        read_embeddings(tmp_path / "without")
+    (labelled / "_SUCCESS").unlink()
+    with pytest.raises(TableError, match="the run is not whole"):
+        read_embeddings(labelled)
+    with pytest.raises(TableError, match="the run is not whole"):
+        evaluate(labelled)
