@@ -81,6 +81,15 @@ def chromium_with_camera(
     browser.close()
 
 
+@pytest.fixture(scope="module")
+def chromium_with_two_cameras(playwright: Playwright) -> Iterator[Browser]:
+    """A browser with two cameras that see a test picture."""
+    cameras = (_CAMERA[0], f"{_CAMERA[1]}=device-count=2")
+    browser = playwright.chromium.launch(executable_path=_CHROMIUM, args=(*_QUIET, *cameras))
+    yield browser
+    browser.close()
+
+
 Look = Callable[..., Page]
 
 

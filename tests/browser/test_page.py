@@ -399,6 +399,22 @@ def test_the_camera_starts_by_a_click_and_sends_as_fast_as_it_is_answered(
     assert len(stand_in.posts) == sent
 
 
+def test_one_of_several_cameras_can_be_chosen(
+    chromium_with_two_cameras: Browser, look: Look, stand_in: Any
+) -> None:
+    page = look(chromium_with_two_cameras, stand_in.url)
+    page.get_by_role("button", name="Start the camera").click()
+    choice = page.get_by_role("combobox", name="Camera")
+    expect(choice.get_by_role("option")).to_have_count(2)
+    ids = [one.get_attribute("value") for one in choice.get_by_role("option").all()]
+    used = "document.getElementById('video').srcObject.getVideoTracks()[0].getSettings().deviceId"
+    assert (choice.input_value(), page.evaluate(used)) == (ids[0], ids[0])
+    choice.select_option(ids[1])
+    expect(choice).to_be_focused()
+    assert (choice.input_value(), page.evaluate(used)) == (ids[1], ids[1])
+    expect(page.locator("#camera-words")).to_have_text("1 face, about 30 years")
+
+
 def test_a_camera_that_is_refused_is_said_in_words(open_page: Open, stand_in: Any) -> None:
     page = open_page()
     page.get_by_role("button", name="Start the camera").click()

@@ -224,10 +224,11 @@ function refusedRow(photo, { status, message }) {
   return { photo, status: { 413: "too_large", 415: "unreadable" }[status] ?? "refused", message, faces: [] };
 }
 
-async function beginCamera() {
+async function beginCamera(device) {
   $("camera-start").disabled = true;
   try {
     camera = await startCamera({
+      device,
       video: $("video"),
       holder: $("camera-picture"),
       estimate: async (blob, name) => {
@@ -249,8 +250,11 @@ async function beginCamera() {
     $("camera").hidden = false;
     $("camera-words").textContent = "Looking …";
     say("The camera is on.");
+    const choices = camera.cameras.map(({ id, name }) => new Option(name, id, false, id === camera.device));
+    $("camera-choice").replaceChildren(...choices);
+    $("camera-field").hidden = choices.length < 2;
     $("camera").scrollIntoView({ block: "nearest" });
-    $("camera-stop").focus({ preventScroll: true });
+    (device ? $("camera-choice") : $("camera-stop")).focus({ preventScroll: true });
   } catch (error) {
     $("camera-start").disabled = false;
     say(error.message, { wrong: true });
@@ -311,7 +315,12 @@ function listen() {
     timer = setTimeout(askWhatChanged, 400);
   });
 
-  $("camera-start").addEventListener("click", beginCamera);
+  $("camera-start").addEventListener("click", () => beginCamera());
+  $("camera-choice").addEventListener("change", (event) => {
+    const device = event.target.value;
+    endCamera(); // phones open no second camera beside the first
+    beginCamera(device);
+  });
   $("camera-stop").addEventListener("click", () => {
     endCamera();
     say("The camera is off.");

@@ -15,10 +15,10 @@ const REASONS = {
 /**
  * Starts the camera; call it from a click only.
  *
- * `estimate(blob, name)` gives a row, or null where none can be had now; `onRow(row)` and `onError(error)` hear of each answer; an
- * error stops the camera.
+ * `device` is the id of one camera, else the one that looks at its user is taken. `estimate(blob, name)` gives a row, or null where
+ * none can be had now; `onRow(row)` and `onError(error)` hear of each answer; an error stops the camera.
  */
-export async function startCamera({ video, holder, estimate, onRow, onError }) {
+export async function startCamera({ video, holder, device, estimate, onRow, onError }) {
   if (!navigator.mediaDevices?.getUserMedia) {
     throw new Error("The browser gives a camera only to pages over HTTPS or from this very machine (localhost).");
   }
@@ -26,7 +26,11 @@ export async function startCamera({ video, holder, estimate, onRow, onError }) {
   try {
     stream = await navigator.mediaDevices.getUserMedia({
       audio: false,
-      video: { facingMode: "user", width: { ideal: 1280 }, height: { ideal: 720 } },
+      video: {
+        ...(device ? { deviceId: { exact: device } } : { facingMode: "user" }),
+        width: { ideal: 1280 },
+        height: { ideal: 720 },
+      },
     });
   } catch (error) {
     throw new Error(REASONS[error.name] ?? `The camera cannot be started: ${error.message}`);
@@ -76,8 +80,17 @@ export async function startCamera({ video, holder, estimate, onRow, onError }) {
       onError(new Error("The camera was taken away."));
     });
   }
+  const cameras = await allCameras();
   loop();
-  return { stop, latest: () => latest };
+  const [track] = stream.getVideoTracks();
+  return { stop, latest: () => latest, cameras, device: track.getSettings().deviceId };
+}
+
+/** Every camera with its id and name, such as those at the front and the back of a phone; known once one may be used. */
+async function allCameras() {
+  const devices = (await navigator.mediaDevices.enumerateDevices?.()) ?? [];
+  const found = devices.filter(({ kind, deviceId }) => kind === "videoinput" && deviceId);
+  return found.map(({ deviceId, label }, at) => ({ id: deviceId, name: label || `Camera ${at + 1}` }));
 }
 
 const rest = () => new Promise((resolve) => setTimeout(resolve, 200));
