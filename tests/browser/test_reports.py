@@ -103,6 +103,12 @@ def test_nothing_is_wider_than_a_phone_and_no_word_is_broken(phone: Page) -> Non
     assert broken == []
 
 
+def test_the_page_has_one_main_part_and_few_samples_stay_readable(phone: Page) -> None:
+    assert phone.get_by_role("main").locator("h1").count() == 1
+    faded = "cells => cells.filter(cell => getComputedStyle(cell).opacity !== '1').length"
+    assert phone.locator("tr.few td").evaluate_all(faded) == 0
+
+
 def test_links_within_the_page_lead_to_what_they_name(phone: Page) -> None:
     assert phone.locator("nav a").count() in (0, phone.locator("h2").count())
     lost = phone.evaluate(

@@ -201,9 +201,11 @@ _HEAD: Final = """<!DOCTYPE html>
 {style}</style>
 </head>
 <body>
+<main>
 <p class="kicker">agelens report</p>
 <h1>{title}</h1>"""
-_FOOT: Final = """<footer>Made by agelens {version} on {day}. This page runs no scripts.</footer>
+_FOOT: Final = """</main>
+<footer>Made by agelens {version} on {day}. This page runs no scripts.</footer>
 </body>
 </html>
 """
