@@ -105,8 +105,8 @@ def bands_figure(bands: Sequence[BandMap]) -> Drawing:
     rows = math.ceil(len(bands) / _BESIDE)
     size = (_BESIDE * _CELL_INCHES + 1.2, rows * (_CELL_INCHES + 0.4))
     figure, axes = panels(_BESIDE, rows=rows, size_inches=size)
-    scale = [band.values for band in bands if band.readable] or [np.zeros((1, 1))]
-    norm = _norm(unit, np.concatenate([values.ravel() for values in scale]))
+    scale = [band.values.ravel() for band in bands if band.readable]
+    norm = _norm(unit, np.concatenate(scale or [np.zeros(1)]))
     everywhere: list[Axes] = axes.ravel().tolist()
     for panel in everywhere:
         panel.set_axis_off()
@@ -118,7 +118,8 @@ def bands_figure(bands: Sequence[BandMap]) -> Drawing:
         title(panel, f"{band.band} years: {band.samples:,} faces{note}")
         if band.few:
             panel.title.set_color("#999999")
-    _bar(figure, everywhere, unit, norm, patch)
+    if scale:
+        _bar(figure, everywhere, unit, norm, patch)
     numbers = [
         pd.DataFrame(cells(band.values)).round(3).assign(band=band.band, faces=band.samples)
         for band in bands
