@@ -217,9 +217,17 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _model(work: Path) -> None:
-    """The run's network, with 16 bits a weight."""
-    if not (work / "agelens-1" / "card.json").is_file():
-        agelens("export", work / "runs" / "agelens-1", "--half", "-o", work / "agelens-1")
+    """The run's network, with 16 bits a weight; its answer is the median of what it thinks likely.
+
+    On the validation part the median errs as little as the mean, and reads 6.7 in place of 7.9 % of
+    those under 18 as 18 or more.
+    """
+    card = work / "agelens-1" / "card.json"
+    if not card.is_file():
+        agelens("export", work / "runs" / "agelens-1", "--half", "-o", card.parent)
+        document = json.loads(card.read_text(encoding="utf-8"))
+        document["output"]["point"] = "median"
+        _write(card, document)
 
 
 def _card(work: Path, into: Path) -> None:

@@ -305,7 +305,10 @@ def chip_input(section: Mapping[str, Any]) -> ChipInput:
 def _limits(section: Mapping[str, Any] | None) -> QualityLimits:
     if section is None:
         return QualityLimits()
-    return QualityLimits(**{k: None if v is None else float(v) for k, v in section.items()})
+    limits = {name: None if limit is None else float(limit) for name, limit in section.items()}
+    if boundless := [name for name, limit in limits.items() if limit and not isfinite(limit)]:
+        raise ValueError(f"limits.{boundless[0]} must be finite, got {limits[boundless[0]]}")
+    return QualityLimits(**limits)
 
 
 def _one_of(what: str, value: Any, valid: tuple[str, ...]) -> Any:
