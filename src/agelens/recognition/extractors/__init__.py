@@ -12,7 +12,7 @@ from typing import Final
 
 from agelens.errors import CardError, MissingDependencyError
 from agelens.foreign_files import json_object
-from agelens.inference.cards import card_path
+from agelens.inference.cards import CARD_FILE, card_path
 from agelens.recognition.embedding_table import Crops
 from agelens.recognition.extractors.network import (
     Extractor,
@@ -41,8 +41,8 @@ def open_extractor(
 
     Args:
         model: a name of `EXTRACTORS`; a card, or a folder with one, of a network that answers
-            with embeddings; the folder of a purifier, whose base must be in `EXTRACTORS`; or an
-            extractor, which is given back.
+            with embeddings; the folder of a purifier, whose base is in `EXTRACTORS` or in a folder
+            of its name, here or beside the purifier's; or an extractor, which is given back.
         crops: look at the mirror image as well, see `NetworkExtractor`.
         device: ``cpu`` or ``cuda``.
 
@@ -73,13 +73,18 @@ def open_extractor(
 
 def _purified(folder: Path, crops: Crops, device: str) -> Extractor:
     purifier = Purifier.open(folder)
-    if purifier.base.name not in EXTRACTORS:
+    name, trained = purifier.base.name, purifier.base.crops
+    places = [Path(name), folder.absolute().parent / name]
+    own = next((place for place in places if (place / CARD_FILE).is_file()), None)
+    if name not in EXTRACTORS and own is None:
         raise CardError(
-            f"{folder}: trained behind {purifier.base}, which is not packaged. Embed with that one "
-            "(agelens identity embed --extractor ITS_FOLDER), then purify the table"
+            f"{folder}: trained behind {purifier.base}, which is not packaged, and no folder "
+            f"{name} with its card is here or beside it. Put it there, or embed with it (agelens "
+            "identity embed --extractor ITS_FOLDER), then purify the table"
         )
-    trained = purifier.base.crops
     base = open_extractor(
-        purifier.base.name, crops=crops if trained == "single" else trained, device=device
+        name if name in EXTRACTORS or own is None else own,
+        crops=crops if trained == "single" else trained,
+        device=device,
     )
     return PurifiedExtractor(base, purifier)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -62,11 +63,24 @@ def test_a_purifier_of_another_extractor_is_refused(colour_card: Path, tmp_path:
         PurifiedExtractor(open_extractor(colour_card), purifier)
 
 
-def test_only_behind_a_packaged_extractor_is_it_opened_by_its_folder(
-    colour_card: Path, tmp_path: Path
-) -> None:
+def test_without_its_extractor_a_purifier_is_not_opened(colour_card: Path, tmp_path: Path) -> None:
     folder = write_purifier(tmp_path / "pure", open_extractor(colour_card).model)
     with pytest.raises(CardError, match="not packaged"):
         open_extractor(folder)
     packaged = write_purifier(tmp_path / "packaged", open_extractor().model)
     assert open_extractor(packaged, crops="concatenated").model.dimension == 256
+
+
+def test_an_extractor_of_ones_own_is_found_beside_the_purifier(
+    colour_card: Path, tmp_path: Path
+) -> None:
+    own = open_extractor(colour_card)
+    folder = write_purifier(tmp_path / "pure", own.model)
+    shutil.copytree(colour_card, tmp_path / own.model.name)
+    chips = np.random.default_rng(0).integers(0, 255, (2, 16, 16, 3), dtype=np.uint8)
+    found = open_extractor(folder)
+    np.testing.assert_allclose(found.embed(chips), own.embed(chips)[:, ::-1], atol=1e-6)
+    card = tmp_path / own.model.name / "card.json"
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"version": "another"}))
+    with pytest.raises(TableError, match="another"):
+        open_extractor(folder)
