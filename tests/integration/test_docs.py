@@ -46,7 +46,8 @@ pages = _module("run_pages")
 
 def test_there_are_tutorials() -> None:
     assert [file.stem for file in NOTEBOOKS] == ["python"]
-    assert {"photos", "train", "compare", "audit", "own-parts"} <= {file.stem for file in PAGES}
+    wanted = {"photos", "train", "compare", "audit", "own-parts", "bulk"}
+    assert wanted <= {file.stem for file in PAGES}
 
 
 @pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)
