@@ -358,6 +358,7 @@ def table_facts(frame: pd.DataFrame, used: pd.DataFrame) -> dict[str, Any]:
     return {
         "samples": len(used),
         "people": int(person_codes(used).max()) + 1,
+        "rows_of_unknown_people": int(used["subject"].isna().sum()),
         "left_out": len(frame) - len(used),
         "datasets": tally(used["dataset"]),
         "parts": tally(used["split"]),

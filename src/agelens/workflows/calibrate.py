@@ -25,6 +25,7 @@ from agelens.evaluation.model_calibration import (
 from agelens.evaluation.reports.page import Page, Section
 from agelens.evaluation.reports.result import Result
 from agelens.evaluation.table_calibration import LEVEL, calibrate_table, corrected_table
+from agelens.evaluation.table_checks import UNKNOWN_PEOPLE
 from agelens.evaluation.training_overlap import check_training_data
 from agelens.inference.calibrated_cards import write_calibration
 from agelens.inference.calibration import BinsOf, IntervalScore
@@ -114,10 +115,14 @@ class CalibrationReport(Result):
         """On whom it was measured."""
         document = self.found.calibration.document
         held = dict.fromkeys(name for one in document["held"] for name in one["groups"])
+        unnamed = document["rows_of_unknown_people"]
+        people = f"of {document['people']:,} people"
+        if unnamed:
+            people = f"({UNKNOWN_PEOPLE.format(rows=unnamed).removesuffix('.')})"
         lines = [
-            f"{document['samples']:,} samples of {document['people']:,} people, "
-            f"{document['left_out']:,} rows left out; coverage is of people whom the corrections "
-            "were found without; 'at least' is what it truly is with 95 % confidence"
+            f"{document['samples']:,} samples {people}, {document['left_out']:,} rows left out; "
+            "coverage is of people whom the corrections were found without; 'at least' is what it "
+            "truly is with 95 % confidence"
         ]
         if held:
             lines.append(f"each of these groups is held as often as promised: {', '.join(held)}")
