@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -16,6 +17,14 @@ import yaml
 
 PEOPLE, SECONDS = 9, 900
 CENTRES = "model.margin.classes.weight"
+
+
+TINY: dict[str, Any] = {
+    "name": "iresnet18",
+    "size": 32,
+    "options": {"widths": [8, 8, 8, 16], "embedding": 16},
+}
+CLOSE = 1e-4
 
 
 def _train(*words: str | Path) -> None:
@@ -42,11 +51,7 @@ def test_centres_in_shards_are_left_whole(
     """Nine people make shards of four and five; the run ends in two processes, then in one."""
     store = bright_store(tmp_path / "people", samples=2 * PEOPLE)
     document: dict[str, Any] = {
-        "branch": {
-            "name": "iresnet18",
-            "size": 32,
-            "options": {"widths": [8, 8, 8, 16], "embedding": 16},
-        },
+        "branch": TINY,
         "club": {"bound_weight": 0},
         "classes": {"sharded": True},
         "clip_centres": True,
@@ -74,3 +79,39 @@ def test_centres_in_shards_are_left_whole(
         (run / name).unlink()
     _train("--resume", run, "--trainer.devices", "1", "--trainer.strategy", "auto", "--no-export")
     assert (run / "weights.safetensors").is_file()
+
+
+def test_two_processes_end_where_one_does(
+    bright_store: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Both stages: batch norm, the age groups' losses, the bound's strangers, the clipped steps."""
+    store = bright_store(tmp_path / "people", samples=64)
+    document: dict[str, Any] = {
+        "branch": TINY,
+        "club": {"bound_weight": 0.1},
+        "data": {"stores": str(store), "batch_size": 32, "workers": 0},
+        "optimizer": {"lr": 0.02},
+        "clip_centres": True,
+        "trainer": {"max_epochs": 1, "accelerator": "cpu", "sync_batchnorm": True},
+    }
+    config = tmp_path / "run.yaml"
+    config.write_text(yaml.safe_dump(document), encoding="utf-8")
+    two = ("--trainer.devices", "2", "--trainer.strategy", "ddp")
+    words = ("--config", config, "--no-export")
+    _train(*words, "--stage", "age", "-o", tmp_path / "age")
+    _train(*words, "--stage", "age", "-o", tmp_path / "age-2", *two)
+    age = ("--age_branch.name", "iresnet18", "--age_branch.size", "32")
+    age += ("--age_branch.options", json.dumps(TINY["options"]))
+    age += ("--age_branch.weights", str(tmp_path / "age" / "weights.safetensors"))
+    _train(*words, *age, "-o", tmp_path / "identity")
+    _train(*words, *age, "-o", tmp_path / "identity-2", *two)
+    for stage in ("age", "identity"):
+        alone, shared = (
+            torch.load(tmp_path / name / "checkpoints" / "last.ckpt", weights_only=True)
+            for name in (stage, f"{stage}-2")
+        )
+        assert alone["global_step"] == shared["global_step"] > 0
+        for name, value in alone["state_dict"].items():
+            torch.testing.assert_close(
+                shared["state_dict"][name], value, atol=CLOSE, rtol=CLOSE, msg=f"{stage} {name}"
+            )

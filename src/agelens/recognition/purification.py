@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Final, Literal, TypeAlias
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.distributed.nn.functional import all_gather
 
 from agelens.errors import UsageError
 from agelens.models.backbones import Backbone
@@ -175,7 +176,8 @@ class SampledCLUB(nn.Module):
     ) -> Tensor:
         """The bound in nats, a scalar to be minimised; where q is bad it may be below 0.
 
-        Another's y comes by a random permutation of the batch, which may leave some in place.
+        Another's y comes by a random permutation of the batch, which may leave some in place. Of
+        several processes the batch is that of all, so that their number changes nothing.
 
         Args:
             x_age: [B, age].
@@ -183,10 +185,22 @@ class SampledCLUB(nn.Module):
             generator: of the permutation, on the CPU; torch's own by default.
         """
         mean, log_variance = self.mean(x_age), self.log_variance(x_age)
-        others = y_identity[torch.randperm(len(y_identity), generator=generator)]
+        others = _permuted(y_identity, generator)
         gap = (mean - others).square() - (mean - y_identity).square()
         bound: Tensor = (gap / log_variance.exp()).sum(1).mean() / 2
         return bound
+
+
+def _permuted(values: Tensor, generator: torch.Generator | None) -> Tensor:
+    """`values` [B, F] of a random permutation of all processes' rows."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return values[torch.randperm(len(values), generator=generator)]
+    parts = all_gather(values.contiguous())  # type: ignore[no-untyped-call]
+    whole = torch.cat(list(parts))
+    order = torch.randperm(len(whole), generator=generator).to(values.device)
+    distributed.broadcast(order, 0)
+    first = distributed.get_rank() * len(values)
+    return whole[order[first : first + len(values)]]
 
 
 def _predictor(inputs: int, outputs: int) -> nn.Sequential:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytorch_lightning as pl
+import torch
 import yaml
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ from agelens.recognition.training.branch_choice import TwoBranches, start_as_ief
 from agelens.recognition.training.configuration import IdentityRun, configured
 from agelens.recognition.training.epoch_losses import ClosedEpochs, EpochLosses, EpochLossLines
 from agelens.recognition.training.identity_data import BranchInput, Stage, data_facts, data_hashes
+from agelens.recognition.training.shared_norm import share_batch_norm
 from agelens.recognition.training.stages import AgeGroupModel, AgeStageModule, IdentityStageModule
 from agelens.training.callbacks import NaNGuard
 from agelens.training.checkpoints import read_checkpoint
@@ -152,6 +154,11 @@ class IdentityTraining(RunLoop):
         options = super()._trainer_options()
         if self.run.stage == "identity" and options.get("strategy") == "ddp":
             options["strategy"] = _TWO_LOSSES
+        on_processors = options.get("accelerator") == "cpu" or not torch.cuda.is_available()
+        if options.get("sync_batchnorm") and on_processors:
+            # Lightning would take torch's own, which refuses processors.
+            share_batch_norm(self.parts.module)
+            options["sync_batchnorm"] = False
         return options
 
     def _described(self) -> tuple[dict[str, Any], dict[str, Any]]:
