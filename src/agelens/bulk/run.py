@@ -11,6 +11,8 @@ import json
 import logging
 import os
 import pickle
+import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +22,7 @@ from importlib.metadata import version
 from pathlib import Path
 from secrets import token_hex
 from tempfile import TemporaryDirectory
+from threading import current_thread, main_thread
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -48,6 +51,7 @@ INPUT_PREFIX: Final = "input_"
 _OBJECT_STORE_BYTES: Final = 128 * 2**20  # counts of shards are all that is in it
 _TOLD_EVERY_SECONDS: Final = 2.0
 _MOST_BLOCKS: Final = 5000
+_ANSWER_SECONDS: Final = 10
 
 
 def estimate(
@@ -348,15 +352,35 @@ def _ray_running(address: str | None, on_start: Callable[[], Any] | None) -> Ite
             on_start()
         options |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
     else:
+        check_answers(address)
         options["address"] = address
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(**options)
     except ConnectionError as error:
         raise UsageError(f"--address {address}: there is no Ray cluster: {error}") from error
+    finally:
+        if current_thread() is main_thread():  # or Ray would end this process in its own way
+            signal.signal(signal.SIGTERM, on_sigterm)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def check_answers(address: str) -> None:
+    """Make sure that something listens at the address of a cluster: Ray would wait for minutes.
+
+    Raises:
+        UsageError: nothing does.
+    """
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not port.isdigit():
+        return  # "auto", which Ray looks up
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise UsageError(f"--address {address}: there is no Ray cluster: {error}") from error
 
 
 @contextmanager

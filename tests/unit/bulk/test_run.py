@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import socket
 import tarfile
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 
-from agelens.bulk import estimate, read_status
+from agelens.bulk import estimate, read_status, run
 from agelens.errors import TableError, UsageError
 from agelens.evaluation import evaluate
 from agelens.evaluation import given_tables as predictions
@@ -249,6 +250,19 @@ def test_a_folder_with_other_files_or_without_a_run_is_refused(
     with pytest.raises(UsageError, match=r"holds other files, such as mine\.txt"):
         estimate(photos, tmp_path)
     assert "no bulk run" in agelens("bulk", "--status", tmp_path).err
+
+
+def test_an_address_where_nothing_listens_is_refused_at_once() -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        with pytest.raises(UsageError, match=f"{address}: there is no Ray cluster"):
+            run.check_answers(address)
+        listening.listen()
+        run.check_answers(address)
+    with pytest.raises(UsageError, match="there is no Ray cluster"):
+        run.check_answers("127.0.0.1:99999999")
+    run.check_answers("auto")
 
 
 def test_the_command_reports_and_says_how_far_a_run_is(
