@@ -8,7 +8,6 @@ inside. JSON and YAML are read here and nowhere else.
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,10 +95,11 @@ def read_json(
 
 
 def parse_json(text: str | bytes) -> Any:
-    """The document that `text` is; a whole number beyond every float is infinite, as 1e999 is.
+    """The document that `text` is.
 
     Raises:
-        ValueError: it is no JSON, or an object has a name twice.
+        ValueError: it is no JSON, an object has a name twice, or a whole number is beyond every
+            float.
         RecursionError: it is nested too deeply.
     """
     return json.loads(text, object_pairs_hook=_named_once, parse_int=_whole)
@@ -113,15 +113,15 @@ def json_object(path: Path, error: type[AgelensError], *, what: str = "JSON") ->
     return document
 
 
-def _whole(digits: str) -> int | float:
+def _whole(digits: str) -> int:
     return _bounded(int(digits))
 
 
-def _bounded(number: int) -> int | float:
-    """`number`, infinite where no float holds it: it would be an OverflowError in any place."""
-    if abs(number) < _LARGEST_WHOLE:
-        return number
-    return math.inf if number > 0 else -math.inf
+def _bounded(number: int) -> int:
+    """`number`, unless no float holds it: it would be an OverflowError wherever it is used."""
+    if abs(number) >= _LARGEST_WHOLE:
+        raise ValueError("a whole number of more than 300 digits")
+    return number
 
 
 def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -143,8 +143,8 @@ def read_yaml(path: Path, error: type[AgelensError], *, as_text: bool = False) -
 def parse_yaml(text: str, name: object, error: type[AgelensError], *, as_text: bool = False) -> Any:
     """The document that `text` is: plain types, no name twice, and no more than 100,000 values.
 
-    Aliases count as often as they stand for something. Numbers may be written 1e-4; a whole one
-    beyond every float is infinite; dates stay text.
+    Aliases count as often as they stand for something. Numbers may be written 1e-4; whole ones
+    have at most 300 digits; dates stay text.
 
     Args:
         text: YAML.

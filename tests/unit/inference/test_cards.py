@@ -171,9 +171,10 @@ class TestMalformed:
         [
             ("task", "height", "task must be one of age, gender, got 'height'"),
             ("output", [], "cannot be read as a card"),
-            ("input.size", 10**400, "cannot convert float infinity to integer"),
-            ("input.mean", [10**400, 0, 0], "need three numbers each"),
-            ("limits", {"min_sharpness": 10**400}, "limits.min_sharpness must be finite"),
+            ("input.size", 10**400, "a whole number of more than 300 digits"),
+            ("input.size", 10**200, "input.size must be 8 to 1024 pixels"),
+            ("input.mean", [10**400, 0, 0], "a whole number of more than 300 digits"),
+            ("limits", {"min_sharpness": float("inf")}, "limits.min_sharpness must be finite"),
             ("limits", {"max_exposure": float("nan")}, "limits.max_exposure must be finite"),
             (
                 "output.kind",

@@ -250,7 +250,8 @@ class StoreCard:
             plain = {name: document[name] for name in cls.__slots__ if name != "shards"}
             if not all(isinstance(plain[name], dict) for name in ("settings", "statuses")):
                 raise TypeError("settings and statuses are objects")
-            StoreSettings(**plain["settings"])
+            if not isinstance(StoreSettings(**plain["settings"]).size, int):
+                raise TypeError("settings.size is a whole number")
             return cls(**plain, shards=shards)
 
 
