@@ -9,6 +9,7 @@ cannot be out of date. `mkdocs build --strict` (see `make docs`) then refuses ev
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import json
 import shutil
@@ -117,13 +118,30 @@ def _methods() -> dict[str, str]:
         method, row = method_class(name), table.loc[name]
         index.append(f"| [{name}]({name}.md) | {row['what']} | {row['paper']} |")
         page = [f"# {name}", f"Paper: {row['paper']}."]
-        page += [f"::: {METHODS[name].replace(':', '.')}\n    options: {{members: false}}"]
+        page += [_explained(method)]
         page += [f"On the command line: `agelens train --method {name} --method.ARGUMENT VALUE`."]
         page += ["## Where ours departs from its authors' code", _departures(method)]
         page += ["## Published figures", _published(name)]
         page += ["## Our figures", _measured(name)]
         pages[name] = "\n\n".join(page) + "\n"
     return pages | {"index": "\n".join([*index, ""])}
+
+
+def _explained(method: type[AgeMethod]) -> str:
+    """Its class, and what its loss and the functions that this calls say of themselves."""
+    place = f"{method.__module__}.{method.__name__}"
+    used = inspect.getsource(method.loss)
+    functions = [
+        one
+        for one in vars(sys.modules[method.loss.__module__]).values()
+        if inspect.isfunction(one) and one.__name__[0] != "_" and one.__name__ in used
+    ]
+    equations = [
+        f"- `{one.__name__}`: {' '.join((inspect.getdoc(one) or '').partition('Args:')[0].split())}"
+        for one in (method.loss, *functions)
+    ]
+    lines = "\n".join(equations)
+    return f"::: {place}\n    options: {{members: false}}\n\n## Equations\n\n{lines}"
 
 
 def _departures(method: type[AgeMethod]) -> str:

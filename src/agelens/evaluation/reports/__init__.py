@@ -1,1 +1,1 @@
-"""Pages and figures: how reports of every room are drawn."""
+"""Pages and figures: how every report is drawn."""
