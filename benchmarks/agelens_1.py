@@ -381,6 +381,8 @@ WORDS = {
         "max_roll_degrees": 40,
         "max_yaw_proxy": 0.4,
         "min_visible_share": 0.9,
+        "max_dark_eyes": 0.6,
+        "min_mouth_edges": 0.57,
     },
     "licences": {
         "code": "MIT (agelens)",

@@ -93,23 +93,26 @@ class Quality:
     roll_degrees: float
     yaw_proxy: float
     visible_share: float | None = None
+    dark_eyes: float | None = None
+    mouth_edges: float | None = None
 
     def to_json(self) -> dict[str, float | None]:
         """Plain floats by name."""
-        share = self.visible_share
         return {
             "inter_eye_px": _rounded(self.inter_eye_px, _PIXEL_DIGITS),
             "sharpness": round(self.sharpness, 4),
             "exposure": round(self.exposure, 4),
             "roll_degrees": _rounded(self.roll_degrees, 2),
             "yaw_proxy": _rounded(self.yaw_proxy, 4),
-            "visible_share": None if share is None else round(share, 4),
+            "visible_share": _rounded(self.visible_share, 4),
+            "dark_eyes": _rounded(self.dark_eyes, 4),
+            "mouth_edges": _rounded(self.mouth_edges, 4),
         }
 
 
-def _rounded(value: float, digits: int) -> float | None:
+def _rounded(value: float | None, digits: int) -> float | None:
     """None for NaN: what nobody knows of a face that no detector has seen."""
-    return None if isnan(value) else round(value, digits)
+    return None if value is None or isnan(value) else round(value, digits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What the picture of a face allows: six numbers, and the limits a model's card puts on them.
+"""What the picture of a face allows: a few numbers, and the limits a model's card puts on them.
 
 - `inter_eye_px`: eye centre to eye centre in pixels of the upright photo.
 - `sharpness`: variance of the Laplacian over variance of the grey levels, 0 for a flat
@@ -10,6 +10,10 @@
   line, in inter-eye distances: 0 is frontal, beyond about 0.4 is a turned head.
 - `visible_share`: how much of the face, from brow to chin and cheek to cheek, lies inside the
   photo, 1 where its edge cuts nothing off.
+- `dark_eyes`: how much of the band about the eyes is far darker than nose and cheeks, as behind
+  sunglasses or a bar.
+- `mouth_edges`: how strong the edges about the mouth are, in those of the whole face, few where
+  a mask lies over it.
 
 Sharpness and exposure are read off the middle half of the chip: its rim may be background,
 or black where it reaches beyond the photo.
@@ -30,6 +34,7 @@ from agelens.records import RGB, Face, Floats, Quality
 LEAST_VISIBLE_SHARE: Final = 0.9
 """Below it a face counts as cut off by its photo's edge."""
 _NOSE_DEPTH: Final = 0.6
+_FAR_DARKER: Final = 0.45
 FRAME: Final = TEMPLATES["dlib-64"]
 # Of that frame, what is face rather than surroundings: corners [4, 2] as shares of its side. Of
 # 150 photos of UTKFace, none shows less than 0.9 of it as it is, 89 to 100 % with a fifth of the
@@ -48,10 +53,13 @@ class QualityLimits:
     max_roll_degrees: float | None = None
     max_yaw_proxy: float | None = None
     min_visible_share: float | None = None
+    max_dark_eyes: float | None = None
+    min_mouth_edges: float | None = None
 
     def refer(self, quality: Quality) -> str | None:
         """Why `quality` is out of bounds, all reasons in one line, or None where it is not."""
-        share = 1.0 if quality.visible_share is None else quality.visible_share
+        share = quality.visible_share
+        dark, edges = quality.dark_eyes, quality.mouth_edges
         checks = (
             ("inter-eye distance", quality.inter_eye_px, self.min_inter_eye_px, None, " px"),
             ("sharpness", quality.sharpness, self.min_sharpness, None, ""),
@@ -59,9 +67,13 @@ class QualityLimits:
             ("roll", abs(quality.roll_degrees), None, self.max_roll_degrees, " degrees"),
             ("yaw proxy", abs(quality.yaw_proxy), None, self.max_yaw_proxy, ""),
             ("share of the face in the photo", share, self.min_visible_share, None, ""),
+            ("the eyes may be covered: darkness about them", dark, None, self.max_dark_eyes, ""),
+            ("the mouth may be covered: edges about it", edges, self.min_mouth_edges, None, ""),
         )
         reasons = []
         for what, value, low, high, unit in checks:
+            if value is None:
+                continue
             if low is not None and value < low:
                 reasons.append(f"{what} {value:.3g}{unit} is below {low:g}{unit}")
             if high is not None and value > high:
@@ -69,8 +81,14 @@ class QualityLimits:
         return "; ".join(reasons) or None
 
 
-def judge(face: Face, chip: RGB, size_hw: tuple[int, ...] | None = None) -> Quality:
-    """The six numbers for one face and its chip [S, S, 3].
+def judge(
+    face: Face,
+    chip: RGB,
+    size_hw: tuple[int, ...] | None = None,
+    *,
+    matrix: Floats | None = None,
+) -> Quality:
+    """The numbers for one face and its chip [S, S, 3].
 
     Args:
         face: with its landmarks in the photo; where those are NaN, as of chips that their owner
@@ -78,6 +96,8 @@ def judge(face: Face, chip: RGB, size_hw: tuple[int, ...] | None = None) -> Qual
         chip: cut from it.
         size_hw: height and width of the photo; where they are not known, there is no
             `visible_share`.
+        matrix: [2, 3] from the photo to the chip; where it is not known, nobody has looked for
+            covers.
     """
     rim = chip.shape[0] // 4
     grey = cv2.cvtColor(chip[rim:-rim, rim:-rim], cv2.COLOR_RGB2GRAY).astype(np.float64)
@@ -87,6 +107,9 @@ def judge(face: Face, chip: RGB, size_hw: tuple[int, ...] | None = None) -> Qual
     eye_line = right_eye - left_eye
     distance = face.inter_eye_px
     along = float(np.dot(nose - (left_eye + right_eye) / 2, eye_line))
+    dark, edges = None, None
+    if matrix is not None and known:
+        dark, edges = _covers(chip, apply(matrix, face.landmarks))
     return Quality(
         inter_eye_px=distance,
         sharpness=float(cv2.Laplacian(grey, cv2.CV_64F).var()) / contrast if contrast else 0.0,
@@ -94,7 +117,28 @@ def judge(face: Face, chip: RGB, size_hw: tuple[int, ...] | None = None) -> Qual
         roll_degrees=face.roll_degrees,
         yaw_proxy=0.0 if distance**2 == 0 else along / distance**2,
         visible_share=visible_share(face, size_hw) if size_hw is not None and known else None,
+        dark_eyes=dark,
+        mouth_edges=edges,
     )
+
+
+def _covers(chip: RGB, landmarks: Floats) -> tuple[float, float]:
+    """`dark_eyes` and `mouth_edges` of a chip with its `landmarks` [5, 2].
+
+    Of what the chips tell, these two found the masks, bars and sunglasses that were drawn on LFW:
+    `benchmarks/covered_faces.py`.
+    """
+    grey = cv2.cvtColor(chip, cv2.COLOR_RGB2GRAY)
+    side = (FRAME.size, FRAME.size)
+    to_frame = similarity(landmarks, FRAME.points)
+    face = cv2.warpAffine(grey, to_frame, side, borderMode=cv2.BORDER_REFLECT).astype(np.float64)
+    cheeks = float(np.median(face[27:33, 12:52]))
+    dark = float((face[12:25, 9:55] < _FAR_DARKER * cheeks).mean())
+    return dark, _edges(face[36:56, 14:50]) / (_edges(face) + 0.1)  # of a flat picture none
+
+
+def _edges(grey: Floats) -> float:
+    return float(np.median(np.abs(cv2.Sobel(grey, cv2.CV_64F, 0, 1, ksize=3))))
 
 
 def visible_share(face: Face, size_hw: tuple[int, ...]) -> float:

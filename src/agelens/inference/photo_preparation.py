@@ -152,13 +152,16 @@ class PhotoPreparation:
             time_seconds=photo.time_seconds,
             pixels=pixels,
         )
-        chips = tuple(self.aligner.align(photo.rgb, face).rgb for face in faces)
+        cut = [self.aligner.align(photo.rgb, face) for face in faces]
         size_hw = photo.rgb.shape[:2]
         return PreparedPhoto(
             result,
             tuple(_within(face, size_hw) for face in faces),
-            tuple(judge(face, chip, size_hw) for face, chip in zip(faces, chips, strict=True)),
-            chips,
+            tuple(
+                judge(face, chip.rgb, size_hw, matrix=chip.matrix)
+                for face, chip in zip(faces, cut, strict=True)
+            ),
+            tuple(chip.rgb for chip in cut),
             tuple(self.gender_aligner.align(photo.rgb, face).rgb for face in faces)
             if self.gender_aligner
             else (),

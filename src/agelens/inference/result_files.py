@@ -87,6 +87,8 @@ COLUMNS: Final[dict[str, type]] = {
     "roll_degrees": float,
     "yaw_proxy": float,
     "visible_share": float,
+    "dark_eyes": float,
+    "mouth_edges": float,
     "refer": str,
     "estimate_years": float,
     "median_years": float,

@@ -21,6 +21,8 @@ class Quality(BaseModel):
     roll_degrees: float
     yaw_proxy: float
     visible_share: float
+    dark_eyes: float | None = Field(None, description="darkness about the eyes, as of sunglasses")
+    mouth_edges: float | None = Field(None, description="edges about the mouth, few under a mask")
 
 
 class FaceRow(BaseModel):

@@ -14,7 +14,7 @@ from agelens.records import RGB, Face, Quality
 
 FRONTAL = np.array([[30.0, 50.0], [70.0, 50.0], [50.0, 70.0], [35.0, 100.0], [65.0, 100.0]])
 GOOD = Quality(inter_eye_px=60, sharpness=300, exposure=0.5, roll_degrees=-10, yaw_proxy=-0.1)
-LIMITS = QualityLimits(20, 50, 0.2, 0.8, 30, 0.4, 0.9)
+LIMITS = QualityLimits(20, 50, 0.2, 0.8, 30, 0.4, 0.9, 0.6, 0.5)
 
 
 def face(landmarks: np.ndarray = FRONTAL) -> Face:
@@ -93,6 +93,8 @@ def test_eyes_in_one_point_have_no_yaw(spread: float) -> None:
         ({"yaw_proxy": -0.55}, "yaw proxy 0.55 is above 0.4"),
         ({"yaw_proxy": 0.55}, "yaw proxy 0.55 is above 0.4"),
         ({"visible_share": 0.8}, "share of the face in the photo 0.8 is below 0.9"),
+        ({"dark_eyes": 0.7}, "the eyes may be covered: darkness about them 0.7 is above 0.6"),
+        ({"mouth_edges": 0.4}, "the mouth may be covered: edges about it 0.4 is below 0.5"),
     ],
 )
 def test_each_limit_says_what_is_out_of_it(change: dict[str, float], reason: str) -> None:
@@ -188,3 +190,29 @@ def test_without_the_photos_size_nothing_is_said() -> None:
     assert judge(face(), chip(100)).visible_share is None
     assert judge(face(), chip(100), (2000, 2000)).visible_share == pytest.approx(1)
     assert QualityLimits(min_visible_share=0.9).refer(judge(face(), chip(100))) is None
+
+
+def test_covers_are_looked_for_where_the_chip_was_cut_from_a_known_place() -> None:
+    points = TEMPLATES["dlib-64"].points
+    seen = Face(np.array([0.0, 0, 64, 64]), points, 0.9)
+    noise = np.random.default_rng(0).integers(60, 200, (64, 64, 3), dtype=np.uint8)
+    assert judge(seen, noise).dark_eyes is None
+    identity = np.eye(2, 3)
+    plain = judge(seen, noise, matrix=identity)
+    assert plain.dark_eyes is not None
+    assert plain.mouth_edges == pytest.approx(0.85, abs=0.2)  # noise has edges everywhere alike
+    barred, masked = noise.copy(), noise.copy()
+    barred[10:27] = 0
+    masked[34:] = 220
+    assert judge(seen, barred, matrix=identity).dark_eyes == 1
+    assert judge(seen, masked, matrix=identity).mouth_edges == 0
+    # Twice as large and elsewhere in its photo, it is the same chip.
+    moved = Face(np.array([0.0, 0, 200, 200]), 2 * points + 30, 0.9)
+    matrix = np.array([[0.5, 0, -15], [0, 0.5, -15]])
+    assert judge(moved, barred, matrix=matrix).dark_eyes == 1
+
+
+def test_a_flat_chip_has_no_covers_and_no_warning() -> None:
+    seen = Face(np.array([0.0, 0, 64, 64]), TEMPLATES["dlib-64"].points, 0.9)
+    flat = judge(seen, chip(0), matrix=np.eye(2, 3))
+    assert (flat.dark_eyes, flat.mouth_edges) == (0, 0)

@@ -137,6 +137,29 @@ class TestOnePhoto:
         if estimator.card.limits.min_visible_share is not None:
             assert "share of the face in the photo" in str(face.refer)
 
+    @pytest.mark.parametrize("part", ["eyes", "mouth"])
+    def test_a_face_that_is_covered_is_referred(
+        self,
+        part: str,
+        estimator: AgeEstimator,
+        astronaut: RGB,
+        expected: AgeEstimate,
+    ) -> None:
+        assert expected.face is not None
+        assert "covered" not in str(expected.refer)
+        eye = expected.face.inter_eye_px
+        points = expected.face.landmarks[:2] if part == "eyes" else expected.face.landmarks[2:]
+        left, top = points.min(axis=0) - 0.5 * eye
+        right, bottom = points.max(axis=0) + 0.5 * eye
+        covered = astronaut.copy()
+        top += 0.5 * eye if part == "mouth" else 0.2 * eye
+        bottom -= 0.2 * eye if part == "eyes" else 0
+        rows, columns = slice(int(top), int(bottom)), slice(int(left), int(right))
+        covered[rows, columns] = 0 if part == "eyes" else (150, 190, 215)
+        face = only(estimator.estimate(covered))
+        if estimator.card.limits.max_dark_eyes is not None:
+            assert f"the {part} may be covered" in str(face.refer)
+
     def test_a_photo_without_a_face(self, estimator: AgeEstimator) -> None:
         result = estimator.estimate(np.zeros((90, 90, 3), np.uint8))
         assert (result.status, result.message, result.faces) == ("no_face", "no face found", ())
