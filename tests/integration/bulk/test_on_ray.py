@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -65,6 +66,7 @@ def cluster(killer: ModuleType) -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     node = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     made = Cluster(initialize_head=True, head_node_args=node)
     try:
         made.add_node(num_cpus=1, object_store_memory=80 * 2**20)
@@ -73,6 +75,7 @@ def cluster(killer: ModuleType) -> Iterator[Any]:
     finally:
         ray.shutdown()
         made.shutdown()
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray has one of its own
 
 
 @pytest.fixture(scope="module")
