@@ -40,7 +40,7 @@ from agelens.tables.prediction_columns import (
     conformed,
 )
 from agelens.tables.recognised import Recognised, recognised, with_row_names
-from agelens.tables.samples import UNSTATED, SampleTable
+from agelens.tables.samples import OLDEST_YEARS, UNSTATED, SampleTable
 
 Distribution: TypeAlias = NDArray[np.float32]
 SCALE_COLUMN: Final = "age_scale"
@@ -373,7 +373,9 @@ def read_with_notes(
     try:
         table = PredictionsTable.from_columns(frame, scale)
     except TableError as bad:
-        raise TableError("; ".join((f"{what}: {bad}", *found.notes))) from bad
+        raise TableError(
+            "; ".join((f"{what}: {bad}", *_of_ages(frame, names), *found.notes))
+        ) from bad
     return table, (*found.notes, *notes)
 
 
@@ -394,7 +396,20 @@ def _problems(found: Recognised, frame: pd.DataFrame, names: str) -> list[str]:
         return []
     known = [name for name in frame.columns if name in (*PREDICTION_COLUMNS, *OPTIONAL_COLUMNS)]
     problems += problems_of(*(partial(cast_prediction_column, frame[name]) for name in known))
+    problems += _of_ages(frame, names)
     return [*problems, f"add --columns {','.join(remedy)}"] if remedy else problems
+
+
+def _of_ages(frame: pd.DataFrame, names: str) -> list[str]:
+    """What a measurement would refuse next, so that everything is told at once."""
+    if "age_years" not in frame:
+        return [f"no column is age_years, the true age, if there is one; found: {names}"]
+    ages = pd.to_numeric(frame["age_years"], errors="coerce")
+    bad = (ages < 0) | (ages > OLDEST_YEARS)
+    if not bad.any():
+        return []
+    example = f"{ages[bad].iloc[0]:g}"
+    return [f"column 'age_years': {int(bad.sum())} ages that nobody has, such as {example}"]
 
 
 def _tells_apart(frame: pd.DataFrame) -> list[str]:
