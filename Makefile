@@ -36,7 +36,7 @@ $(TEST_VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 test: $(TEST_VENV)/.installed browser s3
-	$(TEST_VENV)/bin/python -m pytest -n $(JOBS)
+	$(TEST_VENV)/bin/python -m pytest -n $(JOBS) --dist worksteal
 
 # What tests/browser needs: Chromium and npm of Debian where this may install them, and of npm what
 # runs networks in a browser. Where they can't be had, those tests are skipped and say why.

@@ -197,7 +197,7 @@ def test_the_printed_configuration_is_whole(config: Path, agelens: Command) -> N
         (("--age_branch.weights", "absent.safetensors"), "absent.safetensors"),
         (("--age_branch.weights", "random"), "a run with stage: age"),
         (("--age_branch.options.embedding", "8"), "do not fit"),
-        (("--data.batch_size", "0"), "batch size"),
+        (("--data.batch_size", "0"), "batch_size starts at 1, got 0"),
         (("--trainer.max_epochs", "0"), "max_epochs"),
         (("--classes.sample_rate", "2"), "above 0 to 1"),
     ],

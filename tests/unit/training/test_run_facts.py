@@ -117,6 +117,7 @@ def test_each_export_has_its_folder(form: Any, precision: Any, folder: str) -> N
 def test_a_card_says_where_the_method_departs_from_its_authors_code(
     run_of: Callable[..., TrainedRun], small_model: Callable[..., AgeModel]
 ) -> None:
-    assert card_from_run(run_of()).departures == ()
+    plain = replace(run_of(), model=small_model("huber"))
+    assert card_from_run(plain).departures == ()
     forest = replace(run_of(), model=small_model("drf"))
     assert any("leaf that no sample reaches" in each for each in card_from_run(forest).departures)
