@@ -385,16 +385,22 @@ NOTES = {
 }
 
 
+def _paragraphs(text: str) -> str:
+    """`text` with a line for each paragraph: the methods' own pages repeat the one that tells."""
+    return "\n\n".join(" ".join(part.split("\n")) for part in text.strip().split("\n\n"))
+
+
 def _tables(work: Path) -> Iterator[str]:
-    yield INTRODUCTION
+    yield f"{_paragraphs(INTRODUCTION)}\n"
     for backbone in BACKBONES:
         found = _read(sorted((work / "heads" / backbone).glob("*.json")))
         if found:
-            yield f"## Heads on the features of {backbone}\n\n{NOTES[backbone]}{HEADS}"
+            told = f"{NOTES[backbone]} {_paragraphs(HEADS)}"
+            yield f"## Heads on the features of {backbone}\n\n{told}\n"
             yield from _table(found, "heads")
     folders = sorted((work / "networks").glob("*/figures.json"))
     if found := _read(folders):
-        yield f"## Whole networks\n{NETWORKS}"
+        yield f"## Whole networks\n\n{_paragraphs(NETWORKS)}\n"
         yield from _table(found, "networks")
 
 
