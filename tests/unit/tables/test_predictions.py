@@ -290,3 +290,15 @@ def test_an_empty_table_is_a_table(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(
         read_predictions(tmp_path / "p.parquet").frame, empty.frame, check_exact=True
     )
+
+
+def test_ages_that_nobody_has_are_told_with_what_else_is_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.csv"
+    path.write_text("file,age,pred\na.jpg,400,31\nb.jpg,20,x\n", encoding="utf-8")
+    with pytest.raises(TableError) as caught:
+        read_predictions(path)
+    assert "row 1: 'x'" in str(caught.value)
+    assert "column 'age_years': 1 ages that nobody has, such as 400" in str(caught.value)
+    path.write_text("file,pred\nb.jpg,x\n", encoding="utf-8")
+    with pytest.raises(TableError, match="no column is age_years, the true age"):
+        read_predictions(path)
