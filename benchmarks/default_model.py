@@ -74,7 +74,7 @@ def _row(
     folder: str, sample: pd.Series, data: Path, estimator: AgeEstimator, *, moved: bool
 ) -> dict[str, object]:
     rgb = read_photo(data / folder / str(sample["path"])).rgb
-    face = _face(estimator, rgb)
+    face = labelled_face(estimator, rgb)
     row: dict[str, object] = {
         "folder": folder,
         "age": float(sample["age_years"]),
@@ -87,12 +87,12 @@ def _row(
     if not moved:
         return row
     for name, change in CHANGES.items():
-        again = _face(estimator, change(rgb))
+        again = labelled_face(estimator, change(rgb))
         row[name] = None if again is None else abs(again.estimate_years - face.estimate_years)
     return row
 
 
-def _face(estimator: AgeEstimator, rgb: RGB) -> AgeEstimate | None:
+def labelled_face(estimator: AgeEstimator, rgb: RGB) -> AgeEstimate | None:
     """The face that a label without a box means."""
     faces = [one for one in estimator.estimate(rgb).faces if one.face is not None]
     chosen = choose_face([one.face for one in faces if one.face], rgb.shape[:2])

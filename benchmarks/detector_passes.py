@@ -20,11 +20,11 @@ import cv2
 import numpy as np
 
 from agelens import AgeEstimator
-from agelens.data.store.cutting import choose_face
 from agelens.imaging.detectors.base import Detections, bounded_copy
 from agelens.imaging.detectors.retinaface import RetinaFace
 from agelens.imaging.photos import read_photo
-from agelens.records import RGB, AgeEstimate
+from agelens.records import RGB
+from default_model import labelled_face
 
 SETS = ("fgnet", "lfw", "utkface-more", "london")
 GREY = (127, 117, 104)
@@ -122,14 +122,11 @@ def _steady(estimator: AgeEstimator, photo: RGB) -> tuple[float, float]:
     """By how many years the estimate moves, shrunk and cropped; NaN without a face."""
     smaller = cv2.resize(photo, None, fx=0.9, fy=0.9, interpolation=cv2.INTER_AREA)
     variants = (photo, np.asarray(smaller, np.uint8), np.ascontiguousarray(photo[3:-3, 3:-3]))
-    years = [face.estimate_years if (face := _face(estimator, one)) else np.nan for one in variants]
+    years = [
+        face.estimate_years if (face := labelled_face(estimator, one)) else np.nan
+        for one in variants
+    ]
     return abs(years[1] - years[0]), abs(years[2] - years[0])
-
-
-def _face(estimator: AgeEstimator, rgb: RGB) -> AgeEstimate | None:
-    faces = [one for one in estimator.estimate(rgb).faces if one.face is not None]
-    chosen = choose_face([one.face for one in faces if one.face], rgb.shape[:2])
-    return next((one for one in faces if one.face is chosen), None)
 
 
 def _options() -> argparse.Namespace:

@@ -26,6 +26,7 @@ from agelens.evaluation.all_rows import choose_metrics, evaluate_all, metric_col
 from agelens.evaluation.bootstrap.grouped_metrics import GroupedMetrics, bootstrap
 from agelens.evaluation.bootstrap.groupings import Grouping, person_codes
 from agelens.tables import PredictionsTable, read_predictions, write_predictions
+from peak_memory import peak_mb
 
 TASKS = {
     "everybody": "every metric, everybody",
@@ -88,9 +89,7 @@ def _run(task: str, path: Path, draws: int) -> None:
     else:
         evaluate_all(table, draws=draws)
     seconds, of_processor = time.perf_counter() - start, time.process_time() - processor
-    # Not getrusage: its peak counts what the parent held when it started this process.
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    peak = int(status.split("VmHWM:")[1].split()[0]) / 1024
+    peak = peak_mb()
     print(
         f"{TASKS[task]}: {len(table):,} rows, {draws:,} draws: {seconds:.1f} s, of which reading "
         f"{read:.1f} s (processor {of_processor:.1f} s), peak {peak:.0f} MB",

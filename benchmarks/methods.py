@@ -240,10 +240,10 @@ def _epoch(
                 head.after_step(outputs, targets)
 
 
-def _flat(curve: list[float]) -> bool:
-    """Whether the last fifth of the epochs brought nothing beyond `FLAT` of the best before."""
+def _flat(curve: list[float], *, fewest: int = FEWEST, gain: float = FLAT) -> bool:
+    """Whether the last fifth of the epochs brought nothing beyond `gain` of the best before."""
     before = len(curve) * 4 // 5
-    return len(curve) >= FEWEST and min(curve[before:]) > min(curve[:before]) * (1 - FLAT)
+    return len(curve) >= fewest and min(curve[before:]) > min(curve[:before]) * (1 - gain)
 
 
 def _answers(method: AgeMethod, head: torch.nn.Module, features: torch.Tensor) -> Answers:
@@ -313,16 +313,11 @@ class _Networks:
             **{"method": method, "rate": rate, "seed": seed},
             "seconds": summary["seconds"],
             "parameters": summary["parameters"],
-            "flat": _flat_end(curve),
+            "flat": _flat(curve, fewest=1, gain=5 * FLAT),
             "curve": curve,
         }
         (folder / "figures.json").write_text(json.dumps(found), encoding="utf-8")
         return found
-
-
-def _flat_end(curve: list[float]) -> bool:
-    before = len(curve) * 4 // 5
-    return min(curve[before:]) > min(curve[:before]) * (1 - 5 * FLAT)
 
 
 def _told(table: PredictionsTable) -> dict[str, float]:

@@ -17,7 +17,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -27,6 +26,7 @@ from agelens.recognition.protocols import Resampling, megaface_style, probe_gall
 from agelens.recognition.protocols.identification import pair_ranks
 from agelens.recognition.protocols.rates import GenuinePairs
 from agelens.recognition.protocols.searches import MOST
+from peak_memory import peak_mb
 
 DIMENSION = 512
 NO_INTERVALS = Resampling(draws=0)
@@ -72,7 +72,7 @@ def megaface(options: argparse.Namespace) -> None:
         f"MegaFace-style, {len(vectors):,} pictures of 82 people, {len(ranks):,} trials: loop "
         f"{loop}, blocks {blocks}: {loop.processor / blocks.processor:.0f} times faster; same "
         f"figures: {same} (rank-1 {found[0]:.4f}, rank-10 {found[-1]:.4f}); with table and counts "
-        f"{whole}, with 1,000 bootstrap draws {with_intervals}, peak {_peak():.0f} MB"
+        f"{whole}, with 1,000 bootstrap draws {with_intervals}, peak {peak_mb():.0f} MB"
     )
 
 
@@ -81,12 +81,12 @@ def gallery(options: argparse.Namespace) -> None:
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(len(people), DIMENSION)).astype(np.float32)
     probes, others = (_table(_unit(centres, rng), people, name) for name in ("probes", "gallery"))
-    before = _peak()
+    before = peak_mb()
     seconds, result = _timed(lambda: probe_gallery(probes, others, resampling=NO_INTERVALS))
     print(
         f"probe-gallery, {len(people):,} people, {DIMENSION} dimensions: {seconds}, rank-1 "
-        f"{result.rates[1].value:.4f}, peak {_peak():.0f} MB, of which {before:.0f} MB before it; "
-        f"all similarities at once would take {4 * len(people) ** 2 / 2**20:.0f} MB"
+        f"{result.rates[1].value:.4f}, peak {peak_mb():.0f} MB, of which {before:.0f} MB before "
+        f"it; all similarities at once would take {4 * len(people) ** 2 / 2**20:.0f} MB"
     )
 
 
@@ -131,12 +131,6 @@ def _table(vectors: np.ndarray, people: np.ndarray, name: str) -> EmbeddingTable
     return EmbeddingTable(
         frame.assign(dataset="synthetic", age_years=ages, status="ok"), vectors, model
     )
-
-
-def _peak() -> float:
-    # Not getrusage: its peak counts what the parent held when it started this process.
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def _options() -> argparse.Namespace:

@@ -28,6 +28,7 @@ from agelens.data.splits import SubjectKFold, describe_leaks
 from agelens.evaluation import calibrate, compare, evaluate
 from agelens.recognition.nearest_faces import ExactSearch, FaissSearch
 from agelens.tables import PredictionsTable, SampleTable, read_predictions, write_predictions
+from peak_memory import peak_mb
 
 PHOTOS_A_PERSON, QUERIES = 100, 100
 
@@ -148,9 +149,7 @@ def _run(task: str, rows: int, file: Path, draws: int) -> None:
     start, processor = time.perf_counter(), time.process_time()
     done = TASKS[task](rows, file, draws)
     seconds, own = time.perf_counter() - start, time.process_time() - processor
-    # Not getrusage: its peak counts what the parent held when it started this process.
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    peak = int(status.split("VmHWM:")[1].split()[0]) / 1024
+    peak = peak_mb()
     print(
         f"{task:10} {rows:>11,}: {seconds:7.1f} s (processor {own:7.1f} s), peak {peak:6.0f} MB; "
         f"{done}",

@@ -11,7 +11,7 @@ import pyarrow as pa
 from agelens.imaging.detectors import Detector
 from agelens.inference.network import BATCH
 from agelens.inference.results import PhotoResult
-from agelens.recognition.embedding_table import MODEL_KEY, EmbeddingModel, Vectors
+from agelens.recognition.embedding_table import MODEL_KEY, Vectors
 from agelens.recognition.extractors import open_extractor
 from agelens.records import RGB, Photo
 
@@ -54,13 +54,8 @@ class FaceVectors:
             self._chips = []
 
 
-def embedding_field() -> tuple[pa.Field, EmbeddingModel]:
-    """The column of vectors, and the model that makes them."""
+def embedding_field() -> tuple[pa.Field, dict[bytes, bytes]]:
+    """The column of vectors, and a schema's metadata that name their model."""
     model = open_extractor().model
-    return pa.field("embedding", pa.list_(pa.float32(), model.dimension)), model
-
-
-def with_model(schema: pa.Schema, model: EmbeddingModel) -> pa.Schema:
-    """`schema` that names the model of its embeddings, as a table of embeddings does."""
-    known = {**(schema.metadata or {}), MODEL_KEY: json.dumps(asdict(model)).encode()}
-    return schema.with_metadata(known)
+    field = pa.field("embedding", pa.list_(pa.float32(), model.dimension))
+    return field, {MODEL_KEY: json.dumps(asdict(model)).encode()}

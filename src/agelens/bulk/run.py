@@ -186,11 +186,11 @@ def _schema(
 ) -> tuple[pa.Schema, dict[str, str]]:
     """The columns of every shard, and which of them each of the input's comes through as."""
     schema = arrow_schema(result_columns(len(estimator.age_scale) if distribution else 0))
-    fields, model = list(schema), None
+    fields, metadata = list(schema), None
     if embeddings:
         from agelens.bulk.embeddings import embedding_field  # noqa: PLC0415 - where asked for
 
-        field, model = embedding_field()
+        field, metadata = embedding_field()
         fields.append(field)
     taken = {one.name for one in fields}
     further = {
@@ -198,12 +198,7 @@ def _schema(
         for one in plan.fields
     }
     fields += [one.with_name(further[one.name]) for one in plan.fields]
-    schema = pa.schema(fields)
-    if model is not None:
-        from agelens.bulk.embeddings import with_model  # noqa: PLC0415 - as above
-
-        schema = with_model(schema, model)
-    return schema, further
+    return pa.schema(fields, metadata), further
 
 
 def _begin(
@@ -214,13 +209,12 @@ def _begin(
     further: Mapping[str, str],
 ) -> dict[str, Any]:
     """Write what a new run is; the manifest comes last, so that the rest is there with it."""
-    if any(True for _ in folder.location.listed()):
-        left = [info.base_name for info in folder.location.listed()]
-        if left != [".lock"]:
-            raise UsageError(
-                f"{folder.location.shown} holds other files, such as {sorted(left)[-1]}: name a "
-                "new folder"
-            )
+    there = [info.base_name for info in folder.location.listed()]
+    if there and there != [".lock"]:
+        raise UsageError(
+            f"{folder.location.shown} holds other files, such as {sorted(there)[-1]}: name a "
+            "new folder"
+        )
     for file in sorted(made.iterdir()):
         (folder.input / file.name).write(file.read_bytes())
     manifest = {

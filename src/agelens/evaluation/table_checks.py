@@ -10,7 +10,7 @@ import pandas as pd
 
 from agelens.errors import TableError, UsageError
 from agelens.evaluation.bootstrap.groupings import person_codes
-from agelens.tables.samples import OLDEST_YEARS
+from agelens.tables.samples import OLDEST_YEARS, impossible_ages
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def check_impossible_ages(frame: pd.DataFrame) -> None:
         TableError: an age is below 0 or above `OLDEST_YEARS`; one is named.
     """
     age = frame["age_years"]
-    bad = (age < 0) | (age > OLDEST_YEARS)
+    bad = impossible_ages(age)
     if bad.any():
         raise TableError(
             f"{int(bad.sum())} of {len(frame)} rows have an age that nobody has, "

@@ -40,7 +40,7 @@ from agelens.tables.prediction_columns import (
     conformed,
 )
 from agelens.tables.recognised import Recognised, recognised, with_row_names
-from agelens.tables.samples import OLDEST_YEARS, UNSTATED, SampleTable
+from agelens.tables.samples import UNSTATED, SampleTable, impossible_ages
 
 Distribution: TypeAlias = NDArray[np.float32]
 SCALE_COLUMN: Final = "age_scale"
@@ -405,7 +405,7 @@ def _of_ages(frame: pd.DataFrame, names: str) -> list[str]:
     if "age_years" not in frame:
         return [f"no column is age_years, the true age, if there is one; found: {names}"]
     ages = pd.to_numeric(frame["age_years"], errors="coerce")
-    bad = (ages < 0) | (ages > OLDEST_YEARS)
+    bad = impossible_ages(ages)
     if not bad.any():
         return []
     example = f"{ages[bad].iloc[0]:g}"

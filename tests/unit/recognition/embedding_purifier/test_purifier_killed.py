@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import random
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -18,21 +17,10 @@ from agelens.recognition.embedding_table import EmbeddingModel, EmbeddingTable
 
 EPOCHS = 4
 STEPS = 2 * EPOCHS  # branch and adversary, one batch an epoch
-KILLED = """
-import os, signal, sys
-from agelens.recognition.embedding_purifier import result, train
-module, name = {"step": (train, "update"), "writing": (result, "write_json")}[sys.argv.pop(1)]
-left, whole = int(sys.argv.pop(1)), getattr(module, name)
-def until_killed(*given, **named):
-    global left
-    left -= 1
-    if left < 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return whole(*given, **named)
-setattr(module, name, until_killed)
-from agelens.cli import main
-sys.exit(main(sys.argv[1:]))
-"""
+POINTS = {
+    "step": "agelens.recognition.embedding_purifier.train:update",
+    "writing": "agelens.recognition.embedding_purifier.result:write_json",
+}
 
 
 @pytest.mark.parametrize(
@@ -42,7 +30,9 @@ sys.exit(main(sys.argv[1:]))
 def test_a_killed_run_leaves_nothing_and_ends_alike(
     point: str,
     count: int,
+    *,
     agelens: Callable[..., Any],
+    killed_at: Callable[..., CompletedProcess[str]],
     aged_people: Callable[..., EmbeddingTable],
     tmp_path: Path,
 ) -> None:
@@ -50,9 +40,7 @@ def test_a_killed_run_leaves_nothing_and_ends_alike(
     words = ["identity", "purify", str(tmp_path / "faces.parquet"), "--weights", "0.3"]
     words += ["--epochs", str(EPOCHS), "-o"]
     folder = tmp_path / "purified"
-    ran = subprocess.run(
-        [sys.executable, "-c", KILLED, point, str(count), *words, str(folder)], check=False
-    )
+    ran = killed_at(POINTS[point], count, *words, folder)
     assert ran.returncode == -signal.SIGKILL
     assert not folder.exists()
     for out in (folder, tmp_path / "unbroken"):
