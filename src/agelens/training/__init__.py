@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from agelens.training.optimizers import AdamW as AdamW
     from agelens.training.optimizers import OptimizerChoice as OptimizerChoice
     from agelens.training.regularisers import L2SP as L2SP
+    from agelens.training.regularisers import Consistency as Consistency
     from agelens.training.regularisers import Distillation as Distillation
     from agelens.training.regularisers import FeatureDistance as FeatureDistance
     from agelens.training.regularisers import Regulariser as Regulariser
@@ -53,7 +54,7 @@ _NAMES = {
     "run_options": ("CheckpointTimes",),
     "model_parts": ("AuxiliaryChoice", "BackboneChoice"),
     "callbacks": ("FrozenBatchNorm", "StageFreezing", "WeightEMA"),
-    "regularisers": ("Distillation", "FeatureDistance", "L2SP", "Regulariser"),
+    "regularisers": ("Consistency", "Distillation", "FeatureDistance", "L2SP", "Regulariser"),
 }
 
 __getattr__, __dir__, __all__ = attach(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import platform
 import random
@@ -140,6 +141,25 @@ def lightning_logging() -> Iterator[None]:
             logging.getLogger(name).setLevel(level)
 
 
+_MMAP_MAX: Final = -4
+_TRIM_THRESHOLD: Final = -1
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep what the process frees, for its next allocation.
+
+    By default it gives each large tensor back to the system and gets pages of zeros for the
+    next one, which takes a fifth of a step of a small network on a processor. The peak stays as
+    it is. Where the C library is another one, nothing happens.
+    """
+    try:
+        set_option = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # macOS, musl, Windows
+        return
+    set_option(_MMAP_MAX, 0)
+    set_option(_TRIM_THRESHOLD, 2**31 - 1)
+
+
 def check_epochs(trainer: Mapping[str, Any]) -> None:
     """Raise where a run would have no end, or nothing to do.
 
@@ -171,6 +191,7 @@ def run_trainer(
     Raises:
         UsageError: Lightning refuses the options, such as an accelerator that is not there.
     """
+    keep_freed_memory()
     saved = RunCheckpoints(folder, every_epochs=times.every_epochs, every_steps=times.every_steps)
     try:
         with lightning_logging():

@@ -1,4 +1,4 @@
-"""What is added to a method's loss, mostly against forgetting what a network knew.
+"""What is added to a method's loss: against forgetting, and for answers that keep still.
 
 `REGULARISERS` names them all, as configurations do.
 """
@@ -6,6 +6,7 @@
 from typing import Final
 
 from agelens.training.regularisers.base import Regulariser
+from agelens.training.regularisers.consistency import Consistency
 from agelens.training.regularisers.distillation import Distillation
 from agelens.training.regularisers.feature_distance import FeatureDistance
 from agelens.training.regularisers.l2_sp import L2SP
@@ -14,6 +15,7 @@ from agelens.training.regularisers.teachers import ModelTeacher, PackagedTeacher
 __all__ = [
     "L2SP",
     "REGULARISERS",
+    "Consistency",
     "Distillation",
     "FeatureDistance",
     "ModelTeacher",
@@ -25,5 +27,6 @@ __all__ = [
 REGULARISERS: Final[dict[str, str]] = {
     "L2SP": "agelens.training.regularisers.l2_sp:L2SP",
     "Distillation": "agelens.training.regularisers.distillation:Distillation",
+    "Consistency": "agelens.training.regularisers.consistency:Consistency",
     "FeatureDistance": "agelens.training.regularisers.feature_distance:FeatureDistance",
 }

@@ -22,7 +22,7 @@ from agelens.training.configuration import make_run, run_parser
 from agelens.training.resume_identity import config_diff
 from agelens.training.run_folder import RunFolder
 from agelens.training.run_options import RunOptions
-from agelens.training.run_trainer import SeededSteps, lightning_logging
+from agelens.training.run_trainer import SeededSteps, keep_freed_memory, lightning_logging
 from agelens.training.training_loop import Training
 
 
@@ -219,6 +219,7 @@ def run_trial(
     trace = Trace()
     run = training.run
     ours = [SeededSteps(run.seed), trace, *run.callbacks, *callbacks]
+    keep_freed_memory()
     with lightning_logging():
         trainer = pl.Trainer(**{**run.trainer, **_limits(epochs, steps, validate)}, callbacks=ours)
         try:
