@@ -18,13 +18,16 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+import two_branches
 from age_probe import probe_errors
 from agelens.atomic import write_json
 from agelens.cli import main as agelens
@@ -57,6 +60,8 @@ FIGURES: Final = {
     "probe": "age probe, years",
 }
 Counts = dict[str, dict[str, list[float]]]
+Task = tuple[str, str, int, int]
+Purify = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 def main() -> None:
@@ -73,10 +78,13 @@ def main() -> None:
         for source in options.sources
         for name in options.purifiers
     ]
-    for number, (source, name, seed, fold) in enumerate(tasks):
+    for number, task in enumerate(tasks):
+        source, name, seed, fold = task
         place = work / f"{source}-{name}-{seed}-{fold}.json"
         if not place.exists():
-            write_json(place, _run({"lfw": lfw, "fgnet": fgnet}, source, name, seed, fold))
+            tables = {"lfw": lfw, "fgnet": fgnet}
+            run = _network if name in two_branches.NETWORKS else _run
+            write_json(place, run(tables, task, options))
             print(f"{number + 1} of {len(tasks)}: {place.name}", flush=True)
     for source in options.sources:
         for name in options.purifiers:
@@ -96,9 +104,35 @@ def parts(fold: int) -> tuple[list[int], list[int], list[int]]:
     return rest[:-TESTED], rest[-TESTED:], test
 
 
-def _run(
-    tables: dict[str, EmbeddingTable], source: str, name: str, seed: int, fold: int
+def _network(
+    tables: dict[str, EmbeddingTable], task: Task, options: argparse.Namespace
 ) -> dict[str, Any]:
+    """Both branches, learned from two crops of each face and tested on one as all others are."""
+    source, name, seed, fold = task
+    fgnet, work = tables["fgnet"], options.work
+    people = fgnet.frame["subject"].astype(int)
+    learn, choose, _ = (people.isin(part).to_numpy() for part in parts(fold))
+    train = {
+        dataset: read_embeddings(_embedded(options.data, dataset, work, mirrored=True))
+        for dataset in (SOURCES[:2] if source == "both" else (source,))
+    }
+    if "fgnet" in train:
+        train["fgnet"] = train["fgnet"].take(learn)
+    best = two_branches.trained(
+        name,
+        source,
+        list(train.values()),
+        fgnet.take(choose),
+        seed=seed,
+        work=work / "networks" / f"{source}-{name}-{seed}-{fold}",
+    )
+    return {"epoch": best.settings["epochs"], "settings": best.settings} | _compared(
+        fgnet, fold, best
+    )
+
+
+def _run(tables: dict[str, EmbeddingTable], task: Task, _: argparse.Namespace) -> dict[str, Any]:
+    source, name, seed, fold = task
     lfw, fgnet = tables["lfw"], tables["fgnet"]
     people = fgnet.frame["subject"].astype(int)
     learn, choose, test = (fgnet.take(people.isin(part).to_numpy()) for part in parts(fold))
@@ -114,19 +148,23 @@ def _run(
         branch_as_onnx(best.branch, torch.from_numpy(test.vectors)), name="the purifier"
     )
 
-    def purified(table: EmbeddingTable) -> EmbeddingTable:
-        vectors = network.run(None, {"embedding": table.vectors})[0]
-        return EmbeddingTable(table.frame, vectors, table.model)
-
-    unseen = fgnet.take(people.isin(parts(fold)[1] + parts(fold)[2]).to_numpy())
-    tested = np.isin(unseen.frame["subject"].astype(int), parts(fold)[2])
     return {
         "weight": best.chosen.weight,
         "identity_weight": best.settings.identity_weight,
         "epoch": best.chosen.best_epoch,
         "settings": asdict(best.settings),
-        "before": measured(test, unseen, tested),
-        "after": measured(purified(test), purified(unseen), tested),
+    } | _compared(fgnet, fold, lambda vectors: network.run(None, {"embedding": vectors})[0])
+
+
+def _compared(fgnet: EmbeddingTable, fold: int, purify: Purify) -> dict[str, Counts]:
+    _, choose, test = parts(fold)
+    people = fgnet.frame["subject"].astype(int)
+    unseen = fgnet.take(people.isin(choose + test).to_numpy())
+    tested = np.isin(unseen.frame["subject"].astype(int), test)
+    after = EmbeddingTable(unseen.frame, purify(unseen.vectors), unseen.model)
+    return {
+        when: measured(table.take(tested), table, tested)
+        for when, table in (("before", unseen), ("after", after))
     }
 
 
@@ -203,15 +241,16 @@ def _tell(source: str, name: str, places: list[Path], options: argparse.Namespac
         )
 
 
-def _embedded(data: Path, dataset: str, work: Path) -> Path:
+def _embedded(data: Path, dataset: str, work: Path, *, mirrored: bool = False) -> Path:
     """The embeddings of a dataset, made once, by the commands that a user would type."""
-    root, out = str(data / dataset), work / f"{dataset}.parquet"
+    root, out = str(data / dataset), work / f"{dataset}{'-mirrored' * mirrored}.parquet"
     table, aged = (work / f"{dataset}-{what}.parquet" for what in ("table", "aged"))
     words = [(table, ["data", "read", dataset, root])]
     if dataset == "lfw":
         label = ["data", "label", "--model", "agelens-1", str(table), "--root", root]
         words.append((aged, label))
-    words.append((out, ["identity", "embed", str(words[-1][0]), "--root", root]))
+    crops = ["--crops", "concatenated"] if mirrored else []
+    words.append((out, ["identity", "embed", str(words[-1][0]), "--root", root, *crops]))
     for place, command in words:
         if not place.exists():
             print("agelens", *command, flush=True)
@@ -228,7 +267,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--rotate", action="store_true")
-    parser.add_argument("--purifiers", nargs="+", default=list(PURIFIERS), choices=PURIFIERS)
+    names = [*PURIFIERS, *two_branches.NETWORKS]
+    parser.add_argument("--purifiers", nargs="+", default=list(PURIFIERS), choices=names)
     parser.add_argument("--sources", nargs="+", default=list(SOURCES), choices=SOURCES)
     return parser.parse_args()
 

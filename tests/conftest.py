@@ -7,6 +7,7 @@ import io
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
@@ -237,3 +238,42 @@ def _bright_store(
     options: dict[str, Any] = {"aligned": True, "size": size, "encoding": "png"}
     prepare(SampleTable.from_columns(table | columns), folder, root=picture, **options)
     return folder
+
+
+KILLED = """
+import functools, importlib, json, os, signal, sys
+def place(named):
+    module, _, path = named.partition(":")
+    *outer, name = path.split(".")
+    return functools.reduce(getattr, outer, importlib.import_module(module)), name
+for named, value in json.loads(sys.argv.pop(1)).items():
+    setattr(*place(named), value)
+module, name = place(sys.argv.pop(1))
+left, whole = int(sys.argv.pop(1)), getattr(module, name)
+def until_killed(*given, **named):
+    global left
+    left -= 1
+    if left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return whole(*given, **named)
+setattr(module, name, until_killed)
+from agelens.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def killed_at() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `agelens WORDS` until it calls ``module:function`` once more than `count` times.
+
+    A function may be a class's, or of a module that the module imports: ``module:Class.method``.
+    """
+
+    def run(
+        function: str, count: int, *words: object, set_first: dict[str, Any] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        given = (json.dumps(set_first or {}), function, count, *words)
+        command = [sys.executable, "-c", KILLED, *map(str, given)]
+        return subprocess.run(command, check=False, capture_output=True, text=True)
+
+    return run

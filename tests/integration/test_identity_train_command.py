@@ -6,7 +6,6 @@ import json
 import random
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -257,32 +256,35 @@ def test_runs_of_identities_are_listed_beside_others(identity_run: Path, agelens
     assert rows["identity"]["valid MAE"] is None
 
 
-KILLED = """
-import os, signal, sys
-from agelens.recognition.training.stages import IdentityStageModule
-whole, left = IdentityStageModule.training_step, int(sys.argv.pop(1))
-def until_killed(self, batch, batch_idx):
-    global left
-    left -= 1
-    if left < 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return whole(self, batch, batch_idx)
-IdentityStageModule.training_step = until_killed
-from agelens.cli import main
-sys.exit(main(sys.argv[1:]))
-"""
+STEP = "agelens.recognition.training.stages:IdentityStageModule.training_step"
+WITHIN_A_WRITE = "agelens.atomic:os.fsync"
+FIRST_CHECKPOINT, NEXT_EPOCHS_CHECKPOINT = 4, 7
+"""The writes before are of configuration, facts, starting weights and metrics."""
 
 
-@pytest.mark.parametrize("steps", random.Random(18).sample(range(EPOCHS * BATCHES), 2))
+@pytest.mark.parametrize(
+    ("point", "count"),
+    [
+        (STEP, random.Random(18).randrange(EPOCHS * BATCHES)),
+        (WITHIN_A_WRITE, FIRST_CHECKPOINT),
+        (WITHIN_A_WRITE, NEXT_EPOCHS_CHECKPOINT),
+    ],
+)
 def test_a_killed_run_ends_like_an_unbroken_one(
-    steps: int, identity_run: Path, agelens: Command, tmp_path: Path
+    point: str,
+    count: int,
+    *,
+    identity_run: Path,
+    agelens: Command,
+    killed_at: Callable[..., subprocess.CompletedProcess[str]],
+    tmp_path: Path,
 ) -> None:
     words = ("identity", "train", "--quiet", "--no-export")
     begin = ("--config", identity_run.with_name("run.yaml"), "-o", tmp_path / "run")
-    ran = subprocess.run(
-        [sys.executable, "-c", KILLED, str(steps), *map(str, (*words, *begin))], check=False
-    )
+    ran = killed_at(point, count, *words, *begin)
     assert ran.returncode == -signal.SIGKILL
+    halves = list((tmp_path / "run" / "checkpoints").glob(".last.ckpt.*.partial"))
+    assert len(halves) == (point == WITHIN_A_WRITE)
     assert agelens(*words, "--resume", tmp_path / "run").status == 0
     mine, theirs = (
         torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]

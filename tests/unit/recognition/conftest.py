@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,38 +79,3 @@ def heads(head: RGB, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path
     for name, rgb in pictures.items():
         Image.fromarray(rgb).save(folder / f"{name}.png")
     return {name: folder / f"{name}.png" for name in pictures}
-
-
-KILLED = """
-import importlib, json, os, signal, sys
-def place(named):
-    module, _, name = named.partition(":")
-    return importlib.import_module(module), name
-for named, value in json.loads(sys.argv.pop(1)).items():
-    setattr(*place(named), value)
-module, name = place(sys.argv.pop(1))
-left, whole = int(sys.argv.pop(1)), getattr(module, name)
-def until_killed(*given, **named):
-    global left
-    left -= 1
-    if left < 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return whole(*given, **named)
-setattr(module, name, until_killed)
-from agelens.cli import main
-sys.exit(main(sys.argv[1:]))
-"""
-
-
-@pytest.fixture
-def killed_at() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs `agelens WORDS` until it calls ``module:function`` once more than `count` times."""
-
-    def run(
-        function: str, count: int, *words: object, set_first: dict[str, Any] | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        given = (json.dumps(set_first or {}), function, count, *words)
-        command = [sys.executable, "-c", KILLED, *map(str, given)]
-        return subprocess.run(command, check=False, capture_output=True, text=True)
-
-    return run
