@@ -62,7 +62,7 @@ def main() -> None:
         print(text)
         if options.output:
             old = options.output.read_text(encoding="utf-8")
-            _, rest, differences = old.partition("# Where we differ")
+            _, rest, differences = old.partition("## Where we differ")
             options.output.write_text(text + rest + differences, encoding="utf-8")
         return
     _small_stores(options.data, options.work)

@@ -9,7 +9,6 @@ cannot be out of date. `mkdocs build --strict` (see `make docs`) then refuses ev
 from __future__ import annotations
 
 import contextlib
-import inspect
 import io
 import json
 import shutil
@@ -18,14 +17,16 @@ from collections import defaultdict
 from dataclasses import fields
 from itertools import takewhile
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import nbformat
 import pandas as pd
 import pyarrow as pa
+from documents import DOCUMENTS, schema
+from equations import equations_of
 
 from agelens.cli import COMMANDS, main
-from agelens.data.store.card import ShardEntry, StoreCard, StoreSettings
+from agelens.data.store.card import StoreSettings
 from agelens.errors import AgelensError, PhotoStatus
 from agelens.evaluation.comparison.comparison import published_figures
 from agelens.evaluation.reports.comparison_tables import published_rows
@@ -51,8 +52,9 @@ def generate(out: Path) -> None:
     _write(out / "models", _models())
     with (out / "reference/formats.md").open("a", encoding="utf-8") as page:
         page.write(_columns())
-    schema = json.dumps(_result_schema(), indent=1)
-    (out / "reference/result.schema.json").write_text(schema, encoding="utf-8")
+    for name, described in _schemas().items():
+        text = json.dumps(described, indent=1)
+        (out / f"reference/{name}.schema.json").write_text(text, encoding="utf-8")
     for notebook in DOCS.rglob("*.ipynb"):
         cells = nbformat.read(notebook, as_version=4).cells
         page = "\n\n".join(
@@ -118,7 +120,8 @@ def _methods() -> dict[str, str]:
         method, row = method_class(name), table.loc[name]
         index.append(f"| [{name}]({name}.md) | {row['what']} | {row['paper']} |")
         page = [f"# {name}", f"Paper: {row['paper']}."]
-        page += [_explained(method)]
+        page += [f"::: {method.__module__}.{method.__name__}\n    options: {{members: false}}"]
+        page += ["## Equations", _ABOUT_EQUATIONS, equations_of(name)]
         page += [f"On the command line: `agelens train --method {name} --method.ARGUMENT VALUE`."]
         page += ["## Where ours departs from its authors' code", _departures(method)]
         page += ["## Published figures", _published(name)]
@@ -127,21 +130,10 @@ def _methods() -> dict[str, str]:
     return pages | {"index": "\n".join([*index, ""])}
 
 
-def _explained(method: type[AgeMethod]) -> str:
-    """Its class, and what its loss and the functions that this calls say of themselves."""
-    place = f"{method.__module__}.{method.__name__}"
-    used = inspect.getsource(method.loss)
-    functions = [
-        one
-        for one in vars(sys.modules[method.loss.__module__]).values()
-        if inspect.isfunction(one) and one.__name__[0] != "_" and one.__name__ in used
-    ]
-    equations = [
-        f"- `{one.__name__}`: {' '.join((inspect.getdoc(one) or '').partition('Args:')[0].split())}"
-        for one in (method.loss, *functions)
-    ]
-    lines = "\n".join(equations)
-    return f"::: {place}\n    options: {{members: false}}\n\n## Equations\n\n{lines}"
+_ABOUT_EQUATIONS = (
+    "Of one sample with the true age y, whose class is t; the loss is the mean over a batch. "
+    "The scale's ages are a."
+)
 
 
 def _departures(method: type[AgeMethod]) -> str:
@@ -247,9 +239,7 @@ def _columns() -> str:
         "Sample table": _arrow(pa.Schema.from_pandas(samples)),
         "Predictions table": _arrow(pa.Schema.from_pandas(predictions)),
         "Embeddings": [*_arrow(pa.Schema.from_pandas(samples[labels])), *vectors],
-        "`store.json`": _keys(StoreCard),
-        "`store.json`, `settings`": _keys(StoreSettings),
-        "`store.json`, each of `shards`": _keys(ShardEntry),
+        "`store.json`, `settings`": [(one.name, str(one.type)) for one in fields(StoreSettings)],
         "`card.json`": [
             (key, _JSON[type(value)]) for key, value in load_card("agelens-1").document.items()
         ],
@@ -257,13 +247,49 @@ def _columns() -> str:
     pages = ["", "## Every column and key", "", _ABOUT_SCHEMA]
     for title, rows in parts.items():
         pages += ["", f"### {title}", "", _table(pd.DataFrame(rows, columns=["name", "type"]))]
+    for name, described in _schemas().items():
+        what = str(described["description"]).partition("\n")[0]
+        pages += ["", f"### JSON: {name}", "", f"{what} [JSON Schema]({name}.schema.json)", ""]
+        pages += [_table(pd.DataFrame(_keys(described), columns=["key", "type", "meaning"]))]
     return "\n".join([*pages, ""])
 
 
+def _schemas() -> dict[str, dict[str, Any]]:
+    described = "A line of JSON Lines: what `agelens estimate` says of a photo."
+    result = {**_result_schema(), "description": described}
+    return {"result": result} | {name: schema(name) for name in DOCUMENTS}
+
+
+def _keys(described: dict[str, Any]) -> list[tuple[str, str, str]]:
+    required = described.get("required", ())
+    return [
+        (f"`{key}`", _type(of) + ("" if key in required else ", may be absent"), _meaning(of))
+        for key, of in described["properties"].items()
+    ]
+
+
+def _type(of: dict[str, Any]) -> str:
+    """A schema in words, such as "list of numbers"."""
+    if "anyOf" in of:
+        return " or ".join(_type(one) for one in of["anyOf"])
+    if "$ref" in of:
+        return str(of["$ref"]).rpartition("/")[2]
+    if "items" in of:
+        return f"list of {_type(of['items'])}"
+    if of.get("additionalProperties"):
+        inside = of["additionalProperties"]
+        return "object" if inside is True else f"object of {_type(inside)}"
+    return f"`{of['const']}`" if "const" in of else str(of.get("type", "anything"))
+
+
+def _meaning(of: dict[str, Any]) -> str:
+    return " ".join(str(of.get("description", "")).split())
+
+
 _ABOUT_SCHEMA = (
-    "A line of JSON Lines as a [JSON Schema](result.schema.json); the others as the code writes "
-    "them. A dictionary is a column of few words. Nothing but what is called required above has "
-    "to be there."
+    "Tables as the code writes them; a dictionary is a column of few words, and nothing but what "
+    "is called required above has to be there. Then the JSON files, each with its JSON Schema, "
+    "which also describes what is nested: the tests check files against it."
 )
 _JSON = {str: "text", int: "number", float: "number", dict: "object", list: "list", bool: "boolean"}
 
@@ -271,10 +297,6 @@ _JSON = {str: "text", int: "number", float: "number", dict: "object", list: "lis
 def _arrow(schema: pa.Schema) -> list[tuple[str, str]]:
     words = {"dictionary": "dictionary of string", "double": "double"}
     return [(one.name, words.get(str(one.type).partition("<")[0], str(one.type))) for one in schema]
-
-
-def _keys(described: type) -> list[tuple[str, str]]:
-    return [(one.name, str(one.type)) for one in fields(described)]
 
 
 def _models() -> dict[str, str]:

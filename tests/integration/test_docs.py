@@ -23,9 +23,12 @@ from PIL import Image
 
 from agelens import AgeEstimator
 from agelens.cli import COMMANDS
+from agelens.errors import TrainingError
+from agelens.inference.cards import load_card
 from agelens.inference.result_files import COLUMNS
 from agelens.models.methods import METHODS
 from agelens.records import RGB
+from agelens.training.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -42,6 +45,8 @@ def _module(name: str):
 
 
 pages = _module("run_pages")
+documents = _module("documents")
+equations = _module("equations")
 
 
 def test_there_are_tutorials() -> None:
@@ -83,6 +88,31 @@ def test_the_readme_runs_as_typed(
     assert len(code) == 1
     exec(code[0], {})
     assert Path("drawn.png").is_file()
+    _check_what_was_written()
+
+
+def _check_what_was_written() -> None:
+    for name, file in {
+        "run-environment": "runs/first/environment.json",
+        "run-data": "runs/first/data.json",
+        "run-summary": "runs/first/summary.json",
+        "calibration": "corrected.calibration.json",
+        "store": "store/store.json",
+    }.items():
+        written = json.loads(Path(file).read_text())
+        jsonschema.validate(written, documents.schema(name, strict=True))
+
+
+def test_a_card_and_a_failure_are_as_their_schemas_say(tmp_path: Path) -> None:
+    section = load_card("agelens-1").document["calibration"]
+    jsonschema.validate(section, documents.schema("card-calibration", strict=True))
+    run = RunFolder(tmp_path / "run")
+    with pytest.raises(TrainingError), run.begun("{}"):
+        raise TrainingError("no sample has an age")
+    failure = run.read(run.failure)
+    jsonschema.validate(failure, documents.schema("run-failure", strict=True))
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**failure, "more": 1}, documents.schema("run-failure", strict=True))
 
 
 SHORT = ("--trainer.max_epochs", "1")
@@ -143,6 +173,11 @@ def test_the_site_builds_strictly_and_has_a_page_for_everything(tmp_path: Path, 
     coral = (site / "methods/coral.html").read_text()
     assert "2.64 ± 0.02" in coral  # published
     assert "benchmarks/methods.py" in coral  # and ours
+    assert {*equations.EQUATIONS} == {*METHODS}
+    assert coral.count("<math") == len(equations.EQUATIONS["coral"])
+    for name in documents.DOCUMENTS:
+        told = json.loads((site / f"reference/{name}.schema.json").read_text())
+        jsonschema.Draft202012Validator.check_schema(told)
     schema = json.loads((site / "reference/result.schema.json").read_text())
     jsonschema.validate(AgeEstimator().estimate(head).to_json(), schema)
     formats = (site / "reference/formats.html").read_text()

@@ -1,4 +1,4 @@
-"""Tables: what the parts of the house hand to one another, as columns with fixed meaning."""
+"""Tables: what the parts of agelens hand to one another, as columns with fixed meaning."""
 
 from __future__ import annotations
 

@@ -8,12 +8,12 @@ from types import ModuleType
 
 import pytest
 
-HOUSE = Path(__file__).parents[2] / "benchmarks" / "house.py"
+CODE_SIZE = Path(__file__).parents[2] / "benchmarks" / "code_size.py"
 
 
 @pytest.fixture(scope="module")
-def house() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("house", HOUSE)
+def code_size() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("code_size", CODE_SIZE)
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -21,12 +21,12 @@ def house() -> ModuleType:
     return module
 
 
-def test_circles_are_found_at_any_length(house: ModuleType) -> None:
+def test_circles_are_found_at_any_length(code_size: ModuleType) -> None:
     graph = {"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": set(), "e": {"d"}}
-    assert house.circles(graph) == [["a", "b", "c"]]
+    assert code_size.circles(graph) == [["a", "b", "c"]]
 
 
-def test_no_module_imports_itself_by_way_of_others(house: ModuleType) -> None:
-    found = house.measure()
+def test_no_module_imports_itself_by_way_of_others(code_size: ModuleType) -> None:
+    found = code_size.measure()
     assert found["files"] > 100
     assert found["circles"] == []
