@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import io
 import json
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import jsonschema
 import numpy as np
 import onnx
 import onnx.numpy_helper
@@ -44,6 +46,20 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip("real faces are not on this machine")
     return folder
+
+
+@pytest.fixture(scope="session")
+def check_document() -> Callable[[str, str | bytes], None]:
+    """Check a JSON text against the schema of that name on the site; unknown keys fail."""
+    path = Path(__file__).parents[1] / "docs" / "documents.py"
+    spec = importlib.util.spec_from_file_location("documents", path)
+    assert spec
+    assert spec.loader
+    module = sys.modules["documents"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return lambda name, text: jsonschema.validate(
+        json.loads(text), module.schema(name, strict=True)
+    )
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,9 @@ def expected(photos: Path, agelens, tmp_path_factory: pytest.TempPathFactory) ->
     return pq.read_table(path)
 
 
-def test_rows_are_those_of_estimate(photos: Path, expected: pa.Table, tmp_path: Path) -> None:
+def test_rows_are_those_of_estimate(
+    photos: Path, expected: pa.Table, tmp_path: Path, check_document: Callable[[str, str], None]
+) -> None:
     status = estimate(photos, tmp_path / "out", shard_rows=3)
     assert rows_of(tmp_path / "out").equals(expected)
     assert (status.shards_done, status.shards, status.photos_done) == (3, 3, 8)
@@ -48,6 +51,10 @@ def test_rows_are_those_of_estimate(photos: Path, expected: pa.Table, tmp_path: 
     assert manifest["settings"]["model"] == "agelens-1"
     assert (tmp_path / "out" / "_SUCCESS").exists()
     assert not list((tmp_path / "out" / "_attempts").iterdir())
+    check_document("bulk-manifest", (tmp_path / "out/_manifest.json").read_text())
+    check_document("bulk-progress", (tmp_path / "out/_progress.json").read_text())
+    shard = pq.read_schema(tmp_path / "out/shard-00000000.parquet")
+    check_document("bulk-shard-counts", shard.metadata[b"agelens.bulk"])
 
 
 def test_a_run_goes_on_where_it_was(
