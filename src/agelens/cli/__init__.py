@@ -29,6 +29,7 @@ import io
 import os
 import signal
 import sys
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -338,7 +339,8 @@ def _main(words: list[str], *, debug: bool) -> int:
     except (AgelensError, OSError) as error:
         if debug:
             raise
-        print(f"agelens: error: {shortened(_sentence(error), _LONGEST_ERROR)}", file=sys.stderr)
+        told = shortened(_without_controls(_sentence(error)), _LONGEST_ERROR)
+        print(f"agelens: error: {told}", file=sys.stderr)
         failed = isinstance(error, (*_FAILURES, OSError))
         return _FAILED if failed else _WRONG_USAGE
     except KeyboardInterrupt as stopped:
@@ -347,6 +349,16 @@ def _main(words: list[str], *, debug: bool) -> int:
         kept = f"; {command.kept}" if command and command.kept else ""
         print(f"agelens: {str(stopped) or f'interrupted{kept}'}", file=sys.stderr)
         return _INTERRUPTED
+
+
+def _without_controls(text: str) -> str:
+    """`text` with what would steer a terminal escaped, but for line ends."""
+    return "".join(
+        one.encode("unicode_escape").decode("ascii")
+        if unicodedata.category(one).startswith("C") and one != "\n"
+        else one
+        for one in text
+    )
 
 
 def _named(words: Sequence[str]) -> tuple[str, list[str]]:

@@ -6,9 +6,12 @@ import codecs
 import io
 import re
 import warnings
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
+from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO, Final
+from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
@@ -28,6 +31,7 @@ _READ: Final = (*_WRITTEN, ".tsv", ".txt", *_EXCEL)
 _READ_AT_ONCE: Final = 1 << 20
 _ATTRS: Final = b"PANDAS_ATTRS"
 _BEYOND: Final = "(beyond the header)"
+_LARGEST_UNPACKED: Final = 200_000_000  # bytes; some 400,000 rows of ten columns
 
 
 def read_frame(
@@ -118,6 +122,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     # Column by column: a whole Arrow table beside its pandas copy takes twice the memory.
     with pq.ParquetFile(path, pre_buffer=False) as stored:
         schema = stored.schema_arrow
+        _check_names(schema.names, path)
         names = [name for name in schema.names if not re.fullmatch(r"__index_level_\d+__", name)]
         columns = {name: _column(stored, name) for name in names}
     frame = pd.DataFrame(columns, copy=False)
@@ -133,31 +138,53 @@ def _column(stored: pq.ParquetFile, name: str) -> pd.Series:
     return named
 
 
+def _check_names(names: Iterable[Any], path: Path) -> None:
+    """Raise where two columns have one name, of which a reader would take either."""
+    twice = [name for name, count in Counter(names).items() if count > 1 and not pd.isna(name)]
+    if twice:
+        raise TableError(
+            f"{path}: several columns are called {twice[0]!r}, and which of them is meant cannot "
+            "be told; rename or remove all but one"
+        )
+
+
 def _read_excel(path: Path) -> pd.DataFrame:
     try:
-        frame: pd.DataFrame = pd.read_excel(
-            path, engine="openpyxl", dtype=object, keep_default_na=False, na_values=[""]
-        )
+        import_module("openpyxl")
     except ImportError as missing:
         raise MissingDependencyError(
             f"{path}: a spreadsheet is read by openpyxl: pip install 'agelens[excel]', or save it "
             "as CSV"
         ) from missing
+    with ZipFile(path) as packed:
+        unpacked = sum(entry.file_size for entry in packed.infolist())
+    if unpacked > _LARGEST_UNPACKED:
+        raise TableError(
+            f"{path}: unpacks to {unpacked / 1e6:,.0f} MB, more than the "
+            f"{_LARGEST_UNPACKED / 1e6:,.0f} MB that are read of a spreadsheet; save it as CSV"
+        )
+    options: dict[str, Any] = {"engine": "openpyxl", "dtype": object, "keep_default_na": False}
+    heading = pd.read_excel(path, header=None, nrows=1, na_values=[""], **options)
+    _check_names(heading.to_numpy().ravel(), path)
+    frame: pd.DataFrame = pd.read_excel(path, na_values=[""], **options)
     unnamed = [str(name).startswith("Unnamed: ") for name in frame.columns]
     return frame.loc[:, ~(np.array(unnamed, dtype=bool) & frame.isna().all().to_numpy())]
 
 
 def _read_csv(path: Path, small_floats: Callable[[str], bool]) -> pd.DataFrame:
-    names = list(_parsed(path, nrows=0).columns)
-    # As text, or a subject called 007 and a name spelled "NA" would not survive.
-    dtypes = {name: np.dtype(np.float32) if small_floats(name) else TEXT for name in names}
     with warnings.catch_warnings():
-        warnings.simplefilter("error", ParserWarning)
+        warnings.simplefilter("ignore", ParserWarning)  # of rows longer than the header: below
+        first = _parsed(path, nrows=1, header=None, dtype=TEXT)
+        _check_names(first.iloc[:1].to_numpy().ravel(), path)
+        names = list(_parsed(path, nrows=0).columns)
+        # As text, or a subject called 007 and a name spelled "NA" would not survive.
+        dtypes = {name: np.dtype(np.float32) if small_floats(name) else TEXT for name in names}
         try:
+            warnings.simplefilter("error", ParserWarning)
             return _parsed(path, dtype=dtypes)
         except ParserWarning:  # rows are longer than the header
-            pass
-    longer = _parsed(path, dtype=dtypes | {_BEYOND: TEXT}, names=[*names, _BEYOND], header=0)
+            warnings.simplefilter("ignore", ParserWarning)
+        longer = _parsed(path, dtype=dtypes | {_BEYOND: TEXT}, names=[*names, _BEYOND], header=0)
     beyond = longer.pop(_BEYOND)
     refuse(beyond, beyond.notna(), f"has a value, though {path} has {len(names)} column names")
     return longer

@@ -114,6 +114,11 @@ def test_commands_of_two_words_are_listed_by_their_first(
     [
         (UsageError("clash"), 2, "agelens: error: clash"),
         (TableError("no column"), 2, "agelens: error: no column"),
+        (
+            TableError("column '\x1b]0;mine\x07\udcffé'\n  too"),
+            2,
+            "agelens: error: column '\\x1b]0;mine\\x07\\udcffé'\n  too",
+        ),
         (OutputError("no room"), 1, "agelens: error: no room"),
         (TrainingError("nan"), 1, "agelens: error: nan"),
         (ExportError("apart"), 1, "agelens: error: apart"),

@@ -3,9 +3,12 @@ from __future__ import annotations
 import csv
 import sys
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from agelens.errors import MissingDependencyError, TableError
@@ -28,6 +31,28 @@ def test_a_comma_at_the_end_of_every_row_shifts_no_column(tmp_path: Path) -> Non
 def test_values_beyond_the_header_are_refused(tmp_path: Path) -> None:
     path = _written(tmp_path / "t.csv", "a,b\nx,1,2\ny,3,4\n")
     with pytest.raises(TableError, match=r"2 value.*has a value, though .*t.csv has 2 column"):
+        read_frame(path)
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx", "parquet"])
+def test_two_columns_of_one_name_are_refused(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"t.{kind}"
+    twice = pd.DataFrame([[1, 2, 3]], columns=["age", "b", "age"])
+    if kind == "parquet":
+        columns = [pa.array([value]) for value in (1, 2, 3)]
+        pq.write_table(pa.Table.from_arrays(columns, names=list(twice)), path)
+    else:
+        (twice.to_csv if kind == "csv" else twice.to_excel)(path, index=False)
+    with pytest.raises(TableError, match=r"several columns are called 'age'"):
+        read_frame(path)
+
+
+def test_a_spreadsheet_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.xlsx"
+    with ZipFile(path, "w", ZIP_DEFLATED) as packed:
+        packed.writestr("xl/worksheets/sheet1.xml", bytes(201_000_000))
+    assert path.stat().st_size < 1_000_000
+    with pytest.raises(TableError, match="unpacks to 201 MB, more than the 200 MB"):
         read_frame(path)
 
 
