@@ -163,10 +163,14 @@ export function warp(picture, matrix, size, fill = "black") {
   return chip;
 }
 
-function sample(window, fromChip, chip, fill) {
+/**
+ * Each pixel of `chip` by those of `window` about the place that `fromChip` carries it to. Beyond the
+ * rim as in `warp`, or, with fill "reflect", the rim mirrored as it is.
+ */
+export function sample(window, fromChip, chip, fill) {
   const { width, height, data } = window;
   const { width: size } = chip;
-  const mirror = fill === "mirror";
+  const mirror = fill !== "black";
   const outside = [];
   const [a, b, c, d, e, f] = fromChip;
   for (let y = 0; y < size; y += 1) {
@@ -195,7 +199,7 @@ function sample(window, fromChip, chip, fill) {
       if (255 * inside <= 0.5) outside.push(at);
     }
   }
-  if (mirror && outside.length) {
+  if (fill === "mirror" && outside.length) {
     const blurred = blur(chip, BLUR * size);
     for (const at of outside) {
       for (let channel = 0; channel < 3; channel += 1) chip.data[at + channel] = blurred[at + channel];

@@ -1,12 +1,14 @@
 // What the picture of a face allows: agelens.imaging.quality.
 
 import { rollDegrees } from "./detector.js";
-import { apply, greyOf, invert, similarity } from "./pixels.js";
+import { apply, blank, greyOf, invert, sample, similarity } from "./pixels.js";
 
 const FACE_PART = [[0.1, 0.05], [0.9, 0.05], [0.9, 0.9], [0.1, 0.9]];
 
-/** `frame` is {size, points}, in which a face fills a known part. */
-export function judge(landmarks, chip, picture, frame) {
+const FAR_DARKER = 0.45;
+
+/** `frame` is {size, points}, in which a face fills a known part; `matrix` carries photo to chip. */
+export function judge(landmarks, chip, matrix, picture, frame) {
   const rim = Math.floor(chip.width / 4);
   const side = chip.width - 2 * rim;
   const grey = greyOf(chip, rim, side);
@@ -23,7 +25,50 @@ export function judge(landmarks, chip, picture, frame) {
     roll_degrees: rollDegrees(landmarks),
     yaw_proxy: distance > 0 ? along / distance ** 2 : 0,
     visible_share: visibleShare(landmarks, picture, frame),
+    ...covers(chip, apply(matrix, landmarks), frame),
   };
+}
+
+/** How dark it is about the eyes, and how strong the edges about the mouth are in those of the face. */
+function covers(chip, landmarks, { size, points }) {
+  const face = blank(size, size);
+  const plain = blank(chip.width, chip.width); // grey first, as the package has it
+  greyOf(chip, 0, chip.width).forEach((level, at) => plain.data.fill(level, 4 * at, 4 * at + 3));
+  sample(plain, invert(similarity(landmarks, points)), face, "reflect");
+  const grey = greyOf(face, 0, size);
+  const part = ([top, bottom], [left, right]) => ({
+    width: right - left,
+    values: grey.filter((_, at) => {
+      const [x, y] = [at % size, Math.floor(at / size)];
+      return y >= top && y < bottom && x >= left && x < right;
+    }),
+  });
+  const cheeks = median(part([27, 33], [12, 52]).values);
+  const eyes = part([12, 25], [9, 55]).values;
+  const mouth = edges(part([36, 56], [14, 50]));
+  return {
+    dark_eyes: mean(eyes.map((value) => (value < FAR_DARKER * cheeks ? 1 : 0))),
+    mouth_edges: mouth / (edges({ values: grey, width: size }) + 0.1), // of a flat picture none
+  };
+}
+
+function median(values) {
+  const sorted = Float64Array.from(values).sort();
+  const half = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+}
+
+/** The median of what Sobel's operator finds from row to row. */
+function edges({ values, width }) {
+  const height = values.length / width;
+  const value = (x, y) => values[inside(y, height) * width + inside(x, width)];
+  const along = (x, y) => value(x - 1, y) + 2 * value(x, y) + value(x + 1, y);
+  return median(
+    values.map((_, at) => {
+      const [x, y] = [at % width, Math.floor(at / width)];
+      return Math.abs(along(x, y + 1) - along(x, y - 1));
+    }),
+  );
 }
 
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -33,9 +78,11 @@ function variance(values) {
   return values.reduce((sum, value) => sum + (value - middle) ** 2, 0) / values.length;
 }
 
+/** Beyond an edge the pixels before it come again, the last one left out: dcb|abcd|cba. */
+const inside = (at, side) => (at < 0 ? -at : at >= side ? 2 * side - 2 - at : at);
+
 function laplacian(grey, side) {
-  const inside = (at) => (at < 0 ? -at : at >= side ? 2 * side - 2 - at : at);
-  const value = (x, y) => grey[inside(y) * side + inside(x)];
+  const value = (x, y) => grey[inside(y, side) * side + inside(x, side)];
   return grey.map((middle, at) => {
     const [x, y] = [at % side, Math.floor(at / side)];
     return value(x - 1, y) + value(x + 1, y) + value(x, y - 1) + value(x, y + 1) - 4 * middle;
@@ -88,6 +135,8 @@ export function referral(quality, limits = {}) {
     ["roll", Math.abs(quality.roll_degrees), null, limits.max_roll_degrees, " degrees"],
     ["yaw proxy", Math.abs(quality.yaw_proxy), null, limits.max_yaw_proxy, ""],
     [share, quality.visible_share, limits.min_visible_share, null, ""],
+    ["the eyes may be covered: darkness about them", quality.dark_eyes, null, limits.max_dark_eyes, ""],
+    ["the mouth may be covered: edges about it", quality.mouth_edges, limits.min_mouth_edges, null, ""],
   ];
   const reasons = checks.flatMap(([what, value, low, high, unit]) => {
     const got = `${what} ${Number(value.toPrecision(3))}${unit}`;

@@ -87,13 +87,13 @@ async function estimate({ photo, name, gender, gate }) {
   if (!picture) return row(status, message);
   const found = await detector.detect(picture);
   if (!found.length) return row("no_face", noFace(picture, settings.detector.longest_side));
-  const { chips, answers } = await answersOf(picture, found, age);
+  const { chips, matrices, answers } = await answersOf(picture, found, age);
   let told = null;
   if (gender && genders) told = (await answersOf(picture, found, genders)).answers;
   else if (gender && card.output.labels) told = answers.map((answer) => answer.slice(outputOf(card).width));
   const words = told?.map((shares) => likelier(normalised(shares), (genders ?? age).card.output.labels));
   const faces = found.map((face, index) => {
-    const quality = judge(face.landmarks, chips[index], picture, settings.quality_frame);
+    const quality = judge(face.landmarks, chips[index], matrices[index], picture, settings.quality_frame);
     const made = describe(face, quality, answers[index], { card, settings, picture, told: words?.[index] });
     return gate ? { ...made, decision: decide(made, gate) } : made;
   });
@@ -112,7 +112,8 @@ async function answersOf(picture, faces, { card, network, points }) {
   const { size, mean, std, color_order: order, fill } = card.input;
   const { width, labels } = outputOf(card);
   const all = width + labels.length;
-  const chips = faces.map(({ landmarks }) => warp(picture, similarity(landmarks, points), size, fill));
+  const matrices = faces.map(({ landmarks }) => similarity(landmarks, points));
+  const chips = matrices.map((matrix) => warp(picture, matrix, size, fill));
   const answers = [];
   for (let start = 0; start < chips.length; start += BATCH) {
     const part = chips.slice(start, start + BATCH);
@@ -124,7 +125,7 @@ async function answersOf(picture, faces, { card, network, points }) {
     }
     part.forEach((_, index) => answers.push(Array.from(flat.subarray(index * all, (index + 1) * all))));
   }
-  return { chips, answers };
+  return { chips, matrices, answers };
 }
 
 function describe(face, quality, answer, { card, settings, picture, told }) {
@@ -148,6 +149,8 @@ function describe(face, quality, answer, { card, settings, picture, told }) {
       roll_degrees: round(quality.roll_degrees, 2),
       yaw_proxy: round(quality.yaw_proxy, 4),
       visible_share: round(quality.visible_share, 4),
+      dark_eyes: round(quality.dark_eyes, 4),
+      mouth_edges: round(quality.mouth_edges, 4),
     },
     refer: referral(quality, card.limits ?? {}),
     estimate_years: round(age, 3),
