@@ -6,9 +6,14 @@
     python benchmarks/bulk.py evaluate [--rows 10000000]    of a bulk result, with its peak memory
 
 FOLDER holds photos, of which as many as wanted are taken, again and again where there are fewer.
-`speed` takes 1,000 (or --photos) and leaves out what starting takes: it is measured by a run over
-two photos. A worker has two threads, as agelens estimate has on two cores. `growth` adds the peak
-memory of the driver and of the largest worker. Times are of this machine at that hour.
+With `--work DIR` every point that was measured stays there, and the same command goes on with the
+next one. Seconds are given twice: of the clock, which others on the machine lengthen, and of the
+processor, summed over all processes of the command. What starting takes is a run over two photos.
+
+`speed` takes 1,000 (or --photos) and leaves starting out. A worker has two threads, as agelens
+estimate has on two cores. `growth` adds the peak memory of the driver and of the largest worker.
+`kills` ends the driver after a drawn part of the time that an unbroken run takes; every other time
+after a drawn moment (--work-seconds) of the time in which photos are worked on.
 """
 
 from __future__ import annotations
@@ -22,7 +27,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -37,70 +47,147 @@ AGELENS = [sys.executable, "-m", "agelens"]
 
 def main() -> None:
     options = _options()
+    tasks = {"speed": speed, "growth": growth, "kills": kills, "evaluate": evaluate}
     with tempfile.TemporaryDirectory() as folder:
-        {"speed": speed, "growth": growth, "kills": kills, "evaluate": evaluate}[options.task](
-            options, Path(folder)
-        )
+        options.work = work = (options.work or Path(folder)).absolute()
+        work.mkdir(parents=True, exist_ok=True)
+        tasks[options.task](options, work)
+
+
+@dataclass
+class Cost:
+    """Seconds of the clock and of the processor, MB of the command and of Ray's largest worker."""
+
+    clock: float
+    processor: float
+    driver: float
+    worker: float
+
+
+class Points:
+    """What was measured before, by its name; a line of JSON each."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        lines = file.read_text().splitlines() if file.exists() else []
+        self._known: dict[str, Any] = dict(json.loads(line) for line in lines)
+
+    def get(self, name: str, measure: Callable[[], Any]) -> Any:
+        """What is known of `name`, measured now if nothing is."""
+        if name not in self._known:
+            self._known[name] = measure()
+            with self._file.open("a") as file:
+                file.write(json.dumps([name, self._known[name]]) + "\n")
+        return self._known[name]
 
 
 def speed(options: argparse.Namespace, folder: Path) -> None:
     """Photos a second of both commands on the same list, in turns, starting left out."""
-    few, many = (_listed(options.folder, count, folder) for count in (2, options.photos[0]))
-    print(f"{options.photos[0]:,} photos of {options.folder.name}, seconds without starting")
+    points, count = Points(folder / "speed.jsonl"), options.photos[0]
+    print(f"{count:,} photos of {options.folder.name}; photos a second without starting")
+    ratios = []
     for turn in range(options.rounds):
-        took = {
-            name: _seconds(_command(name, many, folder)) - _seconds(_command(name, few, folder))
-            for name in ("estimate", "bulk")
-        }
-        rates = {name: options.photos[0] / seconds for name, seconds in took.items()}
-        ratio = rates["bulk"] / rates["estimate"]
-        words = ", ".join(f"{name} {rate:.1f} photos a second" for name, rate in rates.items())
-        print(f"  turn {turn + 1}: {words}; bulk is {ratio:.2f} of estimate", flush=True)
+        rates = {}
+        # Each goes first in every other turn.
+        for name in ("estimate", "bulk") if turn % 2 else ("bulk", "estimate"):
+            few, many = (
+                Cost(**points.get(f"{turn} {name} {photos}", partial(_run, options, name, photos)))
+                for photos in (2, count)
+            )
+            rates[name] = (
+                (count - 2) / (many.clock - few.clock),
+                (count - 2) / (many.processor - few.processor),
+            )
+        ratios.append(np.divide(rates["bulk"], rates["estimate"]))
+        words = [
+            f"{name} {rate[0]:.1f} (of processor {rate[1]:.1f})" for name, rate in rates.items()
+        ]
+        told = "{:.2f} ({:.2f})".format(*ratios[-1])
+        print(f"  turn {turn + 1}: {', '.join(words)}; bulk is {told} of it", flush=True)
+    print("median: bulk is {:.2f} ({:.2f} by processor) of estimate".format(*np.median(ratios, 0)))
 
 
 def growth(options: argparse.Namespace, folder: Path) -> None:
     """Seconds and memory of runs of more and more photos."""
-    print("photos, seconds, of which starting (two photos), MB of driver, MB of largest worker")
-    starting = _seconds(_command("bulk", _listed(options.folder, 2, folder), folder))
+    points = Points(folder / "growth.jsonl")
+    starting = Cost(**points.get("2", partial(_run, options, "bulk", 2)))
+    print(f"starting: {starting.clock:.0f} s, of processor {starting.processor:.1f} s")
     for count in options.photos:
-        command = _command("bulk", _listed(options.folder, count, folder), folder)
-        began = time.monotonic()
-        driver, worker = _peaks(command)
-        seconds = time.monotonic() - began
-        rate = count / (seconds - starting)
-        print(f"  {count:,} {seconds:.0f} {starting:.0f} {driver:.0f} {worker:.0f}; {rate:.1f}/s")
+        cost = Cost(**points.get(str(count), partial(_run, options, "bulk", count)))
+        each = 1000 * (cost.processor - starting.processor) / (count - 2)
+        print(
+            f"  {count:,}: {cost.clock:.0f} s, {count / (cost.clock - starting.clock):.1f}/s; of "
+            f"processor {cost.processor:.0f} s, {each:.2f} ms a photo; "
+            f"driver {cost.driver:.0f} MB, largest worker {cost.worker:.0f} MB",
+            flush=True,
+        )
 
 
 def kills(options: argparse.Namespace, folder: Path) -> None:
     """Kill the driver again and again; what comes out in the end is what an unbroken run gives."""
-    chance = random.Random(0)
+    points = Points(folder / "kills.jsonl")
     many = _listed(options.folder, options.photos[0], folder)
-    whole, broken = folder / "whole", folder / "broken"
-    _seconds([*AGELENS, "bulk", str(many), "-o", str(whole), "--shard-rows", "8", "-q"])
-    command = [*AGELENS, "bulk", str(many), "-o", str(broken), "--shard-rows", "8", "-q"]
-    for number in range(options.kills):
-        driver = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        wait = chance.uniform(0.5, 30)
-        time.sleep(wait)
-        driver.kill()
-        driver.wait()
-        done = len(list(broken.glob("shard-*")))
-        print(f"  kill {number + 1} after {wait:.1f} s: {done} shards are there", flush=True)
-    _seconds(command)
-    rows = [pyarrow.dataset.dataset(one).to_table() for one in (broken, whole)]
-    same = rows[0].replace_schema_metadata().equals(rows[1].replace_schema_metadata())
-    print(f"{rows[0].num_rows:,} rows, {'the same' if same else 'NOT the same'} in the same order")
+    words = [*AGELENS, "bulk", str(many), "--shard-rows", "8", "-q", *options.words.split(), "-o"]
+    whole = points.get("whole", lambda: asdict(_cost([*words, str(folder / "whole")])))["clock"]
+    broken, killed = 0, 0
+    while killed < options.kills:
+        out = folder / f"broken-{broken}"
+
+        def kill(out: Path = out, number: int = killed) -> dict[str, Any]:
+            working = bool(number % 2)
+            wait = random.Random(number).uniform(0, options.work_seconds if working else whole)
+            before = len(list(out.glob("shard-*")))
+            shutil.rmtree(out / "_attempts", ignore_errors=True)  # as the next run does at once
+            with (folder / "stderr.txt").open("w") as told:
+                driver = subprocess.Popen([*words, str(out)], stderr=told)
+            while working and driver.poll() is None and not any(out.glob("_attempts/*")):
+                time.sleep(0.05)
+            try:
+                ended = driver.wait(wait)
+            except subprocess.TimeoutExpired:
+                driver.kill()
+                driver.wait()
+                ended = None
+            if ended not in (None, 0, 3):
+                raise RuntimeError((folder / "stderr.txt").read_text())  # the same command goes on
+            done = len(list(out.glob("shard-*")))
+            known = {"ended": ended, "wait": wait, "before": before, "done": done}
+            return known | {"working": working}
+
+        known = points.get(f"run {broken} {killed}", kill)
+        if known["ended"] is None:
+            killed += 1
+            told = f"{known['before']} shards were there, {known['done']} are"
+            when = " of work" if known["working"] else ""
+            print(f"  kill {killed} after {known['wait']:.1f} s{when}: {told}", flush=True)
+        else:
+            _check_same(out, folder / "whole")
+            broken += 1
+    _cost([*words, str(folder / f"broken-{broken}")])
+    _check_same(folder / f"broken-{broken}", folder / "whole")
+
+
+def _check_same(broken: Path, whole: Path) -> None:
+    rows = [
+        pyarrow.dataset.dataset(one).to_table().replace_schema_metadata() for one in (broken, whole)
+    ]
+    same = "the same" if rows[0].equals(rows[1]) else "NOT the same"
+    print(f"  ended: {rows[0].num_rows:,} rows, {same} in the same order", flush=True)
 
 
 def evaluate(options: argparse.Namespace, folder: Path) -> None:
     """Seconds and peak memory of `agelens evaluate` on a made-up bulk result."""
     rows = options.rows
-    _write_result(rows, folder / "made")
+    if not (folder / "made" / "_SUCCESS").exists():
+        shutil.rmtree(folder / "made", ignore_errors=True)
+        _write_result(rows, folder / "made")
+    shutil.rmtree(folder / "page", ignore_errors=True)
     command = ["evaluate", str(folder / "made"), "-o", str(folder / "page"), "--age-kind", "real"]
     command += ["--draws", str(options.draws)]
-    began = time.monotonic()
-    peak, _ = _peaks([*AGELENS, *command])
-    print(f"{rows:,} rows: {time.monotonic() - began:.0f} s, {peak / 1000:.1f} GB")
+    cost = _cost([*AGELENS, *command])
+    print(
+        f"{rows:,} rows: {cost.clock:.0f} s ({cost.processor:.0f} s), {cost.driver / 1000:.2f} GB"
+    )
 
 
 def _write_result(rows: int, folder: Path) -> None:
@@ -154,41 +241,38 @@ def _listed(source: Path, count: int, folder: Path) -> Path:
     return path
 
 
-def _command(name: str, listed: Path, folder: Path) -> list[str]:
-    out = folder / f"{name}-out"
+def _run(options: argparse.Namespace, name: str, count: int) -> dict[str, float]:
+    listed, out = _listed(options.folder, count, folder := options.work), folder / f"{name}-out"
     shutil.rmtree(out, ignore_errors=True)
+    words = options.words.split()
     if name == "bulk":
-        return [*AGELENS, "bulk", str(listed), "-o", str(out), "-q"]
-    file = f"{out}.parquet"
-    words = f"{sys.executable} -m agelens estimate - -q --overwrite -o {file} < {listed}"
-    return ["bash", "-c", words]
+        return asdict(_cost([*AGELENS, "bulk", str(listed), "-o", str(out), "-q", *words]))
+    command = [*AGELENS, "estimate", "-", "-q", "--overwrite", "-o", f"{out}.parquet", *words]
+    return asdict(_cost(command, listed))
 
 
-def _seconds(command: list[str]) -> float:
+def _cost(command: list[str], listed: Path | None = None) -> Cost:
+    """What a command takes with all processes that it begins; its input is `listed`."""
     began = time.monotonic()
-    ran = subprocess.run(command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    if ran.returncode not in (0, 3):
-        raise RuntimeError(ran.stderr.decode())
-    return time.monotonic() - began
-
-
-def _peaks(command: list[str]) -> tuple[float, float]:
-    """The peak memory in MB of a command's process, and of the largest worker that Ray begins."""
-    ran = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    own = psutil.Process(ran.pid)
+    seconds: dict[tuple[int, float], float] = {}
     driver = worker = 0.0
-    while ran.poll() is None:
-        try:
-            driver = max(driver, own.memory_info().rss / 1e6)
-            for one in own.children(recursive=True):
-                if "MapWorker" in one.name() or "MapWorker" in " ".join(one.cmdline()):
-                    worker = max(worker, one.memory_info().rss / 1e6)
-        except psutil.NoSuchProcess:
-            pass
-        time.sleep(0.2)
-    if ran.returncode not in (0, 3):
-        raise RuntimeError(f"exit status {ran.returncode}")
-    return driver, worker
+    with Path(listed or os.devnull).open() as stdin, tempfile.TemporaryFile() as told:
+        ran = subprocess.Popen(command, stdin=stdin, stdout=subprocess.DEVNULL, stderr=told)
+        own = psutil.Process(ran.pid)
+        while ran.poll() is None:
+            with suppress(psutil.NoSuchProcess):
+                driver = max(driver, own.memory_info().rss / 1e6)
+                for one in (own, *own.children(recursive=True)):
+                    with suppress(psutil.NoSuchProcess):
+                        times = one.cpu_times()
+                        seconds[one.pid, one.create_time()] = times.user + times.system
+                        if "MapWorker" in " ".join(one.cmdline()):
+                            worker = max(worker, one.memory_info().rss / 1e6)
+            time.sleep(0.5)
+        told.seek(0)
+        if ran.returncode not in (0, 3):
+            raise RuntimeError(told.read().decode())
+    return Cost(time.monotonic() - began, sum(seconds.values()), driver, worker)
 
 
 def _options() -> argparse.Namespace:
@@ -198,8 +282,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--photos", type=int, nargs="+", default=[1000])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--work-seconds", type=float, default=5.0)
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--work", type=Path, help="a folder that keeps every measured point")
+    parser.add_argument(
+        "--words", default="", help="options of the commands, as --words='--model M'"
+    )
     return parser.parse_args()
 
 

@@ -31,7 +31,7 @@ import pyarrow as pa
 from agelens.bulk.folder import FORMAT, BulkFolder, BulkStatus, Counts, read_status
 from agelens.bulk.inputs import Plan, plan_inputs
 from agelens.bulk.shards import Job, ShardWorker
-from agelens.errors import AgelensError, MissingDependencyError, UsageError
+from agelens.errors import AgelensError, MissingDependencyError, OutputError, UsageError
 from agelens.imaging.detectors import DEFAULT_LONGEST_SIDE, Detector
 from agelens.inference.cards import DEFAULT_MODEL
 from agelens.inference.estimator import AgeEstimator
@@ -69,6 +69,7 @@ def estimate(
     detector: str | Detector = "retinaface",
     longest_side: int = DEFAULT_LONGEST_SIDE,
     aligned: bool = False,
+    labelled: bool = False,
     address: str | None = None,
     num_gpus: int = 0,
     threads: int = DEFAULT_THREADS,
@@ -100,6 +101,8 @@ def estimate(
         detector: as for `AgeEstimator`.
         longest_side: as for `AgeEstimator`.
         aligned: as for `AgeEstimator`.
+        labelled: inputs are tables of labelled faces: a row of them is one row of results, of the
+            face that the label means.
         address: of a Ray cluster, or ``auto``; by default Ray is started here, and stopped.
         num_gpus: how many GPUs to use, one a worker.
         threads: cores of a worker, which has one copy of the networks.
@@ -143,7 +146,7 @@ def estimate(
         "distribution": distribution,
         "embeddings": embeddings,
         "shard_rows": shard_rows,
-    }
+    } | ({"labelled": True} if labelled else {})
     _ray(address)  # before any work
     folder = BulkFolder(os.fspath(output))
     with folder.lock(), TemporaryDirectory() as made:
@@ -155,6 +158,8 @@ def estimate(
             root=root,
             recursive=recursive,
         )
+        if labelled and any(one.kind != "table" for one in plan.files):
+            raise UsageError("labelled faces are in tables: archives and loose photos say of none")
         schema, further = _schema(estimator, plan, distribution=distribution, embeddings=embeddings)
         manifest = folder.read_manifest()
         if manifest is None:
@@ -169,6 +174,7 @@ def estimate(
             further=further,
             distribution=distribution,
             threads=threads,
+            labelled=labelled,
         )
         if not folder.is_whole():
             watch = _Watch(folder, manifest, on_progress)
@@ -335,6 +341,7 @@ def _ray_running(address: str | None, on_start: Callable[[], Any] | None) -> Ite
 
     Raises:
         UsageError: there is no cluster at `address`.
+        OutputError: Ray does not start in the 30 seconds that it gives itself.
     """
     ray = _ray()
     if ray.is_initialized():
@@ -353,6 +360,11 @@ def _ray_running(address: str | None, on_start: Callable[[], Any] | None) -> Ite
         ray.init(**options)
     except ConnectionError as error:
         raise UsageError(f"--address {address}: there is no Ray cluster: {error}") from error
+    except Exception as error:
+        if type(error) is not Exception:  # Ray has no type of its own for this
+            raise
+        told = f"Ray did not start: {error} On a machine that is less busy the same command goes on"
+        raise OutputError(told) from error
     finally:
         if current_thread() is main_thread():  # or Ray would end this process in its own way
             signal.signal(signal.SIGTERM, on_sigterm)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -29,9 +30,12 @@ from agelens.imaging.photos import source_name
 from agelens.inference.estimator import AgeEstimator
 from agelens.inference.photo_preparation import PhotoLike
 from agelens.inference.result_files import arrow_schema, flatten, result_columns
+from agelens.inference.results import PhotoResult
+from agelens.records import Photo
 
 if TYPE_CHECKING:
     from agelens.bulk.embeddings import FaceVectors
+    from agelens.bulk.labelled import LabelledFaces
 
 EMBEDDING: Final = "embedding"
 _TRIES_ALONE: Final = 2  # beside the time that it killed the whole worker
@@ -44,7 +48,8 @@ class Job:
 
     `folder` is where the driver works, for names that begin there; `settings` are those of
     `AgeEstimator`; `schema` is that of every file of results, and `further` says which of its
-    columns each column of the input comes through as.
+    columns each column of the input comes through as. With `labelled` a row of a table is one
+    face, that which its label means.
     """
 
     output: str
@@ -54,6 +59,7 @@ class Job:
     further: Mapping[str, str]
     distribution: bool
     threads: int
+    labelled: bool = False
 
     def estimator(self, threads: int | None = None) -> AgeEstimator:
         """An estimator of this worker's own."""
@@ -99,16 +105,39 @@ class ShardWorker:
         numbers: list[int] = []  # the photo of each row
         texts: list[dict[str, str | None]] = []
         photos = _without(source.photos(texts), killers)
-        on_photo = self._vectors.add if self._vectors else None
-        for number, result in enumerate(self._estimator.stream(photos, on_photo=on_photo)):
+        labels = self._labels(source)
+        seen: deque[tuple[Photo, PhotoResult]] = deque()  # those of a block of the network's
+
+        def keep(photo: Photo, result: PhotoResult) -> None:
+            seen.append((photo, result))
+
+        looks = keep if labels or self._vectors else None
+        for number, found in enumerate(self._estimator.stream(photos, on_photo=looks)):
+            face, result = 0, found
+            if seen and seen[0][1] is found:  # and not a photo that could not be read
+                photo, _ = seen.popleft()
+                if labels is not None:
+                    face, result = labels.only(number, photo, found)
+                if self._vectors is not None:
+                    self._vectors.add(photo, result)
             counts.photos += 1
             counts.faces += len(result.faces)
             counts.statuses[result.status] += 1
             flat = list(flatten(result.to_json(distribution=self._job.distribution)))
+            if labels is not None:
+                known = {"face": face if result.faces else None, "faces": len(found.faces)}
+                flat = [row | known for row in flat]
             rows += flat
             numbers += [number] * len(flat)
         beside = pa.Table.from_pylist(texts, TAR_COLUMNS) if texts else source.columns()
         return self._table(rows, beside.take(pa.array(numbers))), counts
+
+    def _labels(self, source: ShardInput) -> LabelledFaces | None:
+        if not self._job.labelled:
+            return None
+        from agelens.bulk.labelled import LabelledFaces  # noqa: PLC0415 - where asked for
+
+        return LabelledFaces(source.columns(), aligned=self._estimator.aligned)
 
     def _table(self, rows: list[dict[str, Any]], beside: pa.Table) -> pa.Table:
         results = pa.Table.from_pylist(rows, arrow_schema(result_columns(self._ages)))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 from agelens.bulk import BulkStatus, estimate, read_status
 from agelens.cli.columns import column_mapping
 from agelens.cli.options import WHOLE, NonNegativeInt, OneOf, PositiveInt
 from agelens.errors import UsageError
-from agelens.progress import progress_bars
+from agelens.progress import Progress, progress_bars
 
 _SOME_FAILED = 3
 _READ = frozenset({"ok", "no_face"})
@@ -100,6 +101,28 @@ def bulk(
         print("\n".join(in_words(done)))
         print(f"wrote {output}")
     return _SOME_FAILED if set(done.statuses) - _READ else 0
+
+
+def of_table(
+    table: Path,
+    folder: Path,
+    bars: Progress,
+    *,
+    root: Path | None,
+    threads: int | None,
+    **options: Any,
+) -> None:
+    """Estimate each labelled face of a table into `folder`, for another command."""
+    estimate(
+        [table],
+        folder,
+        labelled=True,
+        root=None if root is None else str(root),
+        threads=threads or 2,
+        on_progress=lambda now: bars(now.photos_done, now.photos or 0),
+        on_ray=_say_that_ray_starts,
+        **options,
+    )
 
 
 def _say_that_ray_starts() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import agelens
 from agelens import data
+from agelens.cli.bulk import of_table
 from agelens.cli.columns import column_mapping
 from agelens.cli.options import NonNegativeInt, OneOf, OpenShare, PositiveInt
 from agelens.cli.output import check_new, check_new_table, print_rows
@@ -264,6 +265,7 @@ def label(
     replace: bool = False,
     detector: DetectorName = "retinaface",
     workers: PositiveInt | None = None,
+    bulk: Path | None = None,
     overwrite: bool = False,
 ) -> int:
     """Write the ages that a model sees into a table, as recognition across age trains on.
@@ -279,14 +281,24 @@ def label(
         replace: put them in the place of ages that are there
         detector: what finds the faces of a table
         workers: threads (all available cores)
+        bulk: spread a table's photos over processes as agelens bulk does, and keep results in this
+            folder: a run that was killed goes on
         overwrite: replace the labelled table if it is there
     """
     check_new_table(output, overwrite=overwrite)
     if faces.is_dir() and root is not None:
         raise UsageError("--root is for tables; a store has its chips")
+    if faces.is_dir() and bulk is not None:
+        raise UsageError("--bulk is for tables of photos; the chips of a store are read already")
     card = agelens.load_card(model)
     with progress_bars("faces") as bars:
-        if faces.is_dir():
+        if bulk is not None:
+            samples = data.read_table(faces, extra=None)
+            of_table(faces, bulk, bars, model=model, root=root, detector=detector, threads=workers)
+            from agelens.bulk.labelled import predictions_of  # noqa: PLC0415 - where asked for
+
+            predictions = predictions_of(bulk, samples)
+        elif faces.is_dir():
             store = data.ChipStore.open(faces)
             data.check_other_chips(store, card)  # before the network is opened
             estimator = agelens.AgeEstimator(model, workers=workers)

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from agelens.atomic import check_new_folder
+from agelens.cli.bulk import of_table
 from agelens.cli.options import NonNegativeFloat, NonNegativeInt, OneOf, PositiveInt, Share
 from agelens.cli.output import print_rows
-from agelens.errors import PhotoError
+from agelens.errors import PhotoError, UsageError
 from agelens.progress import progress_bars
+from agelens.tables import read_table
 from agelens.training.config_schema import LIGHTNING_OURS, ConfigSchema
 
 if TYPE_CHECKING:
@@ -185,6 +187,7 @@ def identity_embed(
     detector: DetectorName = "retinaface",
     recursive: bool = False,
     workers: PositiveInt | None = None,
+    bulk: Path | None = None,
 ) -> int:
     """Embed faces into one Parquet file, labels beside vectors.
 
@@ -201,6 +204,8 @@ def identity_embed(
         detector: finds the faces of photos.
         recursive: also look into folders below folders.
         workers: threads; all available cores by default.
+        bulk: spread a table's photos over processes as agelens bulk does, and keep results in this
+            folder: a run that was killed goes on. It estimates ages as well.
     """
     from agelens.evaluation.table_checks import tally  # noqa: PLC0415
     from agelens.recognition import embed  # noqa: PLC0415
@@ -208,17 +213,30 @@ def identity_embed(
 
     check_output(output)  # before hours of work
     with progress_bars("faces") as progress:
-        table = embed(
-            faces,
-            root=root,
-            extractor=extractor,
-            crops=crops,
-            face=face,
-            detector=detector,
-            recursive=recursive,
-            workers=workers,
-            progress=progress,
-        )
+        if bulk is not None:
+            if len(faces) != 1 or (extractor, crops, face) != ("dlib-resnet29", "single", None):
+                raise UsageError(
+                    "--bulk takes one table, and neither --extractor nor --crops nor --face; of "
+                    "loose photos agelens bulk --embeddings makes a table"
+                )
+            samples = read_table(faces[0], extra=None)
+            table_file, options = Path(faces[0]), {"detector": detector, "embeddings": True}
+            of_table(table_file, bulk, progress, root=root, threads=workers, **options)
+            from agelens.bulk.labelled import embeddings_of  # noqa: PLC0415 - where asked for
+
+            table = embeddings_of(bulk, samples)
+        else:
+            table = embed(
+                faces,
+                root=root,
+                extractor=extractor,
+                crops=crops,
+                face=face,
+                detector=detector,
+                recursive=recursive,
+                workers=workers,
+                progress=progress,
+            )
     table.write(output)
     statuses = tally(table.frame["status"])
     print(", ".join(f"{count:,} {status}" for status, count in statuses.items()))

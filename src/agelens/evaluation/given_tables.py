@@ -28,6 +28,7 @@ from agelens.tables.columns import raise_problems
 from agelens.tables.files import read_frame
 from agelens.tables.predictions import is_probability, read_with_notes
 from agelens.tables.recognised import recognised
+from agelens.tables.samples import may_repeat
 
 Labels: TypeAlias = str | Path | pd.DataFrame | SampleTable
 """A table of labels: a file, a frame, or a sample table."""
@@ -224,8 +225,9 @@ def _of_results(frame: pd.DataFrame, reading: Reading, name: str) -> NamedTable:
         raise_problems(name, own.problems)
         found = {one: own.frame[one] for one in LABELS if one in own.frame}
         if "age_kind" not in found:
-            kind = pd.Series(reading.age_kind or UNSTATED, index=faces.index, dtype=object)
-            found["age_kind"] = kind.where(found["age_years"].notna(), None)
+            codes = found["age_years"].notna().to_numpy(dtype=np.int8) - 1  # -1 is no kind
+            words = pd.CategoricalDtype(pd.Index([reading.age_kind or UNSTATED], dtype=object))
+            found["age_kind"] = pd.Series(pd.Categorical.from_codes(codes, dtype=words))
         found["sample_id"], notes = faces[PHOTO], own.notes
     else:
         labels, notes = labels_of(reading.labels, reading.columns, reading.age_kind)
@@ -272,6 +274,8 @@ def _largest_faces(frame: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     """One row a photo, and of how many photos it was chosen among several faces."""
     if "frame" in frame and frame["frame"].notna().any():
         raise TableError("results of videos have no photos whose ages are known: leave them out")
+    if not may_repeat(frame[PHOTO]):  # without another copy of ten million rows
+        return frame.reset_index(drop=True), 0
     left, top, right, bottom = (frame[side].astype(float) for side in _SIDES)
     area = ((right - left) * (bottom - top)).fillna(0)
     order = area.sort_values(ascending=False, kind="stable").index

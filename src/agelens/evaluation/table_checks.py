@@ -10,7 +10,7 @@ import pandas as pd
 
 from agelens.errors import TableError, UsageError
 from agelens.evaluation.bootstrap.groupings import person_codes
-from agelens.tables.samples import OLDEST_YEARS, impossible_ages
+from agelens.tables.samples import OLDEST_YEARS, impossible_ages, may_repeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +110,8 @@ def check_repeats(frame: pd.DataFrame) -> None:
     Raises:
         UsageError: one has; it is named.
     """
+    if not may_repeat(frame["sample_id"]):
+        return
     again = frame["sample_id"].duplicated()
     if again.any():
         sample = frame["sample_id"][again].iloc[0]

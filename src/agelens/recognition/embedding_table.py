@@ -263,19 +263,30 @@ def read_embeddings(path: str | Path) -> EmbeddingTable:
         return EmbeddingTable(arrow.drop_columns([VECTOR_COLUMN]).to_pandas(), vectors, model)
 
 
-def _of_bulk_run(folder: Path) -> EmbeddingTable:
-    dataset, further = open_bulk_result(folder)
+def bulk_vectors(folder: Path) -> tuple[NDArray[np.float32], EmbeddingModel]:
+    """The vector [N, D] of each row of a bulk run, NaN where there is no face, and their model.
+
+    Raises:
+        TableError: the run is not whole, is damaged, or made none.
+    """
+    dataset, _ = open_bulk_result(folder)
     stated = (dataset.schema.metadata or {}).get(MODEL_KEY)
     if stated is None:
         raise TableError(f"{folder} was made without embeddings: agelens bulk --embeddings")
+    with decoding(folder, "embeddings", TableError):
+        model = EmbeddingModel(**json.loads(stated))
+        column = dataset.to_table(columns=[VECTOR_COLUMN]).column(VECTOR_COLUMN)
+        return _vectors(column, model.dimension), model
+
+
+def _of_bulk_run(folder: Path) -> EmbeddingTable:
+    dataset, further = open_bulk_result(folder)
+    vectors, model = bulk_vectors(folder)
     labels = {name: column for name, column in further.items() if name in EMBEDDING_COLUMNS}
     own = [column for column in further.values() if column not in labels.values()]
     with decoding(folder, "embeddings", TableError):
-        model = EmbeddingModel(**json.loads(stated))
-        names = ["photo", "face", "faces", "status", VECTOR_COLUMN, *labels.values(), *own]
-        arrow = dataset.to_table(columns=names)
-        vectors = _vectors(arrow.column(VECTOR_COLUMN), model.dimension)
-        frame = arrow.drop_columns([VECTOR_COLUMN]).to_pandas()
+        names = ["photo", "face", "faces", "status", *labels.values(), *own]
+        frame = dataset.to_table(columns=names).to_pandas()
     for name in ("dataset", "subject", "age_years", "path"):
         column = labels.get(name, "photo" if name == "path" else None)
         frame[name] = None if column is None else frame[column]

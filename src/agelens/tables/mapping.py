@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from agelens.errors import UnknownNameError, UsageError
 from agelens.tables.columns import refuse
@@ -94,16 +95,27 @@ def words_of(name: str, values: pd.Series, meaning: Mapping[str, str]) -> pd.Ser
     Raises:
         TableError: a code has no meaning; rows are named.
     """
-    texts = values.astype(object).map(_text, na_action="ignore")
+    if isinstance(values.dtype, pd.CategoricalDtype):  # each word once, not ten million times
+        codes, distinct = values.cat.codes.to_numpy(), values.cat.categories.to_series()
+    else:
+        codes, distinct = np.arange(len(values)), values
+    texts = distinct.reset_index(drop=True).astype(object).map(_text, na_action="ignore")
     texts = texts.mask(texts.isna() | (texts == ""), None)
     if name.startswith("gender") and not meaning:
         texts, meaning = texts.str.lower(), _SHORT_GENDERS
     if not meaning:
-        return texts
+        return _at(texts, codes, values)
     words = texts.map(_plain, na_action="ignore").map({_plain(k): v for k, v in meaning.items()})
     known = GENDERS if meaning is _SHORT_GENDERS else meaning
-    refuse(values, texts.notna() & words.isna(), f"is not one of {', '.join(map(repr, known))}")
-    return words
+    bad = np.append(texts.notna() & words.isna(), False)
+    refuse(values, bad[codes], f"is not one of {', '.join(map(repr, known))}")
+    return _at(words, codes, values)
+
+
+def _at(words: pd.Series, codes: NDArray[np.integer], rows: pd.Series) -> pd.Series:
+    """The word of each of `rows`; the code of a missing one is -1."""
+    found = np.array([*words, None], dtype=object)[codes]
+    return pd.Series(found, index=rows.index, name=rows.name, dtype=object)
 
 
 def _plain(code: str) -> str:

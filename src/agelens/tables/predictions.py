@@ -210,10 +210,12 @@ class PredictionsTable:
         `sample_id` and `estimate_years` must be given. `scale` is that of the distribution
         where no column `age_scale` states it.
         """
-        frame, distribution, scale = take_distribution(pd.DataFrame(columns), scale)
+        given = pd.DataFrame(columns, copy=False)
+        frame, distribution, scale = take_distribution(given, scale)
         required = ("sample_id", "estimate_years")
         absent = [n for n in PREDICTION_COLUMNS if n not in frame and n not in required]
-        return cls(frame.assign(**dict.fromkeys(absent)), distribution, scale)
+        nothing = pd.Series(np.nan, index=frame.index)  # one for all, not a column of objects each
+        return cls(frame.assign(**dict.fromkeys(absent, nothing)), distribution, scale)
 
     @classmethod
     def from_samples(

@@ -16,12 +16,14 @@ import pyarrow.csv
 import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from agelens.bulk import estimate, read_status, run
 from agelens.errors import TableError, UsageError
 from agelens.evaluation import evaluate
 from agelens.evaluation import given_tables as predictions
 from agelens.recognition.embedding_table import read_embeddings
+from agelens.tables import BOX, SampleTable, write_table
 
 pytestmark = pytest.mark.usefixtures("without_ray")
 
@@ -222,6 +224,55 @@ def test_embeddings_are_a_column(photos: Path, tmp_path: Path, agelens) -> None:
     assert sum(found.select([f"p_{age:03d}" for age in range(101)]).to_pylist()[0].values()) == (
         pytest.approx(1, abs=0.01)
     )
+
+
+def test_labelling_and_embedding_in_bulk_are_those_without(
+    photos: Path, tmp_path: Path, agelens
+) -> None:
+    left, right = (np.asarray(Image.open(photos / f"000{number}.jpg")) for number in (0, 1))
+    Image.fromarray(np.concatenate([left, right], axis=1)).save(tmp_path / "two.png")
+    Image.open(photos / "0002.jpg").save(tmp_path / "one.png")
+    width = float(left.shape[1])
+    boxes = [(0.0, 0.0, width, width), (width, 0.0, 2 * width, width), (1e5, 1e5, 1e5 + 9, 1e5 + 9)]
+    boxes += [(np.nan,) * 4] * 2
+    paths = ["two.png", "two.png", "one.png", "one.png", "none.png"]
+    columns = {"sample_id": list("abcde"), "path": paths, "dataset": "mine"}
+    columns |= dict(zip(BOX, zip(*boxes, strict=True), strict=True))
+    table = tmp_path / "t.parquet"
+    write_table(SampleTable.from_columns(columns), table)
+    for command, options in (("data label", ("--model", "agelens-1")), ("identity embed", ())):
+        words = (*command.split(), table, "--root", tmp_path, *options)
+        alone, bulk = (tmp_path / f"{command[-5:]}-{way}.parquet" for way in ("alone", "bulk"))
+        assert agelens(*words, "-o", alone).status == 3
+        assert agelens(*words, "-o", bulk, "--bulk", tmp_path / command).status == 3
+        one, other = (pq.read_table(file).to_pandas() for file in (alone, bulk))
+        assert (one["path"] == other["path"]).all()
+        if command == "data label":
+            assert one["age_years"].notna().tolist() == [True, True, False, True, False]
+            assert other["age_years"].tolist() == pytest.approx(
+                one["age_years"].tolist(), abs=1e-3, nan_ok=True
+            )
+            continue
+        assert other["status"].tolist() == ["ok", "ok", "no_face", "ok", "missing"]
+        assert one["status"].tolist() == other["status"].tolist()
+        assert one["faces"].tolist() == other["faces"].tolist()
+        for mine, theirs in zip(one["embedding"], other["embedding"], strict=True):
+            assert (mine is None) == (theirs is None)
+            assert mine is None or mine == pytest.approx(theirs, abs=1e-4)
+    refused = agelens(
+        "identity",
+        "embed",
+        table,
+        "--bulk",
+        tmp_path / "b",
+        "-o",
+        tmp_path / "x.parquet",
+        "--face",
+        "largest",
+    )
+    assert "--bulk takes one table" in refused.err
+    with pytest.raises(UsageError, match="labelled faces are in tables"):
+        estimate(photos, tmp_path / "c", labelled=True)
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,9 @@ def person_codes(frame: pd.DataFrame) -> Codes:
     subject = frame["subject"].cat.codes.to_numpy(dtype=np.int64)
     dataset = frame["dataset"].cat.codes.to_numpy(dtype=np.int64)
     known = subject >= 0
-    sample, _ = pd.factorize(frame["sample_id"])
+    sample = np.zeros(len(frame), dtype=np.int64)
+    if not known.all():  # looking at ten million names takes a gigabyte
+        sample[~known], _ = pd.factorize(frame["sample_id"][~known])
     # Two ranges of keys that do not meet: known people below zero, samples from it up.
     person = -1 - (subject * (dataset.max(initial=0) + 2) + dataset + 1)
     codes, _ = pd.factorize(np.where(known, person, sample))

@@ -35,20 +35,25 @@ class Terms:
     Args:
         metrics: by name.
         columns: [N] each.
-        order: of the rows [N] in the matrix.
+        order: of the rows [N].
+        starts: where, in that order, rows begin that are summed to one.
     """
 
-    def __init__(self, metrics: Mapping[str, Metric], columns: Columns, order: Codes) -> None:
+    def __init__(
+        self, metrics: Mapping[str, Metric], columns: Columns, order: Codes, starts: Codes
+    ) -> None:
         self._places: dict[_Key, list[int]] = {}
         keys = {key: metric for metric in metrics.values() for key in _keys(metric)}
         for key in keys:
             first = self.count
             self._places[key] = list(range(first, first + _width(key, columns)))
-        # Filled in place: the parts beside the whole would take the memory twice.
-        self._matrix = np.empty((len(order), self.count))
+        # Summed one by one: all terms of ten million rows beside their sums take gigabytes.
+        self.sums = np.empty((len(starts), self.count))
         for key, places in self._places.items():
             part = slice(places[0], places[-1] + 1)
-            self._matrix[:, part] = _spread(keys[key], columns, key[0])[order]
+            terms = _spread(keys[key], columns, key[0])[order]
+            whole = len(starts) == len(order)
+            self.sums[:, part] = terms if whole else np.add.reduceat(terms, starts, axis=0)
 
     @property
     def count(self) -> int:
@@ -58,11 +63,6 @@ class Terms:
     def places(self, metric: Metric) -> list[int]:
         """The columns of a metric's terms, and of its count as the last."""
         return [place for key in _keys(metric) for place in self._places[key]]
-
-    def summed_from(self, starts: Codes) -> Floats:
-        """The sums of the rows from each start up to the next; the terms are then given up."""
-        matrix, self._matrix = self._matrix, np.empty((0, 0))
-        return matrix if len(starts) == len(matrix) else np.add.reduceat(matrix, starts, axis=0)
 
 
 def _keys(metric: Metric) -> tuple[_Key, _Key]:
@@ -143,14 +143,14 @@ class SummedMetrics:
         order = np.lexsort((people, joint))
         joint, people = joint[order], people[order]
         starts = np.flatnonzero(_new(joint) | _new(people))
-        self._terms = Terms(metrics, columns, order)
-        self._matrix = self._terms.summed_from(starts)
+        terms = Terms(metrics, columns, order, starts)
+        self._matrix = terms.sums
         self._people, self._edges = people[starts], _edges(joint[starts])
         # A cell of many rows stands there as several, each of which fits into the cache.
         cell_of_part = joint[starts][self._edges[:-1]]
         of_parts = [codes[cell_of_part] for codes in of_cells]
         self._totals = [
-            _Total(grouping, group, cell, _of_key(metrics, key), self._terms)
+            _Total(grouping, group, cell, _of_key(metrics, key), terms)
             for grouping, group in zip(groupings, of_parts, strict=False)
             for key, cell in zip(cells, of_parts[len(groupings) :], strict=True)
         ]
