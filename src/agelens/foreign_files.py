@@ -144,7 +144,7 @@ def parse_yaml(text: str, name: object, error: type[AgelensError], *, as_text: b
     """The document that `text` is: plain types, no name twice, and no more than 100,000 values.
 
     Aliases count as often as they stand for something. Numbers may be written 1e-4; whole ones
-    have at most 300 digits; dates stay text.
+    have at most 300 digits; dates and times stay text.
 
     Args:
         text: YAML.
@@ -199,7 +199,12 @@ def _loader_class(as_text: bool) -> Any:
         for odd in ("binary", "set", "omap", "pairs", "timestamp"):  # JSON has no such types
             Loader.add_constructor(f"tag:yaml.org,2002:{odd}", Loader.construct_undefined)
         whole = Loader.construct_yaml_int
-        Loader.add_constructor(_INT, lambda loader, node: _bounded(whole(loader, node)))
+
+        def number(loader: Any, node: Any) -> Any:
+            sixties = ":" in node.value  # 1:30 was 90 in YAML 1.1, and is text since
+            return node.value if sixties else _bounded(whole(loader, node))
+
+        Loader.add_constructor(_INT, number)
         Loader.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+.0123456789"))
     return Loader
 

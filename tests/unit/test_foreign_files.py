@@ -108,3 +108,10 @@ def test_whatever_a_decoder_raises_is_told_in_a_line() -> None:
 
 def test_only_text_is_guarded() -> None:
     assert [no_formula(cell) for cell in ("=1", "a", -1, None)] == ["'=1", "a", -1, None]
+
+
+def test_times_of_a_yaml_stay_text() -> None:
+    assert parse_yaml("a: 1:30\nb: [12, -1:00:00]", "it", UsageError) == {
+        "a": "1:30",
+        "b": [12, "-1:00:00"],
+    }
