@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from agelens.data.datasets.pairs import PairList, pair_table
+from agelens.errors import UsageError
 from agelens.recognition.embedding_table import EmbeddingTable, read_embeddings
 from agelens.recognition.measured_rates import MeasuredRates
 from agelens.recognition.measuring_rates import measure_rates
@@ -68,7 +69,14 @@ def _accuracy(table: EmbeddingTable, seed: int) -> None:
         first, second = np.triu_indices(len(rows), 1)
         one = who[first] == who[second]
         for kind in (True, False):
-            chosen = chance.choice(np.flatnonzero(one == kind), PAIRS_OF_EITHER_KIND, replace=False)
+            there = np.flatnonzero(one == kind)
+            if len(there) < PAIRS_OF_EITHER_KIND:
+                raise UsageError(
+                    f"fold {fold + 1} of {FOLDS} has {len(there)} pairs of "
+                    f"{'one person' if kind else 'different people'}, and the protocol takes "
+                    f"{PAIRS_OF_EITHER_KIND}: name more people, or more photos of each"
+                )
+            chosen = chance.choice(there, PAIRS_OF_EITHER_KIND, replace=False)
             names += [(paths[first[pair]], paths[second[pair]]) for pair in chosen]
             same += [kind] * len(chosen)
             folds += [fold] * len(chosen)

@@ -160,5 +160,5 @@ def equations_of(method: str) -> str:
     for latex, words in EQUATIONS[method]:
         # On a phone a long one is moved by hand, and not the page.
         shown.append(f'<div style="overflow-x: auto">{convert(latex, display="block")}</div>')
-        shown.append(f"{words}." if words else "")
+        shown.append(words)
     return "\n\n".join(shown)

@@ -268,7 +268,8 @@ def identity_add(
     on. Without --measure it embeds, and verify and search refuse it.
 
     Args:
-        network: an ONNX file.
+        network: an ONNX file; or a folder that agelens import --task embedding or a run of agelens
+            identity train wrote, whose card says all but the rates.
         name: what it is called, and the new folder that --extractor takes.
         template: where the five points of a face lie in its chips.
         color_order: of its pixels, if you know it.

@@ -280,8 +280,9 @@ def rates_of(extractor: Extractor) -> MeasuredRates:
     if crops not in section:
         raise CardError(
             f"{name}: its card has no false match rates measured with {crops} crops, so there is "
-            "no threshold to decide by. Measure them on pairs of people it was not trained on "
-            "(docs/recognise.md), or use a model that has them (dlib-resnet29, single)"
+            "no threshold to decide by. Measure them on people it was not trained on (agelens "
+            "identity add FOLDER --name NAME --measure TABLE), or use a model that has "
+            "them (dlib-resnet29, single)"
         )
     try:
         return MeasuredRates.from_json(section[crops])

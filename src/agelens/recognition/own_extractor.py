@@ -7,8 +7,9 @@ their colours come, by what drawn faces look like to it, or by labelled faces wh
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -104,7 +105,9 @@ def add_extractor(
     """Write a folder with `network` and its card, which `open_extractor` takes.
 
     Args:
-        network: ONNX, from one picture [N, 3, S, S] or [N, S, S, 3] to an embedding [N, D].
+        network: ONNX, from one picture [N, 3, S, S] or [N, S, S, 3] to an embedding [N, D]; or a
+            folder with such a network and its card, as `agelens import --task embedding` and
+            trained runs have it: the card says all but the rates.
         name: what it is called.
         template: where the five points of a face lie in its chips, of `TEMPLATES`.
         folder: a new one; by default called `name`, here.
@@ -127,34 +130,63 @@ def add_extractor(
     for what, given, known in (("scale", scale, SCALES), ("colour order", color_order, ORDERS)):
         if given is not None and given not in known:
             raise UnknownNameError(what, given, known)
-    path = Path(network)
+    path, place = Path(network), Path(name if folder is None else folder)
+    embedded = partial(embed, measure, root=root, progress=progress)
+    if path.is_dir():
+        if color_order is not None or scale is not None:
+            raise UsageError(f"{path}: its card says how its pixels come: leave out what you said")
+        if measure is None:
+            raise UsageError(f"{path} has a card already, and lacks rates: name faces (--measure)")
+        document = _measured_copy(path, place, name, embedded, dataset)
+        return AddedExtractor(place, document, "as its card says")
     with decoding(path, "an ONNX file", CardError):
         content = content_of(path, LARGEST_WEIGHTS)
     ready, size = _as_extractor(read_onnx(content, name=str(path)), points.size, str(path))
-    place = Path(name) if folder is None else Path(folder)
-    with atomic_folder(place, "extractor") as partial:
+    with atomic_folder(place, "extractor") as made:
         weights = ready.SerializeToString()
-        (partial / "model.onnx").write_bytes(weights)
+        (made / "model.onnx").write_bytes(weights)
         document = _document(name, weights, template, size, licence)
         document["output"] = {"kind": TASK, "dimension": _dimension(ready)}
         chips = _drawn_chips(document)
         ways = [(s, o) for s in SCALES for o in ORDERS if (scale or s, color_order or o) == (s, o)]
-        told = {way: _apart(partial, document, way, chips) for way in ways}
+        told = {way: _apart(made, document, way, chips) for way in ways}
         way, recognised = _chosen(told, stated=scale is not None and color_order is not None)
-        _write(partial, document, way)
+        _write(made, document, way)
         if measure is not None:
             ways = [way] if color_order else [(way[0], order) for order in ORDERS]
             tables = {}
             for one in ways:
-                _write(partial, document, one)
-                extractor = NetworkExtractor(read_embedding_card(partial / CARD_FILE))
-                tables[one] = embed(measure, root=root, extractor=extractor, progress=progress)
+                _write(made, document, one)
+                extractor = NetworkExtractor(read_embedding_card(made / CARD_FILE))
+                tables[one] = embedded(extractor=extractor)
             way = max(ways, key=lambda one: _area(tables[one]))
             if len(ways) > 1:
                 recognised += f"; colours by {dataset}"
             document["verification"] = {"single": _measured(tables[way], dataset)}
-            _write(partial, document, way)
+            _write(made, document, way)
     return AddedExtractor(place, document, recognised)
+
+
+def _measured_copy(
+    source: Path,
+    place: Path,
+    name: str,
+    embedded: Callable[..., EmbeddingTable],
+    dataset: str,
+) -> dict[str, Any]:
+    """Write the network of a folder that has a card, with the rates that it lacks, to `place`."""
+    card = read_embedding_card(source / CARD_FILE)
+    with atomic_folder(place, "extractor") as folder:
+        table = embedded(extractor=NetworkExtractor(card))
+        document = {
+            **card.document,
+            "name": name,
+            "weights": {**card.document["weights"], "path": "model.onnx"},
+            "verification": {"single": _measured(table, dataset)},
+        }
+        (folder / "model.onnx").write_bytes(content_of(card.weights, LARGEST_WEIGHTS))
+        write_json(folder / CARD_FILE, document)
+    return document
 
 
 def _as_extractor(

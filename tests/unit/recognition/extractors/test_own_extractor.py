@@ -162,6 +162,28 @@ def test_the_command_makes_an_extractor_that_verify_takes(
     assert agelens("identity", "add", tmp_path / "net.onnx", "--name", "x", "-o", own).status == 2
 
 
+def test_a_folder_with_a_card_gets_the_rates_that_it_lacks(
+    agelens: Callable[..., Any], people: Path, heads: dict[str, Path], tmp_path: Path
+) -> None:
+    add_extractor(network(tmp_path / "net.onnx"), "bare", folder=tmp_path / "bare", licence="CC0")
+    pair = ("verify", heads["grey"], heads["grey"], "--false-match-rate", "0.1", "--json")
+    refused = agelens(*pair, "--extractor", tmp_path / "bare")
+    assert refused.status == 2
+    assert "agelens identity add" in refused.err
+    words = ("identity", "add", tmp_path / "bare", "--name", "own", "-o", tmp_path / "own")
+    measured = ("--measure", people, "--root", people.parent / "drawn")
+    ran = agelens(*words, *measured)
+    assert ran.status == 0, ran.err
+    assert agelens(*pair, "--extractor", tmp_path / "own").rows[0]["same_person"] is True
+    before, after = (open_extractor(tmp_path / name).document for name in ("bare", "own"))
+    changed = {key for key in after if after[key] != before[key]}
+    assert changed == {"name", "verification"}
+    words = (*words[:-1], tmp_path / "other")
+    assert "name faces (--measure)" in agelens(*words).err
+    assert "its card says" in agelens(*words, *measured, "--scale", "unit").err
+    assert not (tmp_path / "other").exists()
+
+
 @pytest.mark.parametrize(
     ("made", "message"),
     [
