@@ -142,7 +142,8 @@ def in_words(status: BulkStatus) -> list[str]:
         ", ".join(f"{count:,} {word}" for word, count in sorted(status.statuses.items())),
     ]
     if status.photos_a_second is not None and status.seconds_left is not None:
-        left = f"{status.seconds_left / 60:.0f} minutes left"
+        minutes = round(status.seconds_left / 60)
+        left = f"{minutes:,} minutes left" if minutes > 1 else "a minute left at most"
         lines.append(f"{status.photos_a_second:.1f} photos a second, {left}")
     if not status.is_whole and not status.is_running:
         lines.append("nobody works on it now; the same command goes on")
