@@ -85,5 +85,7 @@ def import_(
         return
     print(made.keys if show_keys else made.keys.summary)
     print(f"{made.folder}: a model of {made.layout.owner}")
-    use = "verify a.jpg b.jpg --extractor" if task == "embedding" else "estimate photo.jpg --model"
-    print(f"agelens {use} {made.folder} uses it; licence of the weights: {licence or ASK_AUTHORS}")
+    use = f"estimate photo.jpg --model {made.folder} uses it"
+    if task == "embedding":  # verify refuses it without rates
+        use = f"identity add {made.folder} --name NAME --measure TABLE makes an extractor for verify"
+    print(f"agelens {use}; licence of the weights: {licence or ASK_AUTHORS}")
