@@ -87,5 +87,5 @@ def import_(
     print(f"{made.folder}: a model of {made.layout.owner}")
     use = f"estimate photo.jpg --model {made.folder} uses it"
     if task == "embedding":  # verify refuses it without rates
-        use = f"identity add {made.folder} --name NAME --measure TABLE makes an extractor for verify"
+        use = f"identity add {made.folder} --name NAME --measure TABLE makes an --extractor of it"
     print(f"agelens {use}; licence of the weights: {licence or ASK_AUTHORS}")
