@@ -71,8 +71,8 @@ class AdaptiveMeanResidue(AgeClassification):
     the published figures, is ``residue_rule=below-true, eps=1e-3``.
 
     Args:
-        ages: see `AgeMethod`; the paper's are 0-69.
-        point: see `AgeClassification`.
+        ages: such as ``"0-100"``; the paper's are 0-69.
+        point: how the posterior becomes one age: ``expected``, ``median``, ``argmax``.
         mean_weight: lambda_1, per square year; 0.2 in the paper.
         residue_weight: lambda_2; 0.05 in the authors' script. The paper sweeps 0 to 0.2 and
             prints 0.75 as best, which lies outside; 0.075 may be meant.
@@ -82,7 +82,7 @@ class AdaptiveMeanResidue(AgeClassification):
 
     Raises:
         UnknownNameError: `residue_rule` is another word.
-        ValueError: a weight or `eps` is negative; see also `AgeClassification`.
+        ValueError: a weight or `eps` is negative, `ages` is no age scale, or `point` no such word.
     """
 
     name: ClassVar[str] = "amr"

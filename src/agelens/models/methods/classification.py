@@ -13,7 +13,7 @@ class AgeClassification(AgeMethod):
     """Logits [B, K], one for each age of the scale; their softmax is the posterior.
 
     Args:
-        ages: see `AgeMethod`.
+        ages: the K ages, such as ``"0-100"`` or ``"16-77"``.
         point: how the posterior becomes one age: ``expected``, ``median``, ``argmax``.
 
     Raises:

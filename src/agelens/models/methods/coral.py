@@ -62,16 +62,16 @@ class CORAL(WeighedOrdinalMethod):
     """Consistent rank logits.
 
     Args:
-        ages: the K ages; see `AgeMethod`.
-        threshold: see `OrdinalMethod`.
-        point: see `OrdinalMethod`.
+        ages: the K ages, such as ``"0-100"`` or ``"16-77"``.
+        threshold: the probability above which a face counts as older, for the rank.
+        point: how the probabilities become one age; the papers count ranks.
         descending_biases: start them in order, as the authors' later package does, rather
             than all at 0, as in the experiments of the paper.
         task_weights: weigh each task by the larger side of its question among the
             training samples, divided by the largest; the paper's tables have equal weights.
 
     Raises:
-        ValueError: see `OrdinalMethod`.
+        ValueError: `ages` is no age scale, `threshold` is outside (0, 1), or `point` no such word.
     """
 
     name: ClassVar[str] = "coral"

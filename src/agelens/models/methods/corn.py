@@ -16,7 +16,15 @@ class CORN(OrdinalMethod):
     """Conditional ordinal regression: P(older than k) is a running product, so it never rises.
 
     Its published figures are on class-balanced subsets (33 ages of MORPH-2, 13 of AFAD) and
-    do not compare with those of full sets. Constructor: see `OrdinalMethod`.
+    do not compare with those of full sets.
+
+    Args:
+        ages: the K ages, such as ``"0-100"`` or ``"16-77"``.
+        threshold: the probability above which a face counts as older, for the rank.
+        point: how the probabilities become one age; the papers count ranks.
+
+    Raises:
+        ValueError: `ages` is no age scale, `threshold` is outside (0, 1), or `point` no such word.
     """
 
     name: ClassVar[str] = "corn"

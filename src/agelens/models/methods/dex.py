@@ -19,8 +19,8 @@ class DEX(AgeClassification):
     ``point=argmax`` is the plain classifier that tables call cross entropy.
 
     Args:
-        ages: see `AgeMethod`; the paper's are 0-100.
-        point: see `AgeClassification`.
+        ages: such as ``"0-100"``, which are the paper's.
+        point: how the posterior becomes one age: ``expected``, ``median``, ``argmax``.
     """
 
     name: ClassVar[str] = "dex"

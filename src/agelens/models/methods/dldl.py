@@ -17,8 +17,9 @@ class DLDL(AgeClassification):
     """Deep label distribution learning: KL from a normal label around each age.
 
     Args:
-        ages: see `AgeMethod`; the authors' are 1-85.
-        point: see `AgeClassification`; the authors print both the expected age and the argmax.
+        ages: such as ``"0-100"``; the authors' are 1-85.
+        point: how the posterior becomes one age: ``expected``, ``median``, ``argmax``; the authors
+            print both the expected age and the argmax.
         sigma: standard deviation of a label in years; 2 for MORPH in the paper.
         sigma_from_votes: take the standard deviation of an image's votes (`age_std`) where it
             is known, as the paper does on ChaLearn LAP; `sigma` elsewhere.
@@ -28,7 +29,7 @@ class DLDL(AgeClassification):
             `gaussian_labels`; by default each sums to 1.
 
     Raises:
-        ValueError: a sigma is not above 0; see also `AgeClassification`.
+        ValueError: a sigma is not above 0, `ages` is no age scale, or `point` no such word.
     """
 
     name: ClassVar[str] = "dldl"

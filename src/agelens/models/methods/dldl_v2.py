@@ -22,17 +22,21 @@ class DLDLv2(DLDL):
     run's. Optimiser and schedule start afresh in the second, as they do in the original.
 
     Args:
-        ages: see `AgeMethod`; the paper's are 0-100.
-        point: see `AgeClassification`; the paper's is the expected age, which the second term
+        ages: such as ``"0-100"``, which are the paper's.
+        point: how the posterior becomes one age: ``expected``, ``median``, ``argmax``; the
+            paper's is the expected age, which the second term
             trains.
-        sigma: see `DLDL`.
-        sigma_from_votes: see `DLDL`.
-        smallest_sigma: see `DLDL`.
-        normalise: see `DLDL`.
+        sigma: standard deviation of a label in years.
+        sigma_from_votes: take the standard deviation of an image's votes (`age_std`) where it
+            is known; `sigma` elsewhere.
+        smallest_sigma: standard deviation of a label in years.
+        normalise: False leaves labels near the ends of the scale as the density has them; by
+            default each sums to 1.
         mean_weight: lambda, of the absolute error in years; 1 in the paper.
 
     Raises:
-        ValueError: `mean_weight` is negative; see also `DLDL`.
+        ValueError: `mean_weight` is negative, a sigma is not above 0, `ages` is no age scale, or
+            `point` no such word.
     """
 
     name: ClassVar[str] = "dldl-v2"

@@ -19,13 +19,13 @@ class MeanVariance(AgeClassification):
     The half stands on the mean term only.
 
     Args:
-        ages: see `AgeMethod`.
-        point: see `AgeClassification`.
+        ages: the K ages, such as ``"0-100"`` or ``"16-77"``.
+        point: how the posterior becomes one age: ``expected``, ``median``, ``argmax``.
         mean_weight: lambda_1, per square year; 0.2 in the paper.
         variance_weight: lambda_2, per square year; 0.05 in the paper.
 
     Raises:
-        ValueError: a weight is negative; see also `AgeClassification`.
+        ValueError: a weight is negative, `ages` is no age scale, or `point` no such word.
     """
 
     name: ClassVar[str] = "mean-variance"

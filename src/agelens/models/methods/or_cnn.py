@@ -22,16 +22,16 @@ class ORCNN(WeighedOrdinalMethod):
     Nothing makes the tasks agree: a face may be older than 40 and not older than 39.
 
     Args:
-        ages: the K ages; see `AgeMethod`.
-        threshold: see `OrdinalMethod`.
-        point: see `OrdinalMethod`.
+        ages: the K ages, such as ``"0-100"`` or ``"16-77"``.
+        threshold: the probability above which a face counts as older, for the rank.
+        point: how the probabilities become one age; the papers count ranks.
         two_way: a softmax over "no" and "yes" for each task, as published; otherwise one logit
             a task, as in later papers' tables.
         task_weights: weigh tasks by the roots of their ages' shares of the training samples,
             as published; otherwise all count 1. MORPH: 3.27 years with, 3.30 without.
 
     Raises:
-        ValueError: see `OrdinalMethod`.
+        ValueError: `ages` is no age scale, `threshold` is outside (0, 1), or `point` no such word.
     """
 
     name: ClassVar[str] = "or-cnn"

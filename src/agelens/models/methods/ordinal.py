@@ -18,7 +18,7 @@ class OrdinalMethod(AgeMethod):
     """K - 1 logits, one for each age but the last: is this face older?
 
     Args:
-        ages: the K ages; see `AgeMethod`.
+        ages: the K ages, such as ``"0-100"`` or ``"16-77"``.
         threshold: the probability above which a face counts as older, for the rank.
         point: how the probabilities become one age; the papers count ranks.
 
@@ -66,13 +66,13 @@ class WeighedOrdinalMethod(OrdinalMethod):
     """An ordinal method whose tasks can be weighed by how the training ages are spread.
 
     Args:
-        ages: see `OrdinalMethod`.
-        threshold: see `OrdinalMethod`.
-        point: see `OrdinalMethod`.
+        ages: the K ages, such as ``"0-100"`` or ``"16-77"``.
+        threshold: the probability above which a face counts as older, for the rank.
+        point: how the probabilities become one age; the papers count ranks.
         task_weights: weigh the tasks; otherwise all count 1.
 
     Raises:
-        ValueError: see `OrdinalMethod`.
+        ValueError: `ages` is no age scale, `threshold` is outside (0, 1), or `point` no such word.
     """
 
     def __init__(

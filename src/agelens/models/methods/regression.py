@@ -107,7 +107,7 @@ class AgeRegression(AgeMethod):
     """One age in years; its spread is what the network erred by on validation samples.
 
     Args:
-        ages: see `AgeMethod`. Answers are kept within them; training ages are not.
+        ages: such as ``"0-100"``. Answers are kept within them; training ages are not.
         start_age: answer of the untrained network in years: about the mean of the training ages.
         unit_years: years in one unit of the network's output and of the loss. MiVOLO's target
             (y - mean) / (max - min) is that mean as `start_age` and max - min as `unit_years`.
@@ -211,14 +211,15 @@ class HuberRegression(AgeRegression):
     """Half the squared error up to `delta_years`, linear beyond (Huber, 1964).
 
     Args:
-        ages: see `AgeRegression`.
-        start_age: see `AgeRegression`.
-        unit_years: see `AgeRegression`.
-        start_spread: see `AgeRegression`.
+        ages: such as ``"0-100"``. Answers are kept within them; training ages are not.
+        start_age: answer of the untrained network in years: about the mean of the training ages.
+        unit_years: years in one unit of the network's output and of the loss.
+        start_spread: standard deviation in years that is answered until a validation has
+            measured one.
         delta_years: error in years from which on only its size counts.
 
     Raises:
-        ValueError: `delta_years` is not above 0; see also `AgeRegression`.
+        ValueError: a number is not above 0, or `ages` is no age scale.
     """
 
     name: ClassVar[str] = "huber"
@@ -249,8 +250,8 @@ class GaussianRegression(AgeMethod):
     """Normal likelihood: the network predicts its age and how far it may be off.
 
     Args:
-        ages: see `AgeRegression`.
-        start_age: see `AgeRegression`.
+        ages: such as ``"0-100"``. Answers are kept within them; training ages are not.
+        start_age: answer of the untrained network in years: about the mean of the training ages.
         unit_years: years in one unit of the network's two outputs; the loss stays in years.
         start_spread: standard deviation in years that the untrained network answers.
         smallest_spread: floor in years under the spread. Without one, a few labels met exactly

@@ -25,14 +25,14 @@ class SORD(AgeClassification):
     same gradient.
 
     Args:
-        ages: see `AgeMethod`.
-        point: see `AgeClassification`.
+        ages: the K ages, such as ``"0-100"`` or ``"16-77"``.
+        point: how the posterior becomes one age: ``expected``, ``median``, ``argmax``.
         distance: ``absolute``, which the unified benchmark uses, ``squared``, or an
             `AgeDistance` for any other, such as ``AbsoluteDistance(alpha=0.5)``.
 
     Raises:
         UnknownNameError: `distance` is another word.
-        ValueError: see `AgeClassification`.
+        ValueError: `ages` is no age scale, or `point` no such word.
     """
 
     name: ClassVar[str] = "sord"

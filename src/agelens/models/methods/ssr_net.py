@@ -66,7 +66,7 @@ class SSRHead(SpreadHead):
         span_years: V.
         local_weight: lambda_local, of the shifts.
         range_weight: lambda_d, of the stretches.
-        dropout: see `SSRStage`.
+        dropout: of each stage's input, for the bins.
         start_spread: in years, until a validation has measured one.
     """
 

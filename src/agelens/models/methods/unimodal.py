@@ -38,8 +38,8 @@ class UnimodalConcentrated(AgeClassification):
     `agelens.models.methods.unimodal`.
 
     Args:
-        ages: see `AgeMethod`.
-        point: see `AgeClassification`.
+        ages: the K ages, such as ``"0-100"`` or ``"16-77"``.
+        point: how the posterior becomes one age: ``expected``, ``median``, ``argmax``.
         unimodal_weight: lambda, of the wrong steps. A flat posterior has none, so that a large
             one holds a network there: on a toy problem, random weights took 5,000 steps to leave
             it at 1000 and 400 at 10. Start at 1000 from trained weights only.
@@ -47,8 +47,8 @@ class UnimodalConcentrated(AgeClassification):
             by 10 years costs 5,000; at the unofficial version's 1e-10 it would cost 5e11.
 
     Raises:
-        ValueError: `eps` is not above 0, or the weight is negative; see also
-            `AgeClassification`.
+        ValueError: `eps` is not above 0, or the weight is negative, `ages` is no
+            age scale, or `point` no such word.
     """
 
     name: ClassVar[str] = "unimodal-concentrated"
