@@ -33,6 +33,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from threading import current_thread, main_thread
@@ -427,7 +428,10 @@ def _run(name: str, command: Command, words: list[str]) -> int:
         import argparse  # noqa: PLC0415 - no other command needs it
 
         parser = argparse.ArgumentParser(prog="agelens")
-        _named_by(f"agelens.cli.{command.home}")(parser.add_subparsers(required=True))
+        # No short forms, as in all commands: --json would be taken for --json-dir.
+        whole_names = partial(argparse.ArgumentParser, allow_abbrev=False)
+        subparsers = parser.add_subparsers(required=True, parser_class=whole_names)
+        _named_by(f"agelens.cli.{command.home}")(subparsers)
         options = parser.parse_args([*name.split(), *words])
         return int(options.run(options))
     from agelens.cli.extras import missing_extra  # noqa: PLC0415

@@ -49,6 +49,7 @@ def test_small_faces_search_a_larger_copy() -> None:
         (["--resume", "--overwrite"], "not allowed with argument --resume"),
         (["--small-faces", "--longest-side", "900"], "not allowed with argument"),
         (["--fast"], "unrecognized arguments: --fast"),
+        (["--json"], "unrecognized arguments: --json"),  # not --json-dir
     ],
 )
 def test_wrong_options_say_what_was_expected(
