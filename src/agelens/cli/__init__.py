@@ -429,7 +429,7 @@ def _run(name: str, command: Command, words: list[str]) -> int:
 
         parser = argparse.ArgumentParser(prog="agelens")
         # No short forms, as in all commands: --json would be taken for --json-dir.
-        whole_names = partial(argparse.ArgumentParser, allow_abbrev=False)
+        whole_names: Any = partial(argparse.ArgumentParser, allow_abbrev=False)
         subparsers = parser.add_subparsers(required=True, parser_class=whole_names)
         _named_by(f"agelens.cli.{command.home}")(subparsers)
         options = parser.parse_args([*name.split(), *words])
