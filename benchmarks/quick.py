@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 HERE = Path(__file__).parent
 PAGES = HERE.parent / "docs" / "benchmarks"
-PACKAGES = ("numpy", "pandas", "onnxruntime", "opencv-python-headless", "torch", "timm")
+PACKAGES = ("numpy", "pandas", "onnxruntime", "opencv-python", "torch", "timm")
 
 
 class Bench(NamedTuple):
