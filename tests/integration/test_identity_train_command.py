@@ -265,7 +265,7 @@ FIRST_CHECKPOINT, NEXT_EPOCHS_CHECKPOINT = 4, 7
 @pytest.mark.parametrize(
     ("point", "count"),
     [
-        (STEP, random.Random(18).randrange(EPOCHS * BATCHES)),
+        *((STEP, steps) for steps in random.Random(18).sample(range(EPOCHS * BATCHES), 2)),
         (WITHIN_A_WRITE, FIRST_CHECKPOINT),
         (WITHIN_A_WRITE, NEXT_EPOCHS_CHECKPOINT),
     ],

@@ -65,7 +65,7 @@ def embeddings_of(folder: Path, samples: SampleTable) -> EmbeddingTable:
     dataset, _ = open_bulk_result(folder)
     beside = dataset.to_table(columns=["status", "faces"]).to_pandas()
     _check_rows(folder, len(beside), samples)
-    vectors, model = bulk_vectors(folder)
+    vectors, model = bulk_vectors(folder, dataset)
     faces = beside["faces"].fillna(0).astype(np.int64)
     frame = samples.frame.assign(status=beside["status"], faces=faces)
     return EmbeddingTable(frame, vectors, model)

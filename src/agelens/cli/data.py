@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import agelens
 from agelens import data
-from agelens.cli.bulk import of_table
 from agelens.cli.columns import column_mapping
 from agelens.cli.options import NonNegativeInt, OneOf, OpenShare, PositiveInt
 from agelens.cli.output import check_new, check_new_table, print_rows
@@ -293,10 +292,11 @@ def label(
     card = agelens.load_card(model)
     with progress_bars("faces") as bars:
         if bulk is not None:
+            from agelens.bulk.labelled import predictions_of  # noqa: PLC0415 - where asked for
+            from agelens.cli.bulk import of_table  # noqa: PLC0415 - as above
+
             samples = data.read_table(faces, extra=None)
             of_table(faces, bulk, bars, model=model, root=root, detector=detector, threads=workers)
-            from agelens.bulk.labelled import predictions_of  # noqa: PLC0415 - where asked for
-
             predictions = predictions_of(bulk, samples)
         elif faces.is_dir():
             store = data.ChipStore.open(faces)

@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from agelens.atomic import check_new_folder
-from agelens.cli.bulk import of_table
 from agelens.cli.options import NonNegativeFloat, NonNegativeInt, OneOf, PositiveInt, Share
 from agelens.cli.output import print_rows
 from agelens.errors import PhotoError, UsageError
 from agelens.progress import progress_bars
-from agelens.tables import read_table
 from agelens.training.config_schema import LIGHTNING_OURS, ConfigSchema
 
 if TYPE_CHECKING:
@@ -219,11 +217,13 @@ def identity_embed(
                     "--bulk takes one table, and neither --extractor nor --crops nor --face; of "
                     "loose photos agelens bulk --embeddings makes a table"
                 )
+            from agelens.bulk.labelled import embeddings_of  # noqa: PLC0415 - where asked for
+            from agelens.cli.bulk import of_table  # noqa: PLC0415 - as above
+            from agelens.tables import read_table  # noqa: PLC0415 - as above
+
             samples = read_table(faces[0], extra=None)
             table_file, options = Path(faces[0]), {"detector": detector, "embeddings": True}
             of_table(table_file, bulk, progress, root=root, threads=workers, **options)
-            from agelens.bulk.labelled import embeddings_of  # noqa: PLC0415 - where asked for
-
             table = embeddings_of(bulk, samples)
         else:
             table = embed(

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -263,13 +264,16 @@ def read_embeddings(path: str | Path) -> EmbeddingTable:
         return EmbeddingTable(arrow.drop_columns([VECTOR_COLUMN]).to_pandas(), vectors, model)
 
 
-def bulk_vectors(folder: Path) -> tuple[NDArray[np.float32], EmbeddingModel]:
+def bulk_vectors(folder: Path, dataset: pads.Dataset) -> tuple[Vectors, EmbeddingModel]:
     """The vector [N, D] of each row of a bulk run, NaN where there is no face, and their model.
 
+    Args:
+        folder: of the run, for messages.
+        dataset: its results, see `open_bulk_result`.
+
     Raises:
-        TableError: the run is not whole, is damaged, or made none.
+        TableError: the run is damaged, or made none.
     """
-    dataset, _ = open_bulk_result(folder)
     stated = (dataset.schema.metadata or {}).get(MODEL_KEY)
     if stated is None:
         raise TableError(f"{folder} was made without embeddings: agelens bulk --embeddings")
@@ -281,7 +285,7 @@ def bulk_vectors(folder: Path) -> tuple[NDArray[np.float32], EmbeddingModel]:
 
 def _of_bulk_run(folder: Path) -> EmbeddingTable:
     dataset, further = open_bulk_result(folder)
-    vectors, model = bulk_vectors(folder)
+    vectors, model = bulk_vectors(folder, dataset)
     labels = {name: column for name, column in further.items() if name in EMBEDDING_COLUMNS}
     own = [column for column in further.values() if column not in labels.values()]
     with decoding(folder, "embeddings", TableError):

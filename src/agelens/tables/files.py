@@ -163,10 +163,11 @@ def _read_excel(path: Path) -> pd.DataFrame:
             f"{path}: unpacks to {unpacked / 1e6:,.0f} MB, more than the "
             f"{_LARGEST_UNPACKED / 1e6:,.0f} MB that are read of a spreadsheet; save it as CSV"
         )
-    options: dict[str, Any] = {"engine": "openpyxl", "dtype": object, "keep_default_na": False}
-    heading = pd.read_excel(path, header=None, nrows=1, na_values=[""], **options)
-    _check_names(heading.to_numpy().ravel(), path)
-    frame: pd.DataFrame = pd.read_excel(path, na_values=[""], **options)
+    options: dict[str, Any] = {"dtype": object, "keep_default_na": False, "na_values": [""]}
+    with pd.ExcelFile(path, engine="openpyxl") as book:
+        heading = pd.read_excel(book, header=None, nrows=1, **options)
+        _check_names(heading.to_numpy().ravel(), path)
+        frame: pd.DataFrame = pd.read_excel(book, **options)
     unnamed = [str(name).startswith("Unnamed: ") for name in frame.columns]
     return frame.loc[:, ~(np.array(unnamed, dtype=bool) & frame.isna().all().to_numpy())]
 

@@ -43,14 +43,6 @@ UNSTATED: Final = "unstated"
 """The kind of ages of which their owner does not say what they are."""
 GENDERS: Final[tuple[str, ...]] = get_args(Gender)
 OLDEST_YEARS: Final = 150.0
-
-
-def impossible_ages(years: pd.Series) -> pd.Series:
-    """Which of `years` nobody can have; not those that are unknown."""
-    found: pd.Series = (years < 0) | (years > OLDEST_YEARS)
-    return found
-
-
 """Nobody is older, nor can an estimate say so."""
 
 YEARS: Final = ("age_years", "age_std", "age_low", "age_high")
@@ -76,6 +68,12 @@ _BAD_PATH = r"^/|^[A-Za-z]:|\\|(?:^|/)\.\.(?:/|$)"
 _CHUNK = 100_000
 _ROOTS: Final = "roots"
 _SHOWN_ROWS: Final = 10
+
+
+def impossible_ages(years: pd.Series) -> pd.Series:
+    """Which of `years` nobody can have; not those that are unknown."""
+    found: pd.Series = (years < 0) | (years > OLDEST_YEARS)
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)

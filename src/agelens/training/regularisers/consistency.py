@@ -55,9 +55,6 @@ class Consistency(Regulariser):
             )
         self.weight = weight
         self.share = share
-        self.degrees = degrees
-        self.scale = scale
-        self.shift = shift
         self._move = RandomSimilarity(degrees, scale, shift, padding="reflection")
 
     def setup(self, model: AgeModel) -> None:
