@@ -10,8 +10,11 @@ With `--work DIR` every point that was measured stays there, and the same comman
 next one. Seconds are given twice: of the clock, which others on the machine lengthen, and of the
 processor, summed over all processes of the command. What starting takes is a run over two photos.
 
-`speed` takes 1,000 (or --photos) and leaves starting out. A worker has two threads, as agelens
-estimate has on two cores. `growth` adds the peak memory of the driver and of the largest worker.
+`speed` takes 1,000 (or --photos) and leaves starting out: of agelens estimate, a run over two
+photos; of bulk, which starts for longer than that varies, all up to the first of five shards. What
+the worker takes of the processor stands apart from Ray's own processes, whose cost goes by the
+clock and not by photos. A worker has two threads, as agelens estimate has on two cores. `growth`
+adds the peak memory of the driver and of the largest worker.
 `kills` ends the driver after a drawn part of the time that an unbroken run takes; every other time
 after a drawn moment (--work-seconds) of the time in which photos are worked on.
 """
@@ -29,7 +32,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,6 +46,7 @@ import pyarrow.parquet as pq
 from agelens.imaging.sources import PHOTO_SUFFIXES
 
 AGELENS = [sys.executable, "-m", "agelens"]
+_SHARDS = 5  # of a run whose speed is measured
 
 
 def main() -> None:
@@ -56,12 +60,19 @@ def main() -> None:
 
 @dataclass
 class Cost:
-    """Seconds of the clock and of the processor, MB of the command and of Ray's largest worker."""
+    """Seconds of the clock and of the processor, MB of the command and of Ray's largest worker.
+
+    `steady_` is what the photos between the first and the last shard of a bulk run took.
+    """
 
     clock: float
     processor: float
     driver: float
     worker: float
+    steady_photos: int = 0
+    steady_clock: float = 0.0
+    steady_processor: float = 0.0
+    steady_worker: float = 0.0
 
 
 class Points:
@@ -70,41 +81,43 @@ class Points:
     def __init__(self, file: Path) -> None:
         self._file = file
         lines = file.read_text().splitlines() if file.exists() else []
-        self._known: dict[str, Any] = dict(json.loads(line) for line in lines)
+        self.known: dict[str, Any] = dict(json.loads(line) for line in lines)
 
     def get(self, name: str, measure: Callable[[], Any]) -> Any:
         """What is known of `name`, measured now if nothing is."""
-        if name not in self._known:
-            self._known[name] = measure()
+        if name not in self.known:
+            self.known[name] = measure()
             with self._file.open("a") as file:
-                file.write(json.dumps([name, self._known[name]]) + "\n")
-        return self._known[name]
+                file.write(json.dumps([name, self.known[name]]) + "\n")
+        return self.known[name]
 
 
 def speed(options: argparse.Namespace, folder: Path) -> None:
     """Photos a second of both commands on the same list, in turns, starting left out."""
     points, count = Points(folder / "speed.jsonl"), options.photos[0]
-    print(f"{count:,} photos of {options.folder.name}; photos a second without starting")
-    ratios = []
+    print(f"{count:,} photos of {options.folder.name}, starting left out")
+    turns = []
     for turn in range(options.rounds):
-        rates = {}
-        # Each goes first in every other turn.
         for name in ("estimate", "bulk") if turn % 2 else ("bulk", "estimate"):
-            few, many = (
-                Cost(**points.get(f"{turn} {name} {photos}", partial(_run, options, name, photos)))
-                for photos in (2, count)
-            )
-            rates[name] = (
-                (count - 2) / (many.clock - few.clock),
-                (count - 2) / (many.processor - few.processor),
-            )
-        ratios.append(np.divide(rates["bulk"], rates["estimate"]))
-        words = [
-            f"{name} {rate[0]:.1f} (of processor {rate[1]:.1f})" for name, rate in rates.items()
-        ]
-        told = "{:.2f} ({:.2f})".format(*ratios[-1])
-        print(f"  turn {turn + 1}: {', '.join(words)}; bulk is {told} of it", flush=True)
-    print("median: bulk is {:.2f} ({:.2f} by processor) of estimate".format(*np.median(ratios, 0)))
+            for photos in (2, count) if name == "estimate" else (count,):
+                points.get(f"{turn} {name} {photos}", partial(_run, options, name, photos))
+        few, many, bulk = (
+            Cost(**points.known[f"{turn} {name}"])
+            for name in ("estimate 2", f"estimate {count}", f"bulk {count}")
+        )
+        taken = np.array([many.clock - few.clock, many.processor - few.processor]) / (count - 2)
+        steady = np.array([bulk.steady_clock, bulk.steady_processor]) / bulk.steady_photos
+        worker = bulk.steady_worker / bulk.steady_photos
+        ray = (bulk.steady_processor - bulk.steady_worker) / bulk.steady_clock
+        turns.append([*(taken / steady), taken[1] / worker, ray])
+        print(
+            f"  turn {turn + 1}: estimate {1 / taken[0]:.1f}/s, {1000 * taken[1]:.1f} ms of the "
+            f"processor a photo; bulk {1 / steady[0]:.1f}/s, {1000 * steady[1]:.1f} ms, of which "
+            f"the worker {1000 * worker:.1f}; Ray's own processes {ray:.3f} cores",
+            flush=True,
+        )
+    told = "{:.2f} by the clock, {:.2f} by processor, its worker alone {:.2f}; Ray {:.3f} cores"
+    print(f"median: bulk is {told.format(*np.median(turns, 0))}")
 
 
 def growth(options: argparse.Namespace, folder: Path) -> None:
@@ -246,16 +259,27 @@ def _run(options: argparse.Namespace, name: str, count: int) -> dict[str, float]
     shutil.rmtree(out, ignore_errors=True)
     words = options.words.split()
     if name == "bulk":
-        return asdict(_cost([*AGELENS, "bulk", str(listed), "-o", str(out), "-q", *words]))
+        if options.task == "speed":
+            words += ["--shard-rows", str(count // _SHARDS)]
+        command = [*AGELENS, "bulk", str(listed), "-o", str(out), "-q", *words]
+        return asdict(_cost(command, shards=out, rows=count // _SHARDS))
     command = [*AGELENS, "estimate", "-", "-q", "--overwrite", "-o", f"{out}.parquet", *words]
     return asdict(_cost(command, listed))
 
 
-def _cost(command: list[str], listed: Path | None = None) -> Cost:
-    """What a command takes with all processes that it begins; its input is `listed`."""
+def _cost(
+    command: list[str], listed: Path | None = None, *, shards: Path | None = None, rows: int = 0
+) -> Cost:
+    """What a command takes with all processes that it begins; its input is `listed`.
+
+    Where `shards` is given, what it took from the first of them, of `rows` photos each, to the
+    last is counted apart.
+    """
     began = time.monotonic()
     seconds: dict[tuple[int, float], float] = {}
+    workers: set[tuple[int, float]] = set()
     driver = worker = 0.0
+    marks: list[tuple[int, float, float, float]] = []
     with Path(listed or os.devnull).open() as stdin, tempfile.TemporaryFile() as told:
         ran = subprocess.Popen(command, stdin=stdin, stdout=subprocess.DEVNULL, stderr=told)
         own = psutil.Process(ran.pid)
@@ -264,15 +288,30 @@ def _cost(command: list[str], listed: Path | None = None) -> Cost:
                 driver = max(driver, own.memory_info().rss / 1e6)
                 for one in (own, *own.children(recursive=True)):
                     with suppress(psutil.NoSuchProcess):
-                        times = one.cpu_times()
-                        seconds[one.pid, one.create_time()] = times.user + times.system
+                        times, key = one.cpu_times(), (one.pid, one.create_time())
+                        seconds[key] = times.user + times.system
                         if "MapWorker" in " ".join(one.cmdline()):
+                            workers.add(key)
                             worker = max(worker, one.memory_info().rss / 1e6)
-            time.sleep(0.5)
+            done = 0 if shards is None else len(list(shards.glob("shard-*")))
+            if done > (marks[-1][0] if marks else 0):
+                of_workers = sum(seconds[one] for one in workers)
+                marks.append((done, time.monotonic(), sum(seconds.values()), of_workers))
+            time.sleep(0.25)
         told.seek(0)
         if ran.returncode not in (0, 3):
             raise RuntimeError(told.read().decode())
-    return Cost(time.monotonic() - began, sum(seconds.values()), driver, worker)
+    cost = Cost(time.monotonic() - began, sum(seconds.values()), driver, worker)
+    if len(marks) > 1:
+        done, clock, processor, of_workers = np.subtract(marks[-1], marks[0])
+        cost = replace(
+            cost,
+            steady_photos=int(done) * rows,
+            steady_clock=float(clock),
+            steady_processor=float(processor),
+            steady_worker=float(of_workers),
+        )
+    return cost
 
 
 def _options() -> argparse.Namespace:

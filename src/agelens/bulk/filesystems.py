@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +26,9 @@ LARGEST_PHOTO: Final = 2**28
 """Bytes of an encoded photo that are read from a network or an archive: 256 MiB."""
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _MARK: Final = "_"
+_GOOGLE: Final = ("gs", "gcs")
+_GOOGLE_OPTIONS: Final = "retry_limit_seconds=30"
+"""Without it, whoever has no credentials is told so after a quarter of an hour."""
 
 
 def is_url(name: str) -> bool:
@@ -103,22 +107,35 @@ class Location:
             OSError: the file system cannot be asked.
         """
         system, path = self.opened()
-        return system.get_file_info(path)
+        with _as_os_errors():
+            return system.get_file_info(path)
 
     def open_file(self) -> BinaryIO:
         """Open for reading anywhere in it; raises OSError where that fails."""
         system, path = self.opened()
-        return cast(BinaryIO, system.open_input_file(path))
+        with _as_os_errors():
+            return cast(BinaryIO, system.open_input_file(path))
 
     def open_stream(self) -> BinaryIO:
         """Open for reading from start to end; raises OSError where that fails."""
         system, path = self.opened()
-        return cast(BinaryIO, system.open_input_stream(path))
+        with _as_os_errors():
+            return cast(BinaryIO, system.open_input_stream(path))
 
     def read(self) -> bytes:
-        """All of a small file; raises FileNotFoundError where there is none."""
-        with self.open_stream() as file:
-            return file.read()
+        """All of a small file.
+
+        Raises:
+            FileNotFoundError: there is none.
+            OutputError: it cannot be read.
+        """
+        try:
+            with self.open_stream() as file:
+                return file.read()
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise OutputError(f"cannot read {self.shown}: {error}") from error
 
     def write(self, content: bytes) -> None:
         """Write a file that appears whole or not at all; its folder is made.
@@ -132,9 +149,10 @@ class Location:
         system, path = self.opened()
         try:
             # An object is there once its upload is complete; where a folder is needed, it is made.
-            system.create_dir(path.rpartition("/")[0], recursive=True)
-            with system.open_output_stream(path) as file:
-                file.write(content)
+            with _as_os_errors():
+                system.create_dir(path.rpartition("/")[0], recursive=True)
+                with system.open_output_stream(path) as file:
+                    file.write(content)
         except OSError as error:
             raise OutputError(f"cannot write {self.shown}: {error}") from error
 
@@ -150,14 +168,36 @@ class Location:
         """The files in a folder in the order of their paths, none where there is no folder."""
         system, path = self.opened()
         selector = pafs.FileSelector(path, recursive=recursive, allow_not_found=True)
-        files = [one for one in system.get_file_info(selector) if one.type == pafs.FileType.File]
+        with _as_os_errors():
+            found = system.get_file_info(selector)
+        files = [one for one in found if one.type == pafs.FileType.File]
         yield from sorted(files, key=lambda one: one.path)
+
+
+@contextmanager
+def _as_os_errors() -> Iterator[None]:
+    """What the libraries of file systems raise, as an OSError of one line."""
+    try:
+        yield
+    except pa.ArrowException as error:
+        raise OSError(_in_short(error)) from error
+    except OSError as error:
+        if error.errno is not None or type(error) is not OSError:
+            raise
+        raise OSError(_in_short(error)) from error
+
+
+def _in_short(error: BaseException) -> str:
+    """Without the rest that libraries say to their makers, in which some say it all again."""
+    return str(error).partition("\n")[0].partition(" error_info=")[0]
 
 
 @lru_cache(maxsize=64)
 def _file_system(scheme: str, authority: str, options: str) -> tuple[pafs.FileSystem, str]:
     """A file system, and how paths of this authority begin in it."""
     url = f"{scheme}://{authority}/{_MARK}"
+    if scheme in _GOOGLE and "retry_limit_seconds" not in options:
+        options = f"{options}&{_GOOGLE_OPTIONS}" if options else _GOOGLE_OPTIONS
     try:
         system, path = pafs.FileSystem.from_uri(f"{url}?{options}" if options else url)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
@@ -170,6 +210,8 @@ def _file_system(scheme: str, authority: str, options: str) -> tuple[pafs.FileSy
         except ValueError as error:
             raise UsageError(f"{scheme}:// is no known file system: {error}") from error
         system = pafs.PyFileSystem(pafs.FSSpecHandler(inner))
+    except OSError as error:
+        raise UsageError(f"{scheme}:// cannot be used here: {_in_short(error)}") from error
     return system, path.removesuffix(_MARK)
 
 

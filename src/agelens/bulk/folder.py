@@ -25,7 +25,8 @@ import pyarrow.parquet as pq
 
 from agelens.atomic import locked
 from agelens.bulk.filesystems import Location
-from agelens.bulk.inputs import InputFile, PhotoColumns, Plan, difference, listing_difference
+from agelens.bulk.inputs import InputFile, PhotoColumns, Plan, difference
+from agelens.bulk.listing import listing_difference
 from agelens.errors import OutputError, UsageError
 from agelens.foreign_files import decoding
 
@@ -189,11 +190,10 @@ class BulkFolder:
         """
         way_out = "Give the same, or name another folder with -o"
         before = manifest["settings"]
-        changed = [
-            f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
-            for name in {**before, **now}
-            if before.get(name) != now.get(name)
-        ]
+        names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+        if "model" in names:
+            names = [name for name in names if name != "sha256"]  # says nothing further
+        changed = [f"{name} was {before.get(name)!r} and is {now.get(name)!r}" for name in names]
         where = self.location.shown
         if changed:
             raise UsageError(f"{where} was begun otherwise: {', '.join(changed)}. {way_out}")
@@ -254,9 +254,10 @@ def read_status(folder: str) -> BulkStatus:
     with suppress(FileNotFoundError):  # the run has only begun
         told = json.loads(found.progress.read())
     whole = found.is_whole()
-    running = not whole and time() - told.get("heard", 0) < _STALE_SECONDS
+    heard = time() - told.get("heard", 0) < _STALE_SECONDS
+    running = not whole and heard and told["is_running"]
     return BulkStatus(
-        shards_done=manifest["shards"] if whole else len(found.shards_done()),
+        shards_done=told["shards_done"] if running else len(found.shards_done()),
         shards=manifest["shards"],
         photos_done=told.get("photos_done", 0),
         photos=manifest["photos"],

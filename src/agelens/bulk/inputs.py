@@ -10,14 +10,11 @@ import csv
 import hashlib
 import json
 import os
-import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
-from itertools import groupby, islice, zip_longest
+from itertools import groupby
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import pyarrow as pa
 import pyarrow.csv
@@ -25,29 +22,18 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from agelens.bulk.filesystems import Location, is_url, joined, split_options
+from agelens.bulk.listing import WILDCARDS, remote_files, write_list
 from agelens.errors import TableError, UsageError
 from agelens.foreign_files import decoding
-from agelens.imaging.sources import PHOTO_SUFFIXES, Source, expand
+from agelens.imaging.sources import expand
 from agelens.tables.mapping import usual_columns
 
 Kind: TypeAlias = Literal["photos", "table", "tar"]
 
-LISTING: Final = pa.schema(
-    [
-        ("name", pa.binary()),  # as the operating system has it; of a URL, with its options
-        ("raw", pa.string()),  # see `Location`
-        ("problem", pa.string()),
-        ("status", pa.string()),
-        ("size", pa.int64()),
-        ("changed", pa.int64()),  # nanoseconds
-    ]
-)
 TAR_COLUMNS: Final = pa.schema([(name, pa.string()) for name in ("key", "json", "txt", "cls")])
 """What comes beside a photo in a WebDataset archive."""
 _TABLES: Final = (".parquet", ".csv", ".tsv")
-_LISTS: Final = (".txt", ".lst")
 _TARS: Final = (".tar", ".tar.gz", ".tgz")
-_WILDCARDS: Final = frozenset("*?[")
 _SHOWN: Final = 3
 _LOOKED_AT: Final = 100
 
@@ -164,8 +150,10 @@ def plan_inputs(
     fields: dict[str, pa.Field] = {}
     for is_loose, group in groupby(_words(inputs), key=lambda word: _kind_of(word) == "photos"):
         if is_loose:
-            listed = _write_list(group, folder, f"photos-{len(files):04d}", shard_rows, recursive)
-            files += [listed] if listed.rows else []
+            name = f"photos-{len(files):04d}"
+            target = folder / f"{name}.parquet"
+            rows, digest = write_list(group, target, shard_rows, recursive=recursive)
+            files += [InputFile(name, "photos", rows, digest=digest)] if rows else []
             continue
         for word in group:
             if _kind_of(word) == "tar":
@@ -189,12 +177,12 @@ def _kind_of(word: str) -> Kind:
 def _words(inputs: Iterable[str]) -> Iterator[str]:
     """`inputs`, in which patterns of tables and archives are replaced by what they match."""
     for word in inputs:
-        is_pattern = bool(_WILDCARDS.intersection(split_options(word)[0]))
+        is_pattern = bool(WILDCARDS.intersection(split_options(word)[0]))
         if _kind_of(word) == "photos" or not is_pattern:
             yield word
             continue
         if is_url(word):
-            found = [one.name for one, _ in _remote(word, recursive=True, suffixes=())]
+            found = [one.name for one, _ in remote_files(word, recursive=True, suffixes=())]
         else:
             found = [one.path.as_posix() for one in expand([word]) if one.problem is None]
         if not found:
@@ -215,104 +203,6 @@ def _fact(location: Location, kind: Kind, rows: int | None) -> InputFile:
     if info.type != pafs.FileType.File:
         raise UsageError(f"{location.shown}: there is no such file")
     return InputFile(location.name, kind, rows, info.size, info.mtime_ns)
-
-
-def _write_list(
-    words: Iterable[str], folder: Path, name: str, shard_rows: int, recursive: bool
-) -> InputFile:
-    """A list of photos, with sizes and times where they are known: a shard is a row group."""
-    rows, total, digest = _listed(words, recursive), 0, hashlib.sha256()
-    with pq.ParquetWriter(folder / f"{name}.parquet", LISTING) as writer:
-        while block := list(islice(rows, shard_rows)):
-            writer.write_batch(pa.RecordBatch.from_pylist(block, LISTING))
-            total += len(block)
-            digest.update(repr([tuple(row.values()) for row in block]).encode())
-    return InputFile(name, "photos", total, digest=digest.hexdigest())
-
-
-def _listed(words: Iterable[str], recursive: bool) -> Iterator[dict[str, Any]]:
-    for word in words:
-        if is_url(word):
-            yield from _of_url(word, recursive)
-        elif word == "-" or word.lower().endswith(_LISTS):
-            for line in _lines(word):
-                if is_url(line):
-                    yield _row(line)
-                else:
-                    yield from map(_of_source, expand(["-"], stdin=iter([line])))  # type: ignore[arg-type]  # lines will do
-        else:
-            yield from map(_of_source, expand([word], recursive=recursive))
-
-
-def _lines(word: str) -> Iterator[str]:
-    """The lines of a list as paths, which need not be valid text."""
-    if word == "-" and sys.stdin is None:
-        raise UsageError("standard input is closed, so there is no list to read from it")
-    try:
-        with nullcontext(sys.stdin.buffer) if word == "-" else Path(word).open("rb") as file:
-            yield from (line for raw in file if (line := os.fsdecode(raw).rstrip("\r\n")).strip())
-    except OSError as error:
-        raise UsageError(f"{word}: the list cannot be read: {error.strerror}") from error
-
-
-def _of_source(source: Source) -> dict[str, Any]:
-    if source.problem is None and source.kind == "video":
-        problem = f"{source.name}: is a video; agelens estimate takes videos"
-        return _row(str(source.path), problem=problem, status="unreadable")
-    if source.problem is not None:
-        return _row(str(source.path), problem=source.problem, status=source.status)
-    try:
-        found = source.path.stat()
-    except OSError:
-        return _row(str(source.path))
-    return _row(str(source.path), size=found.st_size, changed=found.st_mtime_ns)
-
-
-def _row(name: str, **known: Any) -> dict[str, Any]:
-    return dict.fromkeys(LISTING.names) | {"name": os.fsencode(name)} | known
-
-
-def _of_url(word: str, recursive: bool) -> Iterator[dict[str, Any]]:
-    """A photo, a folder or a pattern on another file system; each photo below by its name."""
-    location = Location(word)
-    is_pattern = bool(_WILDCARDS.intersection(location.shown))
-    try:
-        if not is_pattern and location.info().type != pafs.FileType.Directory:
-            yield _row(word)  # what is not there becomes a row when it is fetched
-            return
-        empty = True
-        for one, info in _remote(word, recursive=recursive, suffixes=PHOTO_SUFFIXES):
-            empty = False
-            yield _row(one.name, raw=info.path, size=info.size, changed=info.mtime_ns)
-    except OSError as error:
-        raise UsageError(f"{location.shown}: cannot be listed: {error}") from error
-    if empty:
-        problem = f"{location.shown}: no photos there"
-        yield _row(word, problem=problem, status="missing")
-
-
-def _remote(
-    word: str, *, recursive: bool, suffixes: tuple[str, ...]
-) -> Iterator[tuple[Location, pafs.FileInfo]]:
-    """The files below a folder, or that match a pattern, in the order of their paths."""
-    address, mark, options = split_options(word)
-    if _WILDCARDS - {"?"} & set(address):
-        from fsspec.utils import glob_translate  # noqa: PLC0415 - only patterns need it
-
-        before = address[: min(address.find(one) for one in "*[" if one in address)]
-        folder = Location(f"{before.rpartition('/')[0]}{mark}{options}")
-        _, start = Location(f"{address}{mark}{options}").opened()
-        wanted = re.compile(glob_translate(start))
-        recursive = True
-    else:
-        folder, wanted = Location(word), None
-    for info in folder.listed(recursive=recursive):
-        if wanted is not None and not wanted.match(info.path):
-            continue
-        if info.base_name.startswith(".") or not info.path.lower().endswith(suffixes or ("",)):
-            continue
-        scheme = address.partition("://")[0]
-        yield Location(f"{scheme}://{info.path}{mark}{options}"), info
 
 
 def _table(
@@ -442,28 +332,3 @@ def difference(before: Sequence[InputFile], now: Sequence[InputFile]) -> str:
         if names
     ]
     return ", ".join(parts) or ("the order of the inputs" if tuple(before) != tuple(now) else "")
-
-
-def listing_difference(before: Location, now: Path) -> str:
-    """In which photos two lists differ, the first of them named."""
-    with pq.ParquetFile(before.open_file()) as old, pq.ParquetFile(now) as new:
-        pairs = zip_longest(_rows_of(old), _rows_of(new))
-        for number, (was, there) in enumerate(pairs):
-            if was == there:
-                continue
-            name = _name_in(there or was)
-            if was is None or there is None:
-                return f"photo {number + 1:,}, {name}, is {'gone' if there is None else 'new'}"
-            if was["name"] != there["name"]:
-                return f"photo {number + 1:,} is {name}, and was {_name_in(was)}"
-            return f"{name} is not the file that it was"
-    return ""
-
-
-def _name_in(row: Mapping[str, Any] | None) -> str:
-    return "" if row is None else Location(os.fsdecode(row["name"]), row["raw"]).shown
-
-
-def _rows_of(table: pq.ParquetFile) -> Iterator[dict[str, Any]]:
-    for batch in table.iter_batches():
-        yield from batch.to_pylist()

@@ -7,7 +7,7 @@ import os
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, Final, cast
 
 import pyarrow as pa
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from agelens.bulk.filesystems import Location, RemotePhoto, check_size, is_url, joined
 from agelens.bulk.inputs import TAR_COLUMNS, InputFile, Shard
-from agelens.errors import PhotoError, PhotoStatus
+from agelens.errors import DatasetError, PhotoError, PhotoStatus
 from agelens.imaging.photos import display_name
 from agelens.imaging.sources import PHOTO_SUFFIXES
 from agelens.inference.photo_preparation import PhotoLike
@@ -60,6 +60,29 @@ class ShardInput:
             yield from self._of_bytes(self.file.columns.bytes)
         else:
             yield from self._of_paths(self.file.columns.path or "")
+
+    def check_folders(self) -> None:
+        """Tell photos that are not there from folders that went away while the run works.
+
+        Raises:
+            DatasetError: a folder that was there when the run began is gone, as when a disk is
+                unplugged; its photos would stay missing in the result.
+        """
+        if self.shard.kind == "photos":
+            with pq.ParquetFile(self._table().open_file(), pre_buffer=False) as table:
+                rows = self._rows(table, ["name", "size"], _ROWS_AT_A_TIME)
+                there = [row for batch in rows for row in batch.to_pylist() if row["size"]]
+            names = [os.fsdecode(row["name"]) for row in there]
+            folders = [Path(name).parent for name in names if not is_url(name)]
+        else:
+            roots = (self.file.roots or {}).values()
+            folders = [Path(root) for root in roots if not is_url(root)]
+        for folder in dict.fromkeys(folders):
+            if not folder.is_dir():
+                raise DatasetError(
+                    f"{display_name(str(folder))}: the folder went away while the run was at work; "
+                    "the shards so far are kept, and with the folder back the same command goes on"
+                )
 
     def columns(self) -> pa.Table:
         """What stands beside the photos, a row each; of an archive, `photos` tells it."""

@@ -8,38 +8,32 @@ run or a later one, changes nothing.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import pickle
-import signal
-import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from secrets import token_hex
 from tempfile import TemporaryDirectory
-from threading import current_thread, main_thread
+from threading import Event, Thread
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 
 import pyarrow as pa
 
+from agelens.bulk import cluster
 from agelens.bulk.folder import FORMAT, BulkFolder, BulkStatus, Counts, read_status
 from agelens.bulk.inputs import Plan, plan_inputs
-from agelens.bulk.shards import Job, ShardWorker
-from agelens.errors import AgelensError, MissingDependencyError, OutputError, UsageError
+from agelens.bulk.shards import Job
+from agelens.errors import OutputError, UsageError
 from agelens.imaging.detectors import DEFAULT_LONGEST_SIDE, Detector
 from agelens.inference.cards import DEFAULT_MODEL
 from agelens.inference.estimator import AgeEstimator
 from agelens.inference.result_files import arrow_schema, result_columns
 from agelens.version import __version__
-
-if TYPE_CHECKING:
-    from ray.data import Dataset
 
 OnProgress: TypeAlias = Callable[[BulkStatus], Any]
 """Called with how far the run is, after each shard."""
@@ -48,10 +42,7 @@ DEFAULT_SHARD_ROWS: Final = 1000
 DEFAULT_THREADS: Final = 2
 INPUT_PREFIX: Final = "input_"
 """Stands before a column of the input that results have one of the same name as."""
-_OBJECT_STORE_BYTES: Final = 128 * 2**20  # counts of shards are all that is in it
-_TOLD_EVERY_SECONDS: Final = 2.0
-_MOST_BLOCKS: Final = 5000
-_ANSWER_SECONDS: Final = 10
+_TOLD_EVERY_SECONDS: Final = 5.0
 
 
 def estimate(
@@ -147,7 +138,7 @@ def estimate(
         "embeddings": embeddings,
         "shard_rows": shard_rows,
     } | ({"labelled": True} if labelled else {})
-    _ray(address)  # before any work
+    cluster.load_ray(address)  # before any work
     folder = BulkFolder(os.fspath(output))
     with folder.lock(), TemporaryDirectory() as made:
         plan = plan_inputs(
@@ -177,12 +168,12 @@ def estimate(
             labelled=labelled,
         )
         if not folder.is_whole():
-            watch = _Watch(folder, manifest, on_progress)
-            left = _left(plan, watch.done)
-            if left:
-                with _ray_running(address, on_ray), _told_plainly():
-                    for row in _dataset(left, job, num_gpus).iter_rows():
-                        watch.add(Counts.from_json(row["counts"]))
+            with _Watch(folder, manifest, on_progress) as watch:
+                left = _left(plan, watch.done)
+                if left:
+                    with cluster.ray_running(address, on_ray), cluster.told_plainly():
+                        for row in cluster.dataset(left, job, num_gpus).iter_rows():
+                            watch.add(Counts.from_json(row["counts"]))
             watch.end()
     return read_status(os.fspath(output))
 
@@ -254,7 +245,11 @@ def _left(plan: Plan, done: set[int]) -> list[dict[str, bytes]]:
 
 
 class _Watch:
-    """Counts what is done, and says so: to the caller, and in files for others."""
+    """Counts what is done, and says so: to the caller, and in files for others.
+
+    As a context it says every few seconds that somebody works, and in the end that nobody does:
+    a shard may take minutes.
+    """
 
     def __init__(
         self, folder: BulkFolder, manifest: Mapping[str, Any], on_progress: OnProgress | None
@@ -266,20 +261,34 @@ class _Watch:
         self._before = self._counts.photos
         self._made = 0
         self._began = monotonic()
-        self._tell()
+        self._stopped = Event()
+        self._teller = Thread(target=self._keep_telling, daemon=True)
+        self._tell(is_running=True)
+
+    def __enter__(self) -> Self:
+        self._teller.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._teller.join()
+        with suppress(OutputError):  # the disk is full, or the file system away: said elsewhere
+            self._tell(is_running=False)
+
+    def _keep_telling(self) -> None:
+        with suppress(OutputError):
+            while not self._stopped.wait(_TOLD_EVERY_SECONDS):
+                self._tell(is_running=True)
 
     def add(self, counts: Counts) -> None:
         """A further shard is there."""
         self._counts.add(counts)
         self._made += 1
-        if monotonic() - self._told > _TOLD_EVERY_SECONDS:
-            self._tell()
         if self._on_progress:
-            self._on_progress(self._status())
+            self._on_progress(self._status(is_running=True))
 
     def end(self) -> None:
         """All shards are there."""
-        self._tell()
         counts = self._counts
         self._folder.write_manifest(
             {
@@ -292,12 +301,11 @@ class _Watch:
         )
         (self._folder.location / "_SUCCESS").write(b"")
 
-    def _tell(self) -> None:
-        self._told = monotonic()
-        known = asdict(self._status()) | {"heard": time()}
+    def _tell(self, *, is_running: bool) -> None:
+        known = asdict(self._status(is_running=is_running)) | {"heard": time()}
         self._folder.progress.write(json.dumps(known).encode())
 
-    def _status(self) -> BulkStatus:
+    def _status(self, *, is_running: bool) -> BulkStatus:
         seconds = monotonic() - self._began
         shards, done = int(self._manifest["shards"]), len(self.done) + self._made
         known = bool(self._made)
@@ -309,120 +317,6 @@ class _Watch:
             statuses=dict(self._counts.statuses),
             photos_a_second=(self._counts.photos - self._before) / seconds if known else None,
             seconds_left=(shards - done) * seconds / self._made if known else None,
-            is_running=True,
+            is_running=is_running,
             is_whole=done == shards,
         )
-
-
-def _ray(address: str | None = None) -> Any:
-    """Ray, told before it is loaded to send nothing to its makers, and to answer nobody else.
-
-    Raises:
-        MissingDependencyError: it is not installed.
-    """
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    if address is None and "ray" not in sys.modules:
-        # It listens on the machine's address: nobody without this word may ask it for anything.
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-        os.environ.setdefault("RAY_AUTH_TOKEN", token_hex(32))
-    try:
-        import ray  # noqa: PLC0415 - no other lane may load it
-        import ray.data  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise MissingDependencyError(
-            f"a bulk run needs {error.name}: pip install 'agelens[bulk]'"
-        ) from error
-    return ray
-
-
-@contextmanager
-def _ray_running(address: str | None, on_start: Callable[[], Any] | None) -> Iterator[None]:
-    """Ray for as long as the context lasts; one that runs in this process already is left on.
-
-    Raises:
-        UsageError: there is no cluster at `address`.
-        OutputError: Ray does not start in the 30 seconds that it gives itself.
-    """
-    ray = _ray()
-    if ray.is_initialized():
-        yield
-        return
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if address is None:
-        if on_start:
-            on_start()
-        options |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
-    else:
-        check_answers(address)
-        options["address"] = address
-    on_sigterm = signal.getsignal(signal.SIGTERM)
-    try:
-        ray.init(**options)
-    except ConnectionError as error:
-        raise UsageError(f"--address {address}: there is no Ray cluster: {error}") from error
-    except Exception as error:
-        if type(error) is not Exception:  # Ray has no type of its own for this
-            raise
-        told = f"Ray did not start: {error} On a machine that is less busy the same command goes on"
-        raise OutputError(told) from error
-    finally:
-        if current_thread() is main_thread():  # or Ray would end this process in its own way
-            signal.signal(signal.SIGTERM, on_sigterm)
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def check_answers(address: str) -> None:
-    """Make sure that something listens at the address of a cluster: Ray would wait for minutes.
-
-    Raises:
-        UsageError: nothing does.
-    """
-    host, _, port = address.rpartition("://")[2].rpartition(":")
-    if not port.isdigit():
-        return  # "auto", which Ray looks up
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_SECONDS).close()
-    except (OSError, OverflowError) as error:
-        raise UsageError(f"--address {address}: there is no Ray cluster: {error}") from error
-
-
-@contextmanager
-def _told_plainly() -> Iterator[None]:
-    """An error of agelens that a worker raised, as if it had been raised here."""
-    ray = _ray()
-    try:
-        yield
-    except ray.exceptions.RayError as error:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, AgelensError):
-            cause = getattr(cause, "cause", None) or cause.__cause__
-        if cause is None:
-            raise
-        raise cause from None
-
-
-def _dataset(packed: list[dict[str, bytes]], job: Job, num_gpus: int) -> Dataset:
-    """The shards, each to be done by one of as many workers as the cluster has room for."""
-    ray = _ray()
-    cores = [int(one["Resources"].get("CPU", 0)) for one in ray.nodes() if one["Alive"]]
-    threads = min(job.threads, max(cores))
-    workers = num_gpus or max(1, sum(count // threads for count in cores))
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # errors are raised as well
-    blocks = min(len(packed), _MOST_BLOCKS)
-    shards: Dataset = ray.data.from_items(packed, override_num_blocks=blocks)
-    return shards.map_batches(
-        ShardWorker,
-        fn_constructor_args=(replace(job, threads=threads),),
-        batch_size=1,
-        num_cpus=threads,
-        num_gpus=1 if num_gpus else None,
-        # One shard at a time: what waits behind another one would wait for a dead worker.
-        compute=ray.data.ActorPoolStrategy(
-            size=min(workers, len(packed)), max_tasks_in_flight_per_actor=1
-        ),
-    )

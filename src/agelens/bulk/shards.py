@@ -129,6 +129,8 @@ class ShardWorker:
                 flat = [row | known for row in flat]
             rows += flat
             numbers += [number] * len(flat)
+        if counts.statuses["missing"] or counts.statuses["unreadable"]:
+            source.check_folders()
         beside = pa.Table.from_pylist(texts, TAR_COLUMNS) if texts else source.columns()
         return self._table(rows, beside.take(pa.array(numbers))), counts
 

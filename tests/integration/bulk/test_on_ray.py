@@ -23,8 +23,11 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 
-from agelens.bulk import estimate
+from agelens.bulk import estimate, run
+from agelens.bulk.cluster import told_plainly
+from agelens.bulk.shards import Job
 from agelens.data.drawn_sample import draw_sample
+from agelens.errors import OutputError, UsageError
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, of its own insides
 
@@ -32,6 +35,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, of its own insid
 KILLER = '''
 """Finds faces; a red photo is the end of the process."""
 import os
+import pathlib
 
 from agelens.imaging.detectors.retinaface import RetinaFace
 
@@ -40,6 +44,18 @@ class Killer(RetinaFace):
     def detect(self, rgb):
         if rgb[..., 0].min() > 250 and rgb[..., 1:].max() < 5:
             os._exit(9)
+        return super().detect(rgb)
+
+
+class Noting(RetinaFace):
+    """Says which GPUs Ray lent the process, in a folder of this module's."""
+
+    def detect(self, rgb):
+        import ray
+
+        folder = pathlib.Path(__file__).parent / "gpus"
+        folder.mkdir(exist_ok=True)
+        (folder / str(os.getpid())).write_text(repr(ray.get_gpu_ids()))
         return super().detect(rgb)
 '''
 
@@ -60,16 +76,16 @@ def killer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
 
 @pytest.fixture(scope="module")
 def cluster(killer: ModuleType) -> Iterator[Any]:
-    """Two nodes of one core, and this process as a driver."""
+    """Two nodes of one core and a GPU that is only said to be there; this process is a driver."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     import ray
     from ray.cluster_utils import Cluster
 
-    node = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
+    node = {"num_cpus": 1, "num_gpus": 1, "object_store_memory": 80 * 2**20}
     on_sigterm = signal.getsignal(signal.SIGTERM)
-    made = Cluster(initialize_head=True, head_node_args=node)
+    made = Cluster(initialize_head=True, head_node_args=node | {"include_dashboard": False})
     try:
-        made.add_node(num_cpus=1, object_store_memory=80 * 2**20)
+        made.add_node(**node)
         ray.init(address=made.address, log_to_driver=False, logging_level="ERROR")
         yield made
     finally:
@@ -99,7 +115,7 @@ def rows_of(folder: Path) -> pa.Table:
 def test_nothing_is_told_to_the_makers_of_ray() -> None:
     """Not even where the environment allows it."""
     asked = (
-        "from agelens.bulk.run import _ray; _ray()\n"
+        "from agelens.bulk.cluster import load_ray; load_ray()\n"
         "from ray._common.usage.usage_lib import usage_stats_enabled\n"
         "print(usage_stats_enabled())"
     )
@@ -133,6 +149,17 @@ def test_a_photo_that_kills_its_worker_is_a_row_and_the_others_are_unharmed(
     assert not list((out / "_attempts").iterdir())
 
 
+def test_what_a_worker_says_is_said_plainly() -> None:
+    """Ray hands it back as an error of both kinds, whose text is a traceback, and adds advice."""
+    from ray.exceptions import RayTaskError
+
+    advice = "\nFailed to apply UDF transform after 1/1 attempts.\nTo change retry attempts, ..."
+    said = OutputError(f"cannot write: no space left{advice}")
+    found = RayTaskError("submit", "Traceback:\n...", said).as_instanceof_cause()
+    with pytest.raises(OutputError, match=r"^cannot write: no space left$"), told_plainly():
+        raise found
+
+
 def is_begun(out: Path, shards: int) -> bool:
     """Whether a run has said what it does, and done so many shards."""
     return (out / "_manifest.json").exists() and len(list(out.glob("shard-*"))) >= shards
@@ -158,6 +185,33 @@ def test_a_killed_driver_loses_nothing(
     estimate(photos, out, shard_rows=1, threads=1)
     assert rows_of(out).equals(expected)
     assert json.loads((out / "_manifest.json").read_text())["statuses"] == {"ok": 12}
+
+
+def test_a_worker_has_a_gpu_of_its_own(  # noqa: PLR0917 - fixtures
+    cluster: Any,
+    killer: ModuleType,
+    photos: Path,
+    expected: pa.Table,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As Ray lends them: no network runs on one, since there is none."""
+
+    def on_the_cpu(made: Any) -> Any:
+        return lambda **given: made(**given | {"device": "cpu"})
+
+    def job(*, settings: dict[str, Any], **given: Any) -> Job:
+        return Job(settings=settings | {"device": "cpu"}, **given)
+
+    monkeypatch.setattr(run, "AgeEstimator", on_the_cpu(run.AgeEstimator))
+    monkeypatch.setattr(run, "Job", job)
+    options = {"detector": killer.Noting(), "shard_rows": 3}
+    with pytest.raises(UsageError, match="--num-gpus 3: Ray knows of 2 GPUs"):
+        estimate(photos, tmp_path / "three", num_gpus=3, **options)
+    estimate(photos, tmp_path / "two", num_gpus=2, **options)  # of two threads on nodes of one core
+    assert rows_of(tmp_path / "two").equals(expected)
+    noted = [one.read_text() for one in (Path(killer.__file__).parent / "gpus").iterdir()]
+    assert set(noted) == {"[0]"}
 
 
 def test_a_node_that_goes_away_loses_nothing(

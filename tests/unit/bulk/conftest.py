@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from agelens.bulk import run
+from agelens.bulk import cluster
 from agelens.bulk.shards import Job, ShardWorker
 from agelens.data.drawn_sample import draw_sample
 
@@ -34,7 +34,7 @@ def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
         made = (worker({"shard": [one["shard"]]})["counts"] for one in packed)
         return SimpleNamespace(iter_rows=lambda: ({"counts": one} for (one,) in made))
 
-    monkeypatch.setattr(run, "_ray", lambda address=None: None)
-    monkeypatch.setattr(run, "_ray_running", _nothing)
-    monkeypatch.setattr(run, "_told_plainly", _nothing)
-    monkeypatch.setattr(run, "_dataset", dataset)
+    monkeypatch.setattr(cluster, "load_ray", lambda address=None: None)
+    monkeypatch.setattr(cluster, "ray_running", _nothing)
+    monkeypatch.setattr(cluster, "told_plainly", _nothing)
+    monkeypatch.setattr(cluster, "dataset", dataset)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import socket
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -18,8 +20,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from agelens.bulk import estimate, read_status, run
-from agelens.errors import TableError, UsageError
+from agelens.bulk import cluster, estimate, filesystems, read_status
+from agelens.bulk.filesystems import Location
+from agelens.errors import DatasetError, TableError, UsageError
 from agelens.evaluation import evaluate
 from agelens.evaluation import given_tables as predictions
 from agelens.recognition.embedding_table import read_embeddings
@@ -68,6 +71,7 @@ def test_a_run_goes_on_where_it_was(
         pass
 
     def kill(status) -> None:
+        assert read_status(str(out)).is_running
         raise Killed
 
     with pytest.raises(Killed):
@@ -75,7 +79,9 @@ def test_a_run_goes_on_where_it_was(
     first = next(out.glob("shard-*.parquet"))
     made = first.stat().st_mtime_ns
     status = read_status(str(out))
-    assert (status.shards_done, status.is_whole) == (1, False)
+    assert (status.shards_done, status.photos_done) == (1, 3)
+    assert not status.is_running
+    assert not status.is_whole
     estimate(photos, out, shard_rows=3)
     assert rows_of(out).equals(expected)
     assert first.stat().st_mtime_ns == made
@@ -102,7 +108,7 @@ def test_changed_inputs_and_options_are_refused_with_the_difference(
     estimate(folder, out)
     with pytest.raises(UsageError, match="gender was False and is True"):
         estimate(folder, out, gender=True)
-    with pytest.raises(UsageError, match="model was 'agelens-1' and is 'cc0-resnet10'"):
+    with pytest.raises(UsageError, match=r"model was 'agelens-1' and is 'cc0-resnet10'\. Give"):
         estimate(folder, out, model="cc0-resnet10")
     changed = folder / "0002.jpg"
     os.utime(changed, ns=(0, 0))
@@ -110,6 +116,9 @@ def test_changed_inputs_and_options_are_refused_with_the_difference(
         estimate(folder, out)
     changed.unlink()
     with pytest.raises(UsageError, match=r"photo 3 is .*0003\.jpg, and was .*0002\.jpg"):
+        estimate(folder, out)
+    shutil.rmtree(folder)
+    with pytest.raises(UsageError, match=r"other inputs: \S+photos: no such file"):
         estimate(folder, out)
 
 
@@ -206,6 +215,36 @@ def test_what_cannot_be_used_is_a_row(photos: Path, tmp_path: Path) -> None:
     found = rows_of(tmp_path / "out")
     assert found.column("status").to_pylist() == ["ok", "missing", "unreadable", "unreadable"]
     assert "agelens estimate takes videos" in found.column("message")[3].as_py()
+
+
+@pytest.mark.parametrize("kind", ["folder", "table"])
+def test_photos_of_a_folder_that_went_away_are_not_missing(
+    kind: str, photos: Path, expected: pa.Table, tmp_path: Path
+) -> None:
+    disk, gone = tmp_path / "disk", tmp_path / "gone"
+    shutil.copytree(photos, disk)
+    given: Path | str = disk
+    if kind == "table":
+        names = sorted(one.name for one in disk.iterdir())
+        given = tmp_path / "people.csv"
+        given.write_text("\n".join(["path", *names]))
+
+    def unplug(status: object) -> None:
+        if disk.exists():
+            disk.rename(gone)
+
+    def run(on_progress: Callable[[object], None] | None = None) -> object:
+        root = {"root": str(disk)} if kind == "table" else {}
+        return estimate(given, tmp_path / "out", shard_rows=3, on_progress=on_progress, **root)
+
+    with pytest.raises(DatasetError, match=r"disk.* went away .* the same command goes on"):
+        run(unplug)
+    assert not (tmp_path / "out" / "_SUCCESS").exists()
+    assert len(list((tmp_path / "out").glob("shard-*"))) == 1
+    gone.rename(disk)
+    run()
+    columns = ["status", "estimate_years"]
+    assert rows_of(tmp_path / "out").select(columns).equals(expected.select(columns))
 
 
 def test_embeddings_are_a_column(photos: Path, tmp_path: Path, agelens) -> None:
@@ -310,17 +349,35 @@ def test_a_folder_with_other_files_or_without_a_run_is_refused(
     assert "no bulk run" in agelens("bulk", "--status", tmp_path).err
 
 
+def test_a_file_system_that_cannot_be_had_is_said_in_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def from_uri(url: str) -> None:
+        asked.append(url)
+        raise OSError("no such library\ndlopen(one)\ndlopen(another)")
+
+    system = SimpleNamespace(FileSystem=SimpleNamespace(from_uri=from_uri))
+    monkeypatch.setattr(filesystems, "pafs", system)
+    for url in ("gs://faces/a.jpg", "hdfs://host/a.jpg"):
+        with pytest.raises(UsageError, match=r"cannot be used here: no such library$"):
+            Location(url).opened()
+    # Google's library asks for credentials for a quarter of an hour where nobody limits it.
+    assert asked == ["gs://faces/_?retry_limit_seconds=30", "hdfs://host/_"]
+
+
 def test_an_address_where_nothing_listens_is_refused_at_once() -> None:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{listening.getsockname()[1]}"
         with pytest.raises(UsageError, match=f"{address}: there is no Ray cluster"):
-            run.check_answers(address)
+            cluster.check_answers(address)
         listening.listen()
-        run.check_answers(address)
+        cluster.check_answers(address)
     with pytest.raises(UsageError, match="there is no Ray cluster"):
-        run.check_answers("127.0.0.1:99999999")
-    run.check_answers("auto")
+        cluster.check_answers("127.0.0.1:99999999")
+    cluster.check_answers("auto")
 
 
 def test_the_command_reports_and_says_how_far_a_run_is(
