@@ -284,7 +284,8 @@ def test_gate_and_broken_files_on_the_device(
     (tmp_path / "text.jpg").write_text("no photo")
     page.get_by_label("Age gate").check()
     answered, broken = rows_of(page, [astronaut_png, tmp_path / "text.jpg"])
-    assert answered["decision"] == answered["faces"][0]["decision"] == "refer"
+    decided = AgeGate(18, 25).decide_age(answered["faces"][0]["estimate_years"])
+    assert answered["decision"] == answered["faces"][0]["decision"] == decided
     assert (broken["status"], broken["faces"]) == ("unreadable", [])
     expect(page.locator("#model-words")).to_contain_text("non-commercial")
 

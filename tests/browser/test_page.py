@@ -35,7 +35,8 @@ def downloaded(page: Page, button: str) -> str:
 
 
 def give(page: Page, *photos: Path) -> None:
-    """Choose photos, and wait until all are answered."""
+    """Choose photos once the page knows its models, and wait until all are answered."""
+    expect(page.locator("#model-words")).not_to_be_empty()
     page.set_input_files("#choose", photos)
     expect(page.get_by_role("status")).to_have_text(re.compile(r"^\d+ photos?, \d+ faces?\."))
 

@@ -190,3 +190,14 @@ def _window(rgb: RGB, matrix: Floats, size: int, pad: float) -> tuple[int, int, 
     low = np.clip(np.floor(reach.min(axis=0) - pad), 0, limit).astype(int)
     high = np.clip(np.ceil(reach.max(axis=0) + pad), 0, limit).astype(int)
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+def box_overlaps(ours: Floats, theirs: Floats) -> Floats:
+    """Intersection over union [M, N] of boxes [M, 4] and [N, 4]; 0 where both are empty."""
+    corner = np.maximum(ours[:, None, :2], theirs[None, :, :2])
+    opposite = np.minimum(ours[:, None, 2:], theirs[None, :, 2:])
+    shared = np.maximum(opposite - corner, 0).prod(axis=2)
+    areas = [np.maximum(one[:, 2:] - one[:, :2], 0).prod(axis=1) for one in (ours, theirs)]
+    union = areas[0][:, None] + areas[1][None] - shared
+    overlaps: Floats = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return overlaps

@@ -30,6 +30,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from agelens.errors import PhotoError, shortened
 from agelens.imaging.colour import srgb_pixels
+from agelens.imaging.jpeg_scans import check_scans, check_zeros
 from agelens.records import RGB, Photo
 
 
@@ -244,11 +245,8 @@ _LONGEST_DATA_URI: Final = 60
 
 # Decoding takes some 12 bytes a pixel at its height. What many cores share is more memory.
 _PIXELS_IN_FLIGHT: Final = max(150_000_000, 16_000_000 * (os.cpu_count() or 1))
-_MOST_SCANNED: Final = 2_000_000_000  # pixels, each as often as a progressive JPEG refines it
 _DECODING_SECONDS: Final = 30.0  # of this thread on a processor
-_SCAN: Final = b"\xff\xda"
 _JPEG_END: Final = b"\xff\xd9"
-_READ_AT_ONCE: Final = 2**20
 
 
 class PixelBudget:
@@ -464,7 +462,9 @@ def _rgb_of_file(file: BinaryIO, label: str, max_pixels: int) -> RGB:
     with _refusing(label):
         image = open_encoded(timed)
         if image is not None and image.info.get("progressive"):
-            _check_scans(file, image.size, label)
+            check_scans(file, image.size, label)
+        elif isinstance(image, _Jpeg):
+            check_zeros(file, label)
     if image is None:
         file.seek(0)
         found = "it holds none of" if file.read(1) else "it is empty (0 bytes), expected one of"
@@ -520,23 +520,6 @@ def pixels_stated(file: BinaryIO) -> int | None:
     with _refusing(source_name(file)):
         image = open_encoded(file)
     return image.width * image.height if image else None
-
-
-def _check_scans(file: BinaryIO, size_wh: tuple[int, int], label: str) -> None:
-    """Refuse a progressive JPEG that refines its pixels so often that it would take minutes."""
-    place, scans, before = file.tell(), 0, b""
-    file.seek(0)
-    while part := file.read(_READ_AT_ONCE):
-        scans += (before + part).count(_SCAN)
-        before = part[-1:] if part[-1:] == _SCAN[:1] else b""
-    file.seek(place)
-    width, height = size_wh
-    if scans * width * height > _MOST_SCANNED:
-        raise PhotoError(
-            f"{label}: a JPEG of {width} x {height} pixels in {scans} scans would take minutes to "
-            "decode; save it anew",
-            status="too_large",
-        )
 
 
 def _odd_tiff(image: Image.Image) -> str | None:

@@ -33,6 +33,8 @@ from agelens.records import RGB, Face, Floats, Quality
 
 LEAST_VISIBLE_SHARE: Final = 0.9
 """Below it a face counts as cut off by its photo's edge."""
+_MOST_DARK_EYES: Final = 0.6
+_LEAST_MOUTH_EDGES: Final = 0.57
 _NOSE_DEPTH: Final = 0.6
 _FAR_DARKER: Final = 0.45
 FRAME: Final = TEMPLATES["dlib-64"]
@@ -160,10 +162,24 @@ def visible_share(face: Face, size_hw: tuple[int, ...]) -> float:
     return float(np.clip(inside / area, 0, 1))
 
 
-def cut_off(face: Face, size_hw: tuple[int, ...]) -> str:
-    """What to say of a face that its photo of `size_hw` pixels shows in part; else nothing."""
+def partly_seen(
+    face: Face, size_hw: tuple[int, ...], chip: RGB | None = None, matrix: Floats | None = None
+) -> str:
+    """What to say of a face that its photo shows in part, or that seems covered; else nothing.
+
+    Args:
+        face: with its landmarks.
+        size_hw: height and width of the photo.
+        chip: cut from it, to look for covers on.
+        matrix: [2, 3] from the photo to the chip.
+    """
     share = visible_share(face, size_hw)
-    return "" if share >= LEAST_VISIBLE_SHARE else f"only {share:.0%} of the face is in the photo"
+    told = [f"only {share:.0%} of the face is in the photo"] if share < LEAST_VISIBLE_SHARE else []
+    if chip is not None and matrix is not None and not np.isnan(face.landmarks).any():
+        dark, edges = _covers(chip, apply(matrix, face.landmarks))
+        told += ["the eyes may be covered"] if dark > _MOST_DARK_EYES else []
+        told += ["the mouth may be covered"] if edges < _LEAST_MOUTH_EDGES else []
+    return "; ".join(told)
 
 
 def yaw_degrees(yaw_proxy: ArrayLike) -> Floats:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from retinaface.weights import WEIGHTS
 
+from agelens.imaging.align import box_overlaps
 from agelens.imaging.detectors.base import DEFAULT_LONGEST_SIDE, Detections, Detector
 from agelens.records import RGB, Floats
 from agelens.sessions import open_session
@@ -24,6 +25,8 @@ _CENTRE_VARIANCE: Final = 0.1
 _SIZE_VARIANCE: Final = 0.2
 _MEAN_BGR: Final = np.array([104, 117, 127], dtype=np.float32)
 _OVERLAP: Final = 0.4
+_AGREEING: Final = 0.5
+_HEARD: Final = 0.2
 
 
 class RetinaFace(Detector):
@@ -56,7 +59,7 @@ class RetinaFace(Detector):
     def _find(self, rgb: RGB) -> Detections:
         blob = _blob(rgb)
         offsets, confidence, points = (out[0] for out in self._session.run(None, {"input": blob}))
-        keep = np.flatnonzero(confidence[:, 1] > self.score_threshold)
+        keep = np.flatnonzero(confidence[:, 1] > min(self.score_threshold, _HEARD))
         if not keep.size:
             return Detections.none()
         centre, size = _anchors(rgb.shape[0], rgb.shape[1], keep)
@@ -77,7 +80,21 @@ class RetinaFace(Detector):
             centre[:, None] + size[:, None] * points[keep].reshape(-1, 5, 2) * _CENTRE_VARIANCE
         )
         boxes = np.hstack([corner, corner + extent])
-        return Detections(boxes[picked], landmarks[picked], scores[picked])
+        return Detections(boxes[picked], _agreed(landmarks, boxes, scores, picked), scores[picked])
+
+
+def _agreed(landmarks: Floats, boxes: Floats, scores: Floats, picked: NDArray[np.intp]) -> Floats:
+    """Landmarks of each picked face [P, 5, 2]: the mean over all finds that overlap it by half.
+
+    Several anchors see each face, and which of them is surest changes when a photo is cropped by
+    a few pixels. Their mean, weighted by score and overlap, changes less: on the default's test
+    part an age moved by 0.52 years by a crop of 3 pixels and moves by 0.39 (docs/agelens-1.md).
+    Finds that are too unsure to be a face of their own, down to `_HEARD`, have their say.
+    """
+    overlaps = box_overlaps(boxes[picked], boxes)
+    weights = scores * np.where(overlaps >= _AGREEING, overlaps, 0.0)
+    summed = np.tensordot(weights, landmarks, 1)
+    return np.asarray(summed / weights.sum(axis=1)[:, None, None])
 
 
 def _blob(rgb: RGB) -> NDArray[np.float32]:

@@ -8,6 +8,8 @@ const CENTRE_VARIANCE = 0.1;
 const SIZE_VARIANCE = 0.2;
 const PIXELS = { mean: [127, 117, 104], std: [1, 1, 1], order: "BGR" };
 const OVERLAP = 0.4;
+const AGREEING = 0.5;
+const HEARD = 0.2;
 const LEVEL_DEGREES = 10;
 const SECOND_LOOK_PX = 256;
 const FACE_SHARE = 0.6;
@@ -67,7 +69,7 @@ export class Detector {
       const [lines, columns] = [Math.ceil(height / stride), Math.ceil(width / stride)];
       for (let cell = 0; cell < lines * columns; cell += 1) {
         for (const size of ANCHOR_SIZES[level]) {
-          if (scores[2 * row + 1] > this.threshold) {
+          if (scores[2 * row + 1] > Math.min(this.threshold, HEARD)) {
             const x = ((cell % columns) + 0.5) * stride;
             const y = (Math.floor(cell / columns) + 0.5) * stride;
             const move = (from, [dx, dy]) => [
@@ -87,7 +89,8 @@ export class Detector {
         }
       }
     });
-    return withoutOverlap(found);
+    const sure = found.filter(({ score }) => score > this.threshold);
+    return withoutOverlap(sure).map((face) => ({ ...face, landmarks: agreed(face, found) }));
   }
 }
 
@@ -98,6 +101,19 @@ function withoutOverlap(found) {
     if (kept.every((other) => overlap(one.box, other.box) <= OVERLAP)) kept.push(one);
   }
   return kept;
+}
+
+/** A face's landmarks: the mean over all finds that overlap it by half, by score and overlap. */
+function agreed(face, found) {
+  const near = found
+    .map((other) => ({ ...other, share: overlap(face.box, other.box) }))
+    .filter(({ share }) => share >= AGREEING);
+  const whole = near.reduce((sum, { score, share }) => sum + score * share, 0);
+  return face.landmarks.map((_, point) =>
+    [0, 1].map((axis) =>
+      near.reduce((sum, one) => sum + one.score * one.share * one.landmarks[point][axis], 0) / whole,
+    ),
+  );
 }
 
 function overlap(one, other) {
