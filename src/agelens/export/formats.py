@@ -11,14 +11,6 @@ import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from onnxruntime.quantization import (
-    CalibrationDataReader,
-    CalibrationMethod,
-    QuantFormat,
-    QuantType,
-    quantize_static,
-)
-from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from agelens.errors import ExportError, UsageError
 from agelens.export.export_network import FITTING, ExportNetwork
@@ -38,24 +30,28 @@ def to_int8(model: onnx.ModelProto, calibration: Iterable[Pixels]) -> onnx.Model
         model: of `agelens.export.formats.to_onnx`, in single precision.
         calibration: batches of normalised chips [N, 3, S, S], of the training part.
     """
+    # 250 modules, and most exports are not int8.
+    from onnxruntime import quantization as onnx_int8  # noqa: PLC0415
+    from onnxruntime.quantization.shape_inference import quant_pre_process  # noqa: PLC0415
+
     with tempfile.TemporaryDirectory(prefix="agelens-int8-") as folder:
         plain, prepared, quantised = (
             Path(folder) / f"{n}.onnx" for n in ("plain", "ready", "int8")
         )
         plain.write_bytes(model.SerializeToString())
         quant_pre_process(str(plain), str(prepared), skip_symbolic_shape=True)
-        quantize_static(
+        onnx_int8.quantize_static(
             str(prepared),
             str(quantised),
             _Calibration(model.graph.input[0].name, calibration),
-            quant_format=QuantFormat.QDQ,
+            quant_format=onnx_int8.QuantFormat.QDQ,
             op_types_to_quantize=list(_QUANTISED),
             nodes_to_exclude=_resizing(prepared),
             per_channel=True,
             reduce_range=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax,
+            activation_type=onnx_int8.QuantType.QUInt8,
+            weight_type=onnx_int8.QuantType.QInt8,
+            calibrate_method=onnx_int8.CalibrationMethod.MinMax,
         )
         return onnx.load(str(quantised))
 
@@ -66,7 +62,9 @@ def _resizing(path: Path) -> list[str]:
     return [node.name for node in graph.node if any(n.startswith(FITTING) for n in node.input)]
 
 
-class _Calibration(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime is untyped
+class _Calibration:
+    """What onnxruntime calls a data reader."""
+
     def __init__(self, name: str, batches: Iterable[Pixels]) -> None:
         self._name = name
         self._batches: Iterator[Pixels] = iter(batches)

@@ -30,7 +30,7 @@ def departures_of(name: str) -> tuple[Departure, ...]:
     """
     systems = system_departures()
     if name not in METHODS and name not in systems:
-        raise UnknownNameError("method or system", name, {*METHODS, *systems})
+        raise UnknownNameError("method", name, {*METHODS, *systems} - {EVERY_SYSTEM})
     own = method_class(name).departures if name in METHODS else ()
     of_system = systems.get(name, ())
     shared = systems[EVERY_SYSTEM] if of_system and name != EVERY_SYSTEM else ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
 import pytorch_lightning as pl
@@ -22,6 +22,8 @@ from agelens.training.epoch_metrics import (
     LossAverager,
     Metric,
     PredictionGatherer,
+    TrainingErrors,
+    told_accuracies,
     validation_metrics,
 )
 from agelens.training.lr_scheduler import (
@@ -34,7 +36,6 @@ from agelens.training.lr_scheduler import (
 from agelens.training.optimizers import OptimizerChoice
 from agelens.training.regularisers.base import Regulariser
 from agelens.training.selection import Selection
-from agelens.training.told_metrics import TrainingErrors, told_accuracies
 
 
 class HeadLearning(pl.Callback):
@@ -75,6 +76,13 @@ def _of_all(gathered: Tensor) -> Tensor:
     return gathered.flatten(0, 1)
 
 
+class Mixed(NamedTuple):
+    """A batch whose images are `share` their own and else those at `others`, int64 [B]."""
+
+    others: Tensor
+    share: float
+
+
 STATE: Final = "agelens"
 """Key of what this module adds to a checkpoint."""
 
@@ -83,7 +91,9 @@ class AgeModule(pl.LightningModule):
     """Trains an `AgeModel`: its method's loss, its auxiliary heads' losses, regularisers.
 
     After each validation `metrics` holds the epoch's figures by name, and `improved` says
-    whether it is the best so far. `loss_parts` are the terms of the last batch's loss.
+    whether it is the best so far. `loss_parts` are the terms of the last batch's loss. What sets
+    `mixed` before a step has mixed the batch's images; the training's own errors count against
+    each image's first age.
 
     Args:
         model: what is trained.
@@ -123,6 +133,7 @@ class AgeModule(pl.LightningModule):
         self.answers: dict[int, Floats] = {}
         self._collected: dict[int, PredictionGatherer] = {}
         self.seen: tuple[Any, AgeTargets] | None = None
+        self.mixed: Mixed | None = None
         self._sums = LossAverager()
         self._errors = TrainingErrors(model.method.spec)
         self._rate = 0.0
@@ -157,7 +168,12 @@ class AgeModule(pl.LightningModule):
         images = self._images(batch)
         outputs = self._run(images)
         targets = _targets(batch)
-        parts = self._parts(outputs, targets, batch)
+        parts = self._parts(outputs, batch)
+        if self.mixed is not None:
+            (others, share), self.mixed = self.mixed, None
+            labels = {column: values[others] for column, values in batch.labels.items()}
+            theirs = self._parts(outputs, batch._replace(labels=labels))
+            parts = {name: share * one + (1 - share) * theirs[name] for name, one in parts.items()}
         for regulariser in self.regularisers:
             name = regulariser.name
             parts[name] = parts.get(name, 0) + regulariser(self.model, images, outputs)
@@ -179,7 +195,7 @@ class AgeModule(pl.LightningModule):
         """Answers are collected; the loss is the method's own."""
         del batch_idx
         outputs = self._answer(0, batch, self.trainer.val_dataloaders)
-        parts = self._parts(outputs, _targets(batch), batch)
+        parts = self._parts(outputs, batch)
         loss = torch.stack(list(parts.values())).sum()
         self._sums.add("valid", {**parts, "loss": loss}, len(batch.rows))
 
@@ -258,11 +274,9 @@ class AgeModule(pl.LightningModule):
         outputs: ModelOutputs = apply_to_collection(self.model(images), Tensor, _single)
         return outputs
 
-    def _parts(
-        self, outputs: ModelOutputs, targets: AgeTargets, batch: ChipBatch
-    ) -> dict[str, Tensor]:
+    def _parts(self, outputs: ModelOutputs, batch: ChipBatch) -> dict[str, Tensor]:
         with torch.autocast(self.device.type, enabled=False):
-            parts = self.model.method.loss_parts(outputs.age, targets)
+            parts = self.model.method.loss_parts(outputs.age, _targets(batch))
             if self.model.auxiliary is not None:
                 parts |= self.model.auxiliary.losses(outputs.auxiliary, batch.labels)
         return parts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,7 +17,8 @@ from agelens.errors import TrainingError, UsageError
 from agelens.export.bundle import CardFacts, Parity, export_model
 from agelens.export.export_network import TrainedInput
 from agelens.export.formats import Format, Precision, check_choice
-from agelens.models.mean_model import MeanModel
+from agelens.models.age_model import AgeModel
+from agelens.models.mean_model import MeanModel, mean_weights
 from agelens.records import RGB, Floats
 from agelens.training.model_parts import BackboneChoice
 from agelens.training.resume_identity import config_diff, data_identity
@@ -144,6 +145,7 @@ class PartSample:
         return data.store[int(data.rows[place - self.part.starts[home]])]
 
 
+Average = Literal["answers", "weights"]
 COMPARED = 256
 """So many chips of the validation part prove an export; int8 takes the whole part."""
 
@@ -218,15 +220,19 @@ def export_mean(
     folders: Sequence[str | Path],
     output: str | Path,
     *,
+    average: Average = "answers",
+    shares: Sequence[float] | None = None,
     format: Format = "onnx",
     precision: Precision = "single",
 ) -> Exported:
-    """Export several runs as one network that answers their mean; see `MeanModel`.
+    """Export several runs as one network; see `MeanModel` and `mean_weights`.
 
     Args:
         folders: of finished runs on chips that were cut alike; the parts of the first one's data
             prove the export, and its card is what the new one starts from.
         output: where to; its name becomes the model's.
+        average: the runs' ``answers``, or their ``weights``.
+        shares: how much each run's weights count; all alike by default.
         format: see `export_model`.
         precision: see `export_model`.
 
@@ -243,16 +249,29 @@ def export_mean(
     first, target = runs[0], Path(output)
     facts = card_from_run(first)
     names = ", ".join(run.folder.path.resolve().name for run in runs)
+    models = [run.model for run in runs]
+    if average == "weights":
+        model: AgeModel | MeanModel = mean_weights(models, shares)
+        summary = f"mean weights of {len(runs)} runs, each {facts.summary}"
+        told = f" by {', '.join(f'{share:g}' for share in shares)}" if shares else ""
+        note = (
+            f"The weights are the mean of those of the runs {names}{told}; metrics are each "
+            "run's own."
+        )
+    else:
+        model = MeanModel(models)
+        summary = f"mean of {len(runs)} networks, each {facts.summary}"
+        note = f"The answer is the mean of those of the runs {names}."
     facts = replace(
         facts,
         name=target.resolve().name,
-        summary=f"mean of {len(runs)} networks, each {facts.summary}",
+        summary=summary,
         metrics=[metric for run in runs for metric in _metrics(run)],
-        notes=[*facts.notes, f"The answer is the mean of those of the runs {names}."],
+        notes=[*facts.notes, note],
     )
     parts = _data_of(first).parts
     parity = export_model(
-        MeanModel([run.model for run in runs]),
+        model,
         facts,
         inputs[0],
         target,

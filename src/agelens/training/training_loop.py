@@ -29,7 +29,13 @@ from agelens.training.checkpoints import (
     model_weights,
     read_checkpoint,
 )
-from agelens.training.epoch_metrics import EpochHistory, TimeShare, validation_metrics
+from agelens.training.epoch_metrics import (
+    EpochHistory,
+    TimeShare,
+    likeliest_words,
+    told_accuracies,
+    validation_metrics,
+)
 from agelens.training.model_parts import age_model
 from agelens.training.resume_identity import (
     can_resume,
@@ -47,7 +53,6 @@ from agelens.training.run_trainer import (
     reseed,
     run_trainer,
 )
-from agelens.training.told_metrics import likeliest_words, told_accuracies
 
 
 class RunProgressBar(RichProgressBar):

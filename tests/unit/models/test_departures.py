@@ -38,7 +38,7 @@ def test_a_method_and_its_systems_recipes_are_told_together() -> None:
     listed = departures_of("rapl")
     assert any("theta" in one.theirs for one in listed)
     assert any("IR-50" in one.theirs for one in listed)
-    with pytest.raises(UnknownNameError, match="method or system"):
+    with pytest.raises(UnknownNameError, match=r"unknown method 'nobody'\. Valid methods: amr"):
         departures_of("nobody")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from tests import forked
 from torch import Tensor, nn
 
 from agelens.data import AgeData
@@ -285,9 +284,10 @@ def test_what_a_notebook_defined_is_its_own(store: Path, tmp_path: Path) -> None
     program = tmp_path / "notebook.py"
     program.write_text(NOTEBOOK)
     folder = tmp_path / "run"
-    command = [sys.executable, str(program), str(store), str(folder)]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert ran.stdout.split() == ["Mine"], ran.stderr
+    log = tmp_path / "log.txt"
+    ran = forked.end(forked.start_program(program, store, folder, log=log), log)
+    assert ran.returncode == 0, ran.output
+    assert ran.output.split()[-1] == "Mine"
     for go_on in (lambda: Engine.resume(folder), lambda: load_run(folder).trained):
         with pytest.raises(UsageError, match=r"Mine was defined in a notebook"):
             go_on()

@@ -16,10 +16,15 @@ import torch
 from agelens.ages import AgeScale
 from agelens.inference.answers import OutputSpec
 from agelens.training import epoch_metrics as time_share
-from agelens.training.epoch_metrics import LossAverager, TimeShare, validation_metrics
+from agelens.training.epoch_metrics import (
+    LossAverager,
+    TimeShare,
+    TrainingErrors,
+    told_accuracies,
+    validation_metrics,
+)
 from agelens.training.resume_identity import config_diff, resume_identity
 from agelens.training.run_trainer import SeededSteps, environment, reseed
-from agelens.training.told_metrics import TrainingErrors, told_accuracies
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from agelens.data.store import ChipStore
 from agelens.data.store.cutting import Root, choose_face, labelled_photos, picture_source
 from agelens.errors import UsageError
+from agelens.imaging.align import similarity, template_named
 from agelens.imaging.quality import judge, yaw_degrees
 from agelens.inference.cards import Card
 from agelens.inference.estimator import AgeEstimator
@@ -31,7 +32,8 @@ def with_estimated_ages(
     """`samples` with what was estimated as `age_years`, of kind ``estimated``.
 
     An age that is there already stays, of its own kind, and so does a row without an estimate.
-    The extra column `age_model` names the model in every row that it gave an age.
+    The extra column `age_model` names the model in every row that it gave an age, and `refer` says
+    why a human should look at it: a face that is cut off, covered, too small or blurred.
 
     Args:
         samples: to label.
@@ -52,11 +54,15 @@ def with_estimated_ages(
     if not replace:
         given &= ~frame[["age_years", "age_low", "age_high"]].notna().any(axis=1).to_numpy()
     known = frame.get(AGE_MODEL, pd.Series(None, index=frame.index, dtype=object))
+    added = {AGE_MODEL: known.astype(object).mask(given, model)}
+    if (refer := predictions.frame.get("refer")) is not None:
+        before = frame.get("refer", pd.Series(None, index=frame.index, dtype=object))
+        added["refer"] = before.astype(object).mask(given, refer.astype(object))
     return samples.with_columns(
         age_years=np.where(given, estimate, frame["age_years"]),
         age_kind=frame["age_kind"].astype(object).mask(given, "estimated"),
         **{name: frame[name].mask(given) for name in ("age_std", "age_low", "age_high")},
-        **{AGE_MODEL: known.astype(object).mask(given, model)},
+        **added,
     )
 
 
@@ -219,6 +225,10 @@ class _Faces:
     def __init__(self, store: ChipStore, estimator: AgeEstimator) -> None:
         frame = store.table.frame
         self._store, self._estimator = store, estimator
+        made = store.card.settings
+        self._points = None
+        if made["alignment"] == "similarity":
+            self._points = template_named(made["template"]).points_in(made["size"], made["margin"])
         self._has_chip = store.has_chip
         self._boxes = frame[list(BOX)].to_numpy(np.float64)
         self._landmarks = frame[list(LANDMARKS)].to_numpy(np.float64).reshape(-1, 5, 2)
@@ -237,9 +247,15 @@ class _Faces:
 
     def _with_face(self, estimate: AgeEstimate, row: int, chip: RGB) -> AgeEstimate:
         face = Face(self._boxes[row], self._landmarks[row], float(self._scores[row]))
-        quality = judge(face, chip)
+        quality = judge(face, chip, matrix=self._matrix(face))
         refer = self._estimator.card.limits.refer(quality)
         return replace(estimate, face=face, quality=quality, refer=refer)
+
+    def _matrix(self, face: Face) -> Floats | None:
+        """[2, 3] from the photo to the chip, where a template says it."""
+        if self._points is None or np.isnan(face.landmarks).any():
+            return None
+        return similarity(face.landmarks, self._points)
 
 
 def predict_photos(

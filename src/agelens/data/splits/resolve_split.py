@@ -18,6 +18,7 @@ from agelens.data.splits import (
     read_split,
     split_by_column,
 )
+from agelens.data.splits.random_split import RandomSplit
 from agelens.data.splits.writing import REPORT_NAME
 from agelens.data.store import ChipStore
 from agelens.errors import DatasetError, UnknownNameError, UsageError
@@ -180,7 +181,10 @@ def _with_valid_part(split: Split, table: SampleTable, options: SplitOptions) ->
     names = (*split.part_names, *(() if VALID in split.part_names else (VALID,)))
     train = codes == names.index(TRAIN)
     part = table.select(train)
-    drawn = HashSplit({TRAIN: 1 - share, VALID: share})(part, seed=seed)[0]
+    shares = {TRAIN: 1 - share, VALID: share}
+    drawn = HashSplit(shares)(part, seed=seed)[0]
+    if not (drawn.codes == 1).any():  # the protocol put all of these hashes into the test part
+        drawn = RandomSplit(shares, by="subject")(part, seed=seed)[0]
     taken = codes[train]
     taken[drawn.codes == 1] = names.index(VALID)
     codes[train] = taken

@@ -122,6 +122,8 @@ def read_split(folder: str | Path) -> Split:
     folder = Path(folder)
     report = json_object(folder / REPORT_NAME, TableError, what="a split that agelens wrote")
     with decoding(folder, "a split that agelens wrote", TableError):
+        if paths := [part for part in report["samples"] if Path(part).name != part]:
+            raise ValueError(f"part {paths[0]!r} leads out of the folder")
         parts = {part: _ids(folder / f"{part}.csv") for part in report["samples"]}
     counts = {part: len(ids) for part, ids in parts.items()}
     if counts != report["samples"]:

@@ -57,7 +57,7 @@ class ChipStore:
         """
         folder = Path(folder)
         if not (folder / CARD_NAME).is_file():
-            why = "this is none"
+            why = "this is none: make one of a table with agelens data prepare"
             if not folder.exists():
                 why = "nothing is there: make one with agelens data prepare"
             elif (folder / JOURNAL_NAME).is_file():

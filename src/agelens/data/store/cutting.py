@@ -15,14 +15,14 @@ import pandas as pd
 from agelens.data.formats.ldl import ROTATED_BOX
 from agelens.data.store.card import ChipEncoding, StoreSettings
 from agelens.errors import PhotoError, PhotoStatus, UsageError
-from agelens.imaging.align import Fill, SimilarityAligner, template_named
+from agelens.imaging.align import Fill, SimilarityAligner, box_overlaps, template_named
 from agelens.imaging.aligned_chips import resized
 from agelens.imaging.detectors import Detector
 from agelens.imaging.photos import IN_FLIGHT, PhotoSource, read_photo
-from agelens.imaging.quality import cut_off
+from agelens.imaging.quality import partly_seen
 from agelens.imaging.rotate_crop import RotatedBox, carried_box, find_rotated_box, rotate
 from agelens.imaging.rotate_crop import cut as cut_rotated
-from agelens.records import RGB, Face, Floats
+from agelens.records import RGB, Chip, Face, Floats
 from agelens.tables import BOX, LANDMARKS, SampleTable
 
 _LARGE: Final = 0.5
@@ -43,7 +43,8 @@ def choose_face(
     boxes = np.stack([face.box_xyxy for face in faces])
     if labelled_xyxy is None:
         return faces[_large_and_central(boxes, picture_hw)]
-    overlap, distance = _overlap(boxes, labelled_xyxy), _distance(boxes, _centre(labelled_xyxy))
+    overlap = box_overlaps(boxes, labelled_xyxy[None])[:, 0]
+    distance = _distance(boxes, _centre(labelled_xyxy))
     best = int(np.lexsort((distance, -overlap))[0])
     longer_side = float(np.max(labelled_xyxy[2:] - labelled_xyxy[:2]))
     found = overlap[best] > 0 or distance[best] <= longer_side
@@ -55,14 +56,6 @@ def _large_and_central(boxes: Floats, picture_hw: tuple[int, int]) -> int:
     distance = _distance(boxes, np.array(picture_hw[::-1], dtype=np.float64) / 2)
     large = areas >= _LARGE * areas.max()
     return int(np.lexsort((-areas, np.where(large, distance, np.inf)))[0])
-
-
-def _overlap(boxes: Floats, box: Floats) -> Floats:
-    """Intersection over union of each of `boxes` [N, 4] with `box` [4]."""
-    corner = np.maximum(boxes[:, :2], box[:2])
-    extent = np.clip(np.minimum(boxes[:, 2:], box[2:]) - corner, 0, None)
-    shared = extent.prod(axis=1)
-    return np.asarray(shared / (_areas(boxes) + _areas(box[None]) - shared))
 
 
 def _areas(boxes: Floats) -> Floats:
@@ -127,7 +120,7 @@ def _whole(box: Floats) -> Floats | None:
     return box if box[2] > box[0] and box[3] > box[1] else None  # also None where one is NaN
 
 
-Align: TypeAlias = Callable[[RGB, Face], tuple[RGB, Floats | None]]
+Align: TypeAlias = Callable[[RGB, Face], tuple[Chip, Floats | None]]
 """The chip of a face, and its box in the turned photo where the alignment has one."""
 
 
@@ -135,8 +128,9 @@ Align: TypeAlias = Callable[[RGB, Face], tuple[RGB, Floats | None]]
 class Cut:
     """What came of one label on one photo; `chip` is None where its face is not there.
 
-    `faces` counts those found in the photo. `rotated_xyxy` [4] is the second pass's box in
-    pixels of the photo turned by the face's roll, `roll_degrees` where that is not the eye line's.
+    `matrix` [2, 3] leads from the photo to the chip, None of a picture taken whole. `faces` counts
+    those found in the photo. `rotated_xyxy` [4] is the second pass's box in pixels of the photo
+    turned by the face's roll, `roll_degrees` where that is not the eye line's.
     """
 
     chip: RGB | None
@@ -144,6 +138,7 @@ class Cut:
     faces: int = 0
     rotated_xyxy: Floats | None = None
     roll_degrees: float | None = None
+    matrix: Floats | None = None
 
 
 class Cutter(Protocol):
@@ -170,7 +165,7 @@ class FaceCutter:
         if face is None:
             return Cut(None, None, len(faces))
         chip, rotated_xyxy = self.align(rgb, face)
-        return Cut(chip, face, len(faces), rotated_xyxy)
+        return Cut(chip.rgb, face, len(faces), rotated_xyxy, matrix=chip.matrix)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,13 +210,16 @@ def cutter_of(settings: StoreSettings, detector: Detector) -> Cutter:
         return TableCutter(partial(_rotated_cut, settings), search) if of_table else search
     template = template_named(str(settings.template))
     aligner = SimilarityAligner(template, settings.size, settings.margin, cast(Fill, settings.fill))
-    search = FaceCutter(detector, lambda rgb, face: (aligner.align(rgb, face).rgb, None))
+    search = FaceCutter(detector, lambda rgb, face: (aligner.align(rgb, face), None))
     return TableCutter(partial(_aligned_cut, aligner), search) if of_table else search
 
 
 def _aligned_cut(aligner: SimilarityAligner, rgb: RGB, place: Place) -> Cut | None:
     face = place.face()
-    return None if face is None else Cut(aligner.align(rgb, face).rgb, face, 1)
+    if face is None:
+        return None
+    chip = aligner.align(rgb, face)
+    return Cut(chip.rgb, face, 1, matrix=chip.matrix)
 
 
 def _rotated_cut(settings: StoreSettings, rgb: RGB, place: Place) -> Cut | None:
@@ -230,15 +228,15 @@ def _rotated_cut(settings: StoreSettings, rgb: RGB, place: Place) -> Cut | None:
         return None
     face, turned, box = placed
     chip = cut_rotated(rgb, turned, box, size=settings.size, expand=settings.margin)
-    return Cut(chip.rgb, face, 1, box.box_xyxy, box.roll_degrees)
+    return Cut(chip.rgb, face, 1, box.box_xyxy, box.roll_degrees, chip.matrix)
 
 
 def _two_pass(detector: Detector, settings: StoreSettings) -> Align:
-    def align(rgb: RGB, face: Face) -> tuple[RGB, Floats | None]:
+    def align(rgb: RGB, face: Face) -> tuple[Chip, Floats | None]:
         turned = rotate(rgb, face.roll_degrees)
         box = find_rotated_box(rgb, face, detector, turned=turned)
         chip = cut_rotated(rgb, turned, box, size=settings.size, expand=settings.margin)
-        return chip.rgb, box.box_xyxy
+        return chip, box.box_xyxy
 
     return align
 
@@ -304,7 +302,7 @@ class PhotoWorker:
             why = f"none of {cut.faces} is near the labelled box" if cut.faces else "no face found"
             return Outcome("no_face", why, faces=cut.faces)
         chip = self.encoding.encode(cut.chip)
-        told = cut_off(cut.face, size_hw) if cut.face else ""
+        told = partly_seen(cut.face, size_hw, cut.chip, cut.matrix) if cut.face else ""
         return Outcome("ok", told, chip, cut.face, cut.faces, cut.rotated_xyxy, cut.roll_degrees)
 
 

@@ -149,6 +149,36 @@ class RandomSimilarity(RandomBatchTransform):
         return _sampled(images, theta, "bilinear", padding=self.padding)
 
 
+class RandomErasing(RandomBatchTransform):
+    """A rectangle of noise over a part of the chip (Zhong et al., AAAI 2020).
+
+    Args:
+        low: least share of the area that is covered.
+        high: largest share.
+        p: probability.
+    """
+
+    def __init__(self, low: float = 0.02, high: float = 0.25, p: float = 0.5) -> None:
+        super().__init__(p)
+        self.low = low
+        self.high = high
+
+    def change(self, images: Tensor, generator: torch.Generator | None, /) -> Tensor:
+        """See `RandomBatchTransform`."""
+        side = images.shape[-1]
+        area = draw(images, self.low, self.high, generator)
+        stretch = draw(images, -0.5, 0.5, generator).exp()  # height over width: e^-1 to e
+        places = torch.arange(side, device=images.device)
+        covered = torch.ones(len(images), 1, side, side, dtype=torch.bool, device=images.device)
+        for length, axis in ((area.sqrt() * stretch, 2), (area.sqrt() / stretch, 3)):
+            pixels = length.clamp(max=1) * side
+            start = draw(images, 0, 1, generator) * (side - pixels)
+            line = places.reshape([-1 if one == axis else 1 for one in range(4)])
+            covered &= (line >= start) & (line < start + pixels)
+        noise = torch.rand(images.shape, generator=generator).to(images.device)
+        return torch.where(covered, noise, images)
+
+
 class RandomCrop(nn.Module):
     """A crop of `size` by `size` pixels anywhere in each sample."""
 

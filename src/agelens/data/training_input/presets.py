@@ -23,6 +23,7 @@ AUGMENTATIONS: Final[dict[str, str]] = {
     "RandomRotation": "agelens.data.training_input.geometry:RandomRotation",
     "RandomZoom": "agelens.data.training_input.geometry:RandomZoom",
     "RandomSimilarity": "agelens.data.training_input.geometry:RandomSimilarity",
+    "RandomErasing": "agelens.data.training_input.geometry:RandomErasing",
     "RandomGrey": "agelens.data.training_input.colour:RandomGrey",
     "RandomSharpness": "agelens.data.training_input.colour:RandomSharpness",
     "RandomGamma": "agelens.data.training_input.colour:RandomGamma",

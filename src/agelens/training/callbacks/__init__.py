@@ -8,6 +8,7 @@ from typing import Final
 from agelens.training.callbacks.freezing import FrozenBatchNorm, StageFreezing
 from agelens.training.callbacks.learning_curves import LearningCurves
 from agelens.training.callbacks.measured_batch_norm import MeasuredBatchNorm
+from agelens.training.callbacks.mixup import Mixup
 from agelens.training.callbacks.nan_guard import NaNGuard
 from agelens.training.callbacks.weight_ema import WeightEMA
 
@@ -16,6 +17,7 @@ __all__ = [
     "FrozenBatchNorm",
     "LearningCurves",
     "MeasuredBatchNorm",
+    "Mixup",
     "NaNGuard",
     "StageFreezing",
     "WeightEMA",
@@ -24,6 +26,7 @@ __all__ = [
 CALLBACKS: Final[dict[str, str]] = {
     "FrozenBatchNorm": "agelens.training.callbacks.freezing:FrozenBatchNorm",
     "MeasuredBatchNorm": "agelens.training.callbacks.measured_batch_norm:MeasuredBatchNorm",
+    "Mixup": "agelens.training.callbacks.mixup:Mixup",
     "StageFreezing": "agelens.training.callbacks.freezing:StageFreezing",
     "WeightEMA": "agelens.training.callbacks.weight_ema:WeightEMA",
 }

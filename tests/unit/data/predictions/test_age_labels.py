@@ -60,6 +60,14 @@ def test_an_earlier_models_name_stays_with_its_ages() -> None:
     assert again.extra == (AGE_MODEL,)
 
 
+def test_faces_to_be_looked_at_are_marked() -> None:
+    frame = predicted(samples()).frame.assign(refer=["a", "covered", None, None])
+    table = with_estimated_ages(samples(), PredictionsTable(frame), "toy 1")
+    marked = table.frame["refer"]
+    assert marked.isna().tolist() == [True, False, True, True]  # of row 0 another age stays
+    assert marked.iloc[1] == "covered"
+
+
 def test_predictions_of_others_are_refused() -> None:
     other = samples(sample_id=["x", "1.jpg", "2.jpg", "3.jpg"])
     with pytest.raises(TableError, match=r"row 0: '0\.jpg'"):

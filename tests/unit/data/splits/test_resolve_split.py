@@ -83,6 +83,13 @@ def test_a_valid_part_is_taken_from_train_by_subject() -> None:
     assert "samples taken from train" in split.notes[-1]
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_valid_part_is_taken_where_nobody_knows_the_people(seed: int) -> None:
+    whole = table(100, subject=None)  # both would be drawn by the same hashes
+    split = resolve_split(whole, SplitOptions("random-80-20", seed, valid_share=0.1))
+    assert split.counts == {"train": 72, "valid": 8, "test": 20}
+
+
 def test_no_train_part_is_refused() -> None:
     with pytest.raises(UsageError, match=r"no train part; its parts are test \(60\)"):
         resolve_split(table(split="test"), SplitOptions("column"))

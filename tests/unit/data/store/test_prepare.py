@@ -51,14 +51,19 @@ def test_every_row_has_a_status_in_order(table, photos, tmp_path, detector):
     assert store.table.frame["age_years"].tolist() == table.frame["age_years"].tolist()
 
 
-def test_a_face_that_the_edge_cuts_off_is_said(make_table, tmp_path, detector, head):
+def test_a_face_that_is_cut_off_or_covered_is_said(make_table, tmp_path, detector, head):
     Image.fromarray(head[:, 45:]).save(tmp_path / "cut.png")
     Image.fromarray(head).save(tmp_path / "whole.png")
-    table = make_table(["cut.png", "whole.png"])
+    (face,) = detector.detect(head)
+    masked, (mouth, eyes) = head.copy(), (face.landmarks[3:, 1], face.landmarks[:2, 1])
+    masked[int(eyes.mean() + mouth.mean()) // 2 :] = 200
+    Image.fromarray(masked).save(tmp_path / "masked.png")
+    table = make_table(["cut.png", "whole.png", "masked.png"])
     prepare(table, tmp_path / "store", root=tmp_path, detector=detector)
     outcomes = ChipStore.open(tmp_path / "store").outcomes
-    assert outcomes["status"].tolist() == ["ok", "ok"]
-    assert outcomes["message"][0].endswith("of the face is in the photo")
+    assert outcomes["status"].tolist() == ["ok", "ok", "ok"]
+    assert outcomes["message"][2] == "the mouth may be covered"
+    assert outcomes["message"][0].startswith("only ")
     assert outcomes["message"][1] == ""
 
 

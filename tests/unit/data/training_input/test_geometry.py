@@ -63,6 +63,18 @@ def test_zoom_shows_a_part_of_each_sample():
     assert middles.std() > 0.01
 
 
+def test_one_rectangle_of_each_sample_is_erased():
+    images = torch.full((300, 3, 40, 40), 2.0)
+    erased = geometry.RandomErasing(0.05, 0.2, p=1)(images, generator())[:, 0] < 2
+    lines, columns = erased.any(2).sum(1), erased.any(1).sum(1)
+    assert torch.equal(erased.flatten(1).sum(1), lines * columns)
+    shares = lines * columns / 40**2
+    assert 0.03 < shares.min() < shares.max() < 0.23
+    assert 1 / 3.3 < (lines / columns).min() < 0.6
+    assert 1.6 < (lines / columns).max() < 3.3
+    assert erased.any(0)[3:-3, 3:-3].all()
+
+
 def test_crops_lie_anywhere_in_each_sample():
     rows, columns = torch.meshgrid(torch.arange(12), torch.arange(12), indexing="ij")
     numbered = torch.stack([rows, columns, rows]).expand(200, 3, 12, 12)
@@ -80,6 +92,7 @@ def test_equal_seeds_equal_batches(images):
         geometry.RandomHorizontalFlip(0.5),
         geometry.RandomRotation(30, p=0.5),
         geometry.RandomZoom(0.5),
+        geometry.RandomErasing(),
         geometry.RandomCrop(9),
     ):
         once, again, other = (transform(images.clone(), generator(s)) for s in (3, 3, 4))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import zipfile
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +19,8 @@ from torch import Tensor, nn
 from torch.serialization import safe_globals
 
 from agelens.errors import AgelensError, CardError
-from agelens.foreign_files import decoding
+from agelens.foreign_files import decoding, instead_of
+from agelens.inference.cards import LARGEST_WEIGHTS
 from agelens.models.backbones.base import Backbone
 
 # In float16 the subnormals are part of the useful range, and processors are no slower on them.
@@ -262,14 +264,49 @@ def read_pickle(
     with decoding(path, "what torch.save writes", error, advice=way_out):
         try:
             with path.open("rb") as file, warnings.catch_warnings():
-                # Of another pickle protocol than torch writes: it is read, or refused below.
-                warnings.filterwarnings("ignore", message="Detected pickle protocol")
+                warnings.simplefilter("ignore")  # what torch warns of is read, or refused below
+                _check_archive(path, error)
                 return torch.load(file, map_location=map_location, weights_only=True)
         except UnpicklingError as refused:
+            if instead_of(path):
+                raise
             raise error(
                 f"{path} is refused: it is damaged, or holds more than tensors and plain types, "
                 f"and what else a pickle holds may run as code ({_gist(refused)}). {way_out}"
             ) from refused
+
+
+def _check_archive(path: Path, error: type[AgelensError]) -> None:
+    """Refuse programs, and what unpacks to more than it is: torch packs nothing of its own."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        inside = archive.infolist()
+    if any(one.filename.endswith("/constants.pkl") for one in inside):
+        raise error(f"{path} is a program of TorchScript, which is not run. {_SAVE_WEIGHTS}")
+    unpacked = sum(one.file_size for one in inside)
+    if unpacked > path.stat().st_size:
+        raise error(f"{path} is refused: it would unpack to {unpacked:,} bytes")
+
+
+def check_amount(tensors: Iterable[Tensor], path: Path) -> None:
+    """Refuse more numbers than any network has, and those that no network keeps as they are.
+
+    A view can claim numbers without holding them.
+
+    Raises:
+        CardError: there are such.
+    """
+    numbers = 0
+    for one in tensors:
+        if one.layout != torch.strided or one.is_meta or one.is_quantized:
+            raise CardError(f"{path}: holds tensors that are sparse, quantised or without numbers")
+        numbers += one.numel()
+    if 4 * numbers > LARGEST_WEIGHTS:
+        raise CardError(
+            f"{path}: its tensors have {numbers:,} numbers, more than the {LARGEST_WEIGHTS:,} "
+            "bytes of weights that are opened"
+        )
 
 
 def _named_tensors(content: Any) -> dict[str, Tensor]:
@@ -291,6 +328,7 @@ def check_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
     Raises:
         CardError: there are such; the message names their tensors.
     """
+    check_amount(tensors.values(), path)
     broken = [name for name, value in tensors.items() if not bool(torch.isfinite(value).all())]
     if broken:
         more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
