@@ -455,8 +455,11 @@ class AgeEstimator:
         # A photo without faces counts as well, or a run of them would never be handed out.
         least = BATCH // _PHOTOS_KEPT if keep else 1
         with ThreadPoolExecutor(self.workers, thread_name_prefix="agelens") as pool:
-            # Enough under way to keep the threads busy while this one runs the networks.
-            ready = ordered_map(pool, prepare, photos, window=4 * self.workers)
+            # Enough under way to keep the threads busy while this one runs the networks. Chips are
+            # small; of whole photos that are kept, few may wait.
+            few = 4 * self.workers
+            window = few if keep else max(2 * BATCH, few)
+            ready = ordered_map(pool, prepare, photos, window=window, start=few)
             for block in blocks(ready, weight=lambda p: max(least, len(p.chips)), limit=BATCH):
                 yield from self._finish(block, on_photo)
 

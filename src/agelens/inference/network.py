@@ -50,8 +50,9 @@ def logits(probabilities: Floats) -> Floats:
     return np.asarray(np.log(inside) - np.log1p(-inside))
 
 
-# Larger batches are no faster on a CPU and their activations cost memory.
-BATCH: Final = 32
+# What eight chips leave between two layers stays in a processor's cache: 32 at once take a third
+# longer each. A network that works on few lets photos be prepared beside it, too.
+BATCH: Final = 8
 _SUM_TOLERANCE: Final = 1e-3
 
 

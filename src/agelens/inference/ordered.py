@@ -17,19 +17,29 @@ R = TypeVar("R")
 
 
 def ordered_map(
-    pool: Executor, function: Callable[[T], R], items: Iterable[T], *, window: int
+    pool: Executor,
+    function: Callable[[T], R],
+    items: Iterable[T],
+    *,
+    window: int,
+    start: int | None = None,
 ) -> Iterator[R]:
     """`function` of each item, in order, with at most `window` of them under way.
 
     Items are drawn only as results are taken, so an endless source is fine and memory
-    does not grow with it. What has not begun is cancelled when the caller stops early.
+    does not grow with it. The first result waits for `start` items (`window` unless told), and
+    each one taken draws up to two, so that a list that still grows is answered early. What has not
+    begun is cancelled when the caller stops early.
     """
     source = iter(items)
-    under_way: deque[Future[R]] = deque(pool.submit(function, i) for i in islice(source, window))
+    under_way: deque[Future[R]] = deque(
+        pool.submit(function, item) for item in islice(source, start or window)
+    )
     try:
         while under_way:
             result = under_way.popleft().result()
-            under_way.extend(pool.submit(function, item) for item in islice(source, 1))
+            room = min(2, window - len(under_way))
+            under_way.extend(pool.submit(function, item) for item in islice(source, room))
             yield result
     finally:
         for future in under_way:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from agelens.imaging.align import box_overlaps
 from agelens.inference.answers import OutputSpec, point_and_interval, read_answers
 from agelens.inference.calibration import Calibration
 from agelens.inference.network import answer_of, averageable
@@ -126,7 +127,7 @@ class FaceTracker:
     def _follow(self, boxes: Floats, answers: Floats) -> list[_Track]:
         """The track of each face, after taking it in; new ones for faces that match none."""
         expected = np.array([t.expected_box for t in self._tracks]).reshape(-1, 4)
-        matched = _match(_overlaps(expected, boxes), self.min_overlap)
+        matched = _match(box_overlaps(expected, boxes), self.min_overlap)
         tracks = []
         for face, (box, answer) in enumerate(zip(boxes, answers, strict=True)):
             if face in matched:
@@ -172,20 +173,6 @@ def _boxes(faces: Sequence[AgeEstimate]) -> Floats:
             raise ValueError(f"estimate {position}: a box is four finite pixels, got {box}")
         boxes[position] = box
     return boxes
-
-
-def _overlaps(ours: Floats, theirs: Floats) -> Floats:
-    """Intersection over union [M, N] of boxes [M, 4] and [N, 4]; 0 where both are empty."""
-    corner = np.maximum(ours[:, None, :2], theirs[None, :, :2])
-    opposite = np.minimum(ours[:, None, 2:], theirs[None, :, 2:])
-    shared = np.maximum(opposite - corner, 0).prod(axis=2)
-    union = _areas(ours)[:, None] + _areas(theirs)[None] - shared
-    overlaps: Floats = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-    return overlaps
-
-
-def _areas(boxes_xyxy: Floats) -> Floats:
-    return np.asarray(np.maximum(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], 0).prod(axis=1))
 
 
 def _match(overlaps: Floats, least: float) -> dict[int, int]:

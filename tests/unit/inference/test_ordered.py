@@ -55,6 +55,17 @@ def test_items_are_worked_on_at_the_same_time(pool: ThreadPoolExecutor) -> None:
     assert sorted(results) == [0, 1, 2, 3]
 
 
+def test_the_first_result_waits_for_few_and_the_window_fills_by_and_by(
+    pool: ThreadPoolExecutor,
+) -> None:
+    source = Counted()
+    results = ordered_map(pool, int, source, window=8, start=2)
+    drawn = []
+    for taken, _ in enumerate(itertools.islice(results, 10), start=1):
+        drawn.append(source.drawn - taken)  # under way
+    assert drawn == [3, 4, 5, 6, 7, 8, 8, 8, 8, 8]
+
+
 @pytest.mark.parametrize("window", [1, 3, 8])
 def test_no_more_than_the_window_is_drawn_ahead(pool: ThreadPoolExecutor, window: int) -> None:
     source = Counted()
