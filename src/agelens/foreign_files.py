@@ -50,8 +50,48 @@ def decoding(
     except AgelensError:
         raise
     except Exception as damage:
-        told = f"{shortened(str(name), 1000)}: cannot be read as {what}: {reason(damage)}"
-        raise error(f"{told}. {advice}" if advice else told) from damage
+        plain = instead_of(name) or _cut_off(damage)
+        told = f"{shortened(str(name), 1000)}: cannot be read as {what}: {plain or reason(damage)}"
+        advised = advice and not plain and not isinstance(damage, OSError)
+        raise error(f"{told}. {advice}" if advised else told) from damage
+
+
+def instead_of(name: object) -> str:
+    """What lies at the path `name` in the place of the file that was meant; else nothing."""
+    try:  # a pipe is not opened: that would be to wait for it
+        if not isinstance(name, Path) or not name.is_file():
+            return ""
+        with name.open("rb") as file:
+            head = file.read(1024).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    except OSError:
+        return ""
+    if not head:
+        return "it is empty; get it again"
+    return next((said for begins, said in _STAND_INS.items() if head.startswith(begins)), "")
+
+
+_WEB_PAGE: Final = "it is a web page, and not the file: a browser shows what the download asked for"
+_STAND_INS: Final = {
+    b"version https://git-lfs": (
+        "it is a pointer of Git LFS, and not the file: git lfs pull fetches that"
+    ),
+    b"<!doctype html": _WEB_PAGE,
+    b"<html": _WEB_PAGE,
+}
+
+_CUT_OFF: Final = re.compile(
+    "finding central directory|unexpected EOF|EOFError|Ran out of input|truncated file"
+    "|incomplete metadata|header too small|invalid header length"
+)
+_DAMAGED: Final = re.compile("Error parsing message|Unable to synchronously open")
+
+
+def _cut_off(damage: Exception) -> str:
+    """Plain words for what torch, safetensors, HDF5 and ONNX say of half a file; else nothing."""
+    text = f"{type(damage).__name__} {damage}"
+    if _CUT_OFF.search(text):
+        return "it is cut off, as by a download that stopped; get it again"
+    return "it is damaged or cut off; get it again" if _DAMAGED.search(text) else ""
 
 
 def reason(damage: Exception) -> str:

@@ -15,7 +15,12 @@ from torch import Tensor
 from agelens.errors import CardError, MissingDependencyError
 from agelens.foreign_files import content_of, decoding, parse_json
 from agelens.inference.cards import LARGEST_WEIGHTS
-from agelens.models.backbones.weights.files import STATE_KEYS, check_finite, read_content
+from agelens.models.backbones.weights.files import (
+    STATE_KEYS,
+    check_amount,
+    check_finite,
+    read_content,
+)
 
 _TORCH: Final = (".pt", ".pth", ".tar", ".ckpt", ".bin", ".safetensors")
 _KERAS: Final = (".h5", ".hdf5")
@@ -77,7 +82,7 @@ def read_contents(path: Path) -> Contents:
         tensors, facts = _read_keras(path)
     elif suffix in _TORCH:
         with decoding(path, "a trained file", CardError):
-            tensors, facts = _torch_parts(read_content(path))
+            tensors, facts = _torch_parts(read_content(path), path)
         facts |= _facts_beside(path)
     else:
         kinds = ", ".join((*_TORCH, *_KERAS, _ONNX))
@@ -91,7 +96,7 @@ def read_contents(path: Path) -> Contents:
     return Contents(path, _unwrapped(tensors), facts)
 
 
-def _torch_parts(content: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _torch_parts(content: Any, path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors, and what lies beside them and is no tensor."""
     if not isinstance(content, Mapping):
         return {}, {}
@@ -99,8 +104,9 @@ def _torch_parts(content: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
     facts = {key: value for key, value in named.items() if not isinstance(value, Tensor)}
     for wrapper in STATE_KEYS:
         if isinstance(named.get(wrapper), Mapping):
-            tensors, inner = _torch_parts(named[wrapper])
+            tensors, inner = _torch_parts(named[wrapper], path)
             return tensors, facts | inner
+    check_amount((one for one in named.values() if isinstance(one, Tensor)), path)
     floats = {
         key: value.float() if value.is_floating_point() else value
         for key, value in named.items()
@@ -127,7 +133,10 @@ def _facts_beside(path: Path) -> dict[str, Any]:
 
 def _read_onnx(path: Path) -> onnx.ModelProto:
     with decoding(path, "an ONNX network", CardError):
-        return onnx.load_from_string(content_of(path, LARGEST_WEIGHTS))
+        model = onnx.load_from_string(content_of(path, LARGEST_WEIGHTS))
+        if not model.graph.node:
+            raise ValueError("there is no network in it")
+        return model
 
 
 def _read_keras(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -141,15 +150,20 @@ def _read_keras(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors: dict[str, Tensor] = {}
     with decoding(path, "a Keras file of HDF5", CardError), h5py.File(path, "r") as file:
         described = file.attrs.get("model_config", b"{}")
-        for layer, weights in file.get("model_weights", file).items():
-            if layer == "optimizer_weights" or not isinstance(weights, h5py.Group):
-                continue
+        inside = "model_weights/" if "model_weights" in file else ""
 
-            def take(name: str, found: Any, layer: str = layer) -> None:
-                if isinstance(found, h5py.Dataset):
-                    weight = name.rpartition("/")[2].partition(":")[0]
-                    numbers = np.asarray(found, dtype=np.float32)
-                    tensors[f"{layer}/{weight}"] = torch.from_numpy(numbers)
+        def take(name: str, found: Any) -> None:
+            layer, _, rest = name.removeprefix(inside).partition("/")
+            if not (name.startswith(inside) and rest and isinstance(found, h5py.Dataset)):
+                return
+            if found.external or found.is_virtual:
+                raise ValueError(f"{name} is kept in another file, which agelens does not follow")
+            if layer != "optimizer_weights":
+                if 4 * found.size > LARGEST_WEIGHTS:
+                    raise ValueError(f"{name} has {found.size:,} numbers")
+                weight = rest.rpartition("/")[2].partition(":")[0]
+                numbers = np.asarray(found, dtype=np.float32)
+                tensors[f"{layer}/{weight}"] = torch.from_numpy(numbers)
 
-            weights.visititems(take)
+        file.visititems(take)  # which follows no links
         return tensors, {"model_config": parse_json(described)}

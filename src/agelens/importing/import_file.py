@@ -115,7 +115,7 @@ def import_model(
     found = _chosen(contents, layout)
     choices = Choices(ages=ages, size=size, arch=arch, task=task, threshold=threshold)
     choices.check(found)
-    filled = found.fill(contents, choices)
+    filled = _filled(found, contents, choices)
     said: dict[str, Any] = {
         "size": filled.size or size,
         "mean": mean or filled.mean,
@@ -137,8 +137,9 @@ def import_model(
     return ImportedModel(folder, found, filled.keys, made)
 
 
-def _layouts() -> list[Layout]:
-    return [layout_named(name) for name in IMPORTERS]
+def _alike(contents: Contents) -> list[Layout]:
+    layouts = map(layout_named, IMPORTERS)
+    return [one for one in layouts if one.recognises is not None and one.recognises(contents)]
 
 
 def layout_named(name: str) -> Layout:
@@ -154,7 +155,7 @@ def _chosen(contents: Contents, name: str) -> Layout:
     Raises:
         CardError: it is another's, or nobody's.
     """
-    like = [one for one in _layouts() if one.recognises is not None and one.recognises(contents)]
+    like = _alike(contents)
     if name != AUTO:
         wanted = layout_named(name)
         if wanted.recognises is None or wanted in like:
@@ -163,10 +164,28 @@ def _chosen(contents: Contents, name: str) -> Layout:
         raise CardError(f"{contents.path} is no file of {wanted.owner}{looks}. {_keys(contents)}")
     if like:
         return like[0]
+    if {"backbone", "head"} <= {key.partition(".")[0] for key in contents.tensors}:
+        raise CardError(
+            f"{contents.path} holds the weights of a run of agelens, which needs no import: "
+            "--model takes the run's folder, and agelens export RUN writes its model"
+        )
     raise CardError(
         f"{contents.path} looks like no file of {', '.join(IMPORTERS)}. Say whose it is (--from); "
-        f"a network of torchvision or timm also needs its name (--arch). {_keys(contents)}"
+        "a network of torchvision or timm also needs its name (--arch), and an ONNX network that "
+        f"embeds faces is for agelens identity add. {_keys(contents)}".rstrip()
     )
+
+
+def _filled(layout: Layout, contents: Contents, choices: Choices) -> Filled:
+    """The network of `contents`; where it does not fit, whose it looks like is told as well."""
+    try:
+        return layout.fill(contents, choices)
+    except CardError as error:
+        like = [] if layout.recognises else _alike(contents)
+        if not like:
+            raise
+        looks = f"it looks like one of {like[0].owner}: --from {like[0].name}"
+        raise CardError(f"{error}; {looks}") from error
 
 
 def _keys(contents: Contents) -> str:

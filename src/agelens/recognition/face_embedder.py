@@ -20,7 +20,7 @@ from agelens.imaging.photos import (
     read_photo,
     source_name,
 )
-from agelens.imaging.quality import cut_off
+from agelens.imaging.quality import partly_seen
 from agelens.inference.estimator import available_cores
 from agelens.inference.network import BATCH
 from agelens.inference.ordered import blocks, ordered_map
@@ -75,7 +75,7 @@ def check_one_face(source: str, found: int, *, largest: bool) -> None:
     if found > 1 and not largest:
         raise UsageError(
             f"{source}: {found} faces found, and whose is meant is not said: cut the photo to one "
-            "of them, or take the largest (--face largest)"
+            "of them, or take the largest (--face largest; of the service largest=true)"
         )
 
 
@@ -108,7 +108,7 @@ class FaceRequest:
 class PhotoFaces:
     """What became of one photo.
 
-    `message` says why there is none, or that the first is not wholly in the photo.
+    `message` says why there is none, or that the first is cut off or covered.
     `found` counts all faces in it; `faces` are those chosen, None where the one looked for is
     not there, and `vectors` float32 [len(faces), D] their embeddings, NaN beside None.
     """
@@ -164,12 +164,13 @@ class FaceEmbedder:
             return PhotoFaces(name, error.status, str(error), 0, (), none), []
         found = self.detector.detect(photo.rgb)
         faces = tuple(request.choose(found, (photo.rgb.shape[0], photo.rgb.shape[1])))
-        chips = [self._aligner.align(photo.rgb, face).rgb for face in faces if face is not None]
+        chips = [self._aligner.align(photo.rgb, face) for face in faces if face is not None]
         status: PhotoStatus = "ok" if found else "no_face"
         why = "" if found else f"{photo.source}: no face found"
         if found and faces and faces[0] is not None:
-            why = cut_off(faces[0], photo.rgb.shape)
-        return PhotoFaces(photo.source, status, why, len(found), faces, none), chips
+            why = partly_seen(faces[0], photo.rgb.shape, chips[0].rgb, chips[0].matrix)
+        answer = PhotoFaces(photo.source, status, why, len(found), faces, none)
+        return answer, [chip.rgb for chip in chips]
 
     def _embedded(self, block: Sequence[tuple[PhotoFaces, list[RGB]]]) -> Iterator[PhotoFaces]:
         chips = [chip for _, cut in block for chip in cut]

@@ -26,7 +26,7 @@ from agelens.recognition.face_embedder import (
     detector_of,
     every_face,
 )
-from agelens.recognition.face_groups import group_faces
+from agelens.recognition.face_groups import CUT_AT, group_faces
 from agelens.recognition.face_index import FaceIndex
 from agelens.recognition.face_pictures import face_jpeg, taken_at
 from agelens.recognition.found_faces import FaceGroup, FoundFace, Searched, SeenFace
@@ -100,7 +100,7 @@ class FolderSearch:
             query=asked.source,
             asked=seen,
             folder=self.index.folder,
-            caution=asked.message or None,
+            caution=asked.message or seen.estimate.refer,
             found=tuple(self._found(seen, faces.frame.iloc[rows], alike)),
             faces=searched,
             statuses=tally(status[~self.index.table.has_embedding]),
@@ -165,7 +165,8 @@ class FolderSearch:
 
     def _groups(self) -> tuple[FaceGroup, ...]:
         faces = self.index.faces
-        groups = group_faces(faces.vectors, self.rates)
+        cut_at = max(CUT_AT, self.rates.rates[-1].false_match_rate)  # few people promise no less
+        groups = group_faces(faces.vectors, self.rates, cut_at=cut_at)
         found = []
         for number in range(groups.max(initial=-1) + 1):
             inside = faces.frame[groups == number]

@@ -132,7 +132,7 @@ class Searched(Result):
         if self.left_out:
             lines.append(f"the query itself is left out: {', '.join(self.left_out)}")
         lines.append(
-            f"at a false match rate of {rate:g}, about {self.expected_strangers:.1f} of so many "
+            f"at a false match rate of {rate:g}, {self._by_chance()} of so many "
             "strangers' faces are called the same by chance; of relatives and people of one group, "
             "more. A hit is a lead to look at, never proof."
         )
@@ -141,6 +141,10 @@ class Searched(Result):
                 "cannot tell: at these ages most photos of one person are called different as well"
             )
         return lines
+
+    def _by_chance(self) -> str:
+        few = self.expected_strangers < 0.05
+        return "fewer than 0.05" if few else f"about {self.expected_strangers:.1f}"
 
     def to_frame(self) -> pd.DataFrame:
         """The faces found, likest first, as `to_json` names their facts."""
@@ -185,7 +189,7 @@ class Searched(Result):
         cards = [
             Card("faces searched", f"{self.faces:,}"),
             Card("called the same person", f"{len(matched):,}", f"false match rate {rate:g}"),
-            Card("strangers so alike by chance", f"{self.expected_strangers:.1f}"),
+            Card("strangers so alike by chance", self._by_chance()),
         ]
         sections = [
             Section("Who was looked for", pictures=[("", [self._picture(self.asked)])]),

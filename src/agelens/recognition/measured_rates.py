@@ -146,11 +146,6 @@ class MeasuredRates:
             )
         return kept[0]
 
-    def smallest_at(self, similarity: float) -> float | None:
-        """The smallest measured rate at which `similarity` is still called the same person."""
-        matched = [r.false_match_rate for r in self.rates if similarity >= r.threshold]
-        return min(matched, default=None)
-
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> MeasuredRates:
         """The rates that a card states; further keys are for people.

@@ -27,13 +27,17 @@ from agelens.imaging.align import SimilarityAligner, template_named
 from agelens.imaging.detectors.retinaface import RetinaFace
 from agelens.inference.cards import CARD_FILE, LARGEST_WEIGHTS
 from agelens.recognition.embed_faces import embed
-from agelens.recognition.embedding_table import EmbeddingTable
+from agelens.recognition.embedding_table import EmbeddingModel, EmbeddingTable
+from agelens.recognition.extractors import open_extractor
 from agelens.recognition.extractors.network import (
     TASK,
     NetworkExtractor,
+    PurifiedExtractor,
     read_embedding_card,
 )
 from agelens.recognition.measuring_rates import measure_rates, pairs_of_rows, subject_codes
+from agelens.recognition.purifier import FORMAT as PURIFIER
+from agelens.recognition.purifier import NETWORK
 from agelens.recognition.rates_by_age import rates_by_age
 from agelens.records import RGB
 from agelens.sessions import flush_subnormals, read_onnx
@@ -65,12 +69,7 @@ class AddedExtractor:
 
     def sentences(self) -> list[str]:
         """What the network takes, how that is known, and what was measured."""
-        taken, verification = self.document["input"], self.document["verification"]
-        lines = [
-            f"takes {taken['size']} pixels of {taken['template']}, {taken['color_order']}, mean "
-            f"{taken['mean'][0]:g} and deviation {taken['std'][0]:g}, and answers with "
-            f"{self.document['output']['dimension']} numbers ({self.recognised})"
-        ]
+        lines, verification = [self._taken()], self.document["verification"]
         if verification is None:
             return [
                 *lines,
@@ -86,6 +85,16 @@ class AddedExtractor:
         by_age = len(found["by_age"])
         measured = f"{found['different_pairs']:,} pairs of {found['people']:,} people"
         return [*lines, f"measured on {measured} of {found['dataset']}; {by_age} cells of ages"]
+
+    def _taken(self) -> str:
+        if self.document.get("format") == PURIFIER:
+            return f"purifies embeddings of {EmbeddingModel(**self.document['base'])}"
+        taken = self.document["input"]
+        return (
+            f"takes {taken['size']} pixels of {taken['template']}, {taken['color_order']}, mean "
+            f"{taken['mean'][0]:g} and deviation {taken['std'][0]:g}, and answers with "
+            f"{self.document['output']['dimension']} numbers ({self.recognised})"
+        )
 
 
 def add_extractor(
@@ -107,7 +116,7 @@ def add_extractor(
     Args:
         network: ONNX, from one picture [N, 3, S, S] or [N, S, S, 3] to an embedding [N, D]; or a
             folder with such a network and its card, as `agelens import --task embedding` and
-            trained runs have it: the card says all but the rates.
+            trained runs have it, or of a purifier: the card says all but the rates.
         name: what it is called.
         template: where the five points of a face lie in its chips, of `TEMPLATES`.
         folder: a new one; by default called `name`, here.
@@ -175,16 +184,16 @@ def _measured_copy(
     dataset: str,
 ) -> dict[str, Any]:
     """Write the network of a folder that has a card, with the rates that it lacks, to `place`."""
-    card = read_embedding_card(source / CARD_FILE)
+    extractor = open_extractor(source / CARD_FILE)
+    document = {**extractor.document, "name": name}
+    weights, file = source / NETWORK, NETWORK
+    if not isinstance(extractor, PurifiedExtractor):
+        weights, file = read_embedding_card(source / CARD_FILE).weights, "model.onnx"
+        document["weights"] = {**document["weights"], "path": file}
     with atomic_folder(place, "extractor") as folder:
-        table = embedded(extractor=NetworkExtractor(card))
-        document = {
-            **card.document,
-            "name": name,
-            "weights": {**card.document["weights"], "path": "model.onnx"},
-            "verification": {"single": _measured(table, dataset)},
-        }
-        (folder / "model.onnx").write_bytes(content_of(card.weights, LARGEST_WEIGHTS))
+        table = embedded(extractor=extractor)
+        document["verification"] = {table.model.crops: _measured(table, dataset)}
+        (folder / file).write_bytes(content_of(weights, LARGEST_WEIGHTS))
         write_json(folder / CARD_FILE, document)
     return document
 

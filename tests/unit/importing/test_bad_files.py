@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 from torchvision.models import resnet34
 
@@ -76,6 +80,81 @@ def test_half_a_file(suffix: str, tmp_path: Path) -> None:
     assert "cannot be read as" in told
 
 
+@pytest.mark.parametrize("cut", [".pth", ".safetensors", ".h5"])
+def test_a_file_that_is_cut_off_says_so(cut: str, tmp_path: Path) -> None:
+    whole = tmp_path / f"whole{cut}"
+    if cut == ".h5":
+        with h5py.File(whole, "w") as file:
+            file["model_weights/dense/kernel:0"] = np.zeros((30, 30))
+    elif cut == ".safetensors":
+        save_file({"fc.weight": torch.zeros(30, 30)}, whole)
+    else:
+        torch.save(_thin(), whole)
+    file = tmp_path / f"half{cut}"
+    file.write_bytes(whole.read_bytes()[:-20])
+    told = _refused(file, tmp_path / "model")
+    assert told.endswith(": it is cut off, as by a download that stopped; get it again")
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors", ".h5", ".onnx"])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "it is empty"),
+        (b"\n<!DOCTYPE html><html><title>Virus scan warning</title>", "it is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\n", "a pointer of Git LFS"),
+    ],
+)
+def test_what_was_downloaded_in_its_place(
+    suffix: str, content: bytes, said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / f"weights{suffix}"
+    file.write_bytes(content)
+    told = _refused(file, tmp_path / "model")
+    assert said in told
+    assert told.count(". ") == 0  # one sentence, without advice for pickles
+
+
+def test_an_archive_that_unpacks_to_more_than_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "bomb.pth"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02}q\x00.")
+        archive.writestr("archive/data/0", bytes(100_000))
+    assert "would unpack to 100,006 bytes" in _refused(file, tmp_path / "model")
+
+
+def test_numbers_that_are_claimed_and_not_there(tmp_path: Path) -> None:
+    state = {**_thin(), "fc.0.weight": torch.zeros(1).expand(10**5, 10**6)}
+    told = _refused(_saved(tmp_path / "a.pth", state), tmp_path / "model")
+    assert "its tensors have 100," in told
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("model_weights/dense/kernel:0", (10**6, 10**6), "f4", chunks=(9, 9))
+    assert "1,000,000,000,000 numbers" in _refused(tmp_path / "a.h5", tmp_path / "model")
+
+
+def test_tensors_of_other_kinds(tmp_path: Path) -> None:
+    sparse, nothing = torch.zeros(2, 2).to_sparse(), torch.zeros(2, device="meta")
+    for other in (sparse, nothing):
+        file = _saved(tmp_path / "a.pth", {**_thin(), "fc.0.weight": other})
+        assert "sparse, quantised or without numbers" in _refused(file, tmp_path / "model")
+
+
+def test_a_program_of_torchscript(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.pt", "w") as archive:
+        for name in ("data.pkl", "code/__torch__.py", "constants.pkl"):
+            archive.writestr(f"a/{name}", b"")
+    assert "is a program of TorchScript" in _refused(tmp_path / "a.pt", tmp_path / "model")
+
+
+def test_numbers_of_another_file_are_not_followed(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"0123456789")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        outside = [(str(secret), 0, 10)]
+        file.create_dataset("model_weights/dense/kernel:0", (10,), "u1", external=outside)
+    assert "kept in another file" in _refused(tmp_path / "a.h5", tmp_path / "model")
+
+
 def test_the_wrong_systems_file_says_whose_it_looks_like(tmp_path: Path) -> None:
     file = _saved(tmp_path / "thinage.pth", {"state_dict": _thin()})
     told = _refused(file, tmp_path / "model", layout="rapl")
@@ -90,6 +169,13 @@ def test_nobodys_file_names_its_keys_and_the_layouts(tmp_path: Path) -> None:
     told = _refused(file, tmp_path / "model")
     assert "stem.weight, tail" in told
     assert "rapl, ldl" in told
+
+
+def test_a_run_of_our_own_needs_no_import(tmp_path: Path) -> None:
+    file = tmp_path / "weights.safetensors"
+    save_file({"backbone.stem.weight": torch.zeros(3), "head.weight": torch.zeros(2)}, file)
+    told = _refused(file, tmp_path / "model")
+    assert "--model takes the run's folder" in told
 
 
 def test_renamed_keys_are_named(tmp_path: Path) -> None:
@@ -156,6 +242,9 @@ def test_a_network_of_a_library_without_a_last_layer(tmp_path: Path) -> None:
     file = _saved(tmp_path / "body.pth", state)
     told = _refused(file, tmp_path / "model", layout="torchvision", arch="resnet34")
     assert "no last layer (fc.weight, fc.bias)" in told
+    thin = _saved(tmp_path / "thin.pth", _thin())
+    told = _refused(thin, tmp_path / "model", layout="torchvision", arch="resnet34")
+    assert "looks like one of the label-distribution system" in told
 
 
 def test_a_vit_without_its_description(tmp_path: Path) -> None:

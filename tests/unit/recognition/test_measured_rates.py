@@ -97,8 +97,6 @@ def test_a_rate_in_between_is_kept_by_the_next_smaller(colour_card: Path) -> Non
     rates = rates_of(open_extractor(colour_card))
     assert rates.at(0.05).false_match_rate == 0.01
     assert rates.at(0.001).threshold == 0.999
-    assert rates.smallest_at(0.995) == 0.01
-    assert rates.smallest_at(0.5) is None
     assert MeasuredRates.from_json(asdict(rates)) == rates
 
 

@@ -74,6 +74,8 @@ def open_extractor(
 def _purified(folder: Path, crops: Crops, device: str) -> Extractor:
     purifier = Purifier.open(folder)
     name, trained = purifier.base.name, purifier.base.crops
+    if Path(name).name != name:  # a purifier from elsewhere points nowhere else
+        raise CardError(f"{folder}: the name {name!r} of its extractor leads out of the folder")
     places = [Path(name), folder.absolute().parent / name]
     own = next((place for place in places if (place / CARD_FILE).is_file()), None)
     if name not in EXTRACTORS and own is None:

@@ -6,7 +6,6 @@ import random
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -32,7 +31,7 @@ def test_a_killed_run_leaves_nothing_and_ends_alike(
     count: int,
     *,
     agelens: Callable[..., Any],
-    killed_at: Callable[..., CompletedProcess[str]],
+    killed_at: Callable[..., Any],
     aged_people: Callable[..., EmbeddingTable],
     tmp_path: Path,
 ) -> None:

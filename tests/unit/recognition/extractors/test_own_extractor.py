@@ -15,6 +15,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from sklearn.metrics import roc_auc_score
+from tests.unit.recognition.extractors.test_purified_extractor import write_purifier
 
 from agelens.data.drawn_sample import draw_sample
 from agelens.errors import CardError, TableError, UsageError
@@ -182,6 +183,11 @@ def test_a_folder_with_a_card_gets_the_rates_that_it_lacks(
     assert "name faces (--measure)" in agelens(*words).err
     assert "its card says" in agelens(*words, *measured, "--scale", "unit").err
     assert not (tmp_path / "other").exists()
+    pure = write_purifier(tmp_path / "pure", open_extractor(tmp_path / "bare").model)
+    add_extractor(
+        pure, "rated", folder=tmp_path / "rated", measure=people, root=people.parent / "drawn"
+    )
+    assert agelens(*pair, "--extractor", tmp_path / "rated").rows[0]["model"]["name"] == "rated"
 
 
 @pytest.mark.parametrize(
