@@ -373,9 +373,9 @@ COLUMNS = (
 )
 
 NOTES = {
-    "agelens-1": "agelens-1's own features. That network was trained on this training part, so its "
-    "features of these faces are better than of new ones; its FG-NET figure is of people whom it "
-    "has not seen.",
+    "agelens-1": "Features of the first of the two runs whose mean agelens-1 is. It was trained on "
+    "this training part, so its features of these faces are better than of new ones; its FG-NET "
+    "figure is of people whom it has not seen.",
     "cc0-resnet10": "The CC0 network's features, which know nothing of UTKFace.",
 }
 

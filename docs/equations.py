@@ -22,7 +22,7 @@ _TASK_LOSS = (
 _DIVERGENCE = r"\sum_{k} q_k \log \frac{q_k}{p_k}"
 _NORMAL_LABEL = (
     r"q_k \propto \exp \left( -\frac{(a_k - y)^2}{2 \sigma^2} \right)",
-    "the label: a normal density, normalised over the scale",
+    "the label: a normal density, normalised over the scale; its width is `sigma`",
 )
 
 EQUATIONS: dict[str, list[tuple[str, str]]] = {
@@ -38,7 +38,7 @@ EQUATIONS: dict[str, list[tuple[str, str]]] = {
     "gaussian": [
         (
             r"L = \frac{1}{2} \left( \log v + \frac{(m - y)^2}{v} \right)",
-            "mean m and variance v are both outputs",
+            "mean m and standard deviation, the root of v, are both outputs",
         )
     ],
     "dex": [
@@ -89,11 +89,18 @@ EQUATIONS: dict[str, list[tuple[str, str]]] = {
         (
             r"q_k = \frac{e^{-\phi(y, a_k)}}{\sum_{j} e^{-\phi(y, a_j)}},"
             r" \qquad \phi(y, a) = \alpha |y - a|",
-            "the label, of the distance that `distance` names",
+            "the label; alpha is 1, and `distance` `squared` takes the square of the difference",
         ),
         (f"L = {_DIVERGENCE}", "KL divergence"),
     ],
-    "or-cnn": [_TASKS, _TASK_LOSS],
+    "or-cnn": [
+        _TASKS,
+        (
+            "z_k = z_k^{yes} - z_k^{no}",
+            "of a softmax over two outputs a task, unless `two_way` is off",
+        ),
+        _TASK_LOSS,
+    ],
     "coral": [
         (
             r"z_k = w^{\top} x + b_k",
@@ -135,8 +142,8 @@ EQUATIONS: dict[str, list[tuple[str, str]]] = {
         (
             r"m = a_1 + V \sum_{j=1}^{J} \frac{\sum_{i} p_{j,i} (i + \lambda_l \eta_{j,i})}"
             r"{\prod_{n \le j} s_n (1 + \lambda_d \Delta_n)}",
-            "stage j refines the one before by the weights p of its s bins; eta shifts bins, "
-            "Delta stretches ranges; V is the number of years of the scale",
+            "stage j refines the one before by the weights p of its s bins, counted from 0; eta "
+            "shifts bins, Delta stretches ranges; V is the number of years of the scale",
         ),
         (r"L = |m - y|", ""),
     ],

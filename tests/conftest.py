@@ -8,11 +8,11 @@ import io
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -29,6 +29,8 @@ from PIL import Image
 # Before torch is loaded: two threads gain nothing on tensors this small, and wait for each
 # other where several processes share the cores. Subprocesses inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from tests import forked
 
 from agelens.cli import main
 from agelens.inference.estimator import AgeEstimator
@@ -256,30 +258,8 @@ def _bright_store(
     return folder
 
 
-KILLED = """
-import functools, importlib, json, os, signal, sys
-def place(named):
-    module, _, path = named.partition(":")
-    *outer, name = path.split(".")
-    return functools.reduce(getattr, outer, importlib.import_module(module)), name
-for named, value in json.loads(sys.argv.pop(1)).items():
-    setattr(*place(named), value)
-module, name = place(sys.argv.pop(1))
-left, whole = int(sys.argv.pop(1)), getattr(module, name)
-def until_killed(*given, **named):
-    global left
-    left -= 1
-    if left < 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return whole(*given, **named)
-setattr(module, name, until_killed)
-from agelens.cli import main
-sys.exit(main(sys.argv[1:]))
-"""
-
-
 @pytest.fixture
-def killed_at() -> Callable[..., subprocess.CompletedProcess[str]]:
+def killed_at(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., forked.Ended]:
     """Runs `agelens WORDS` until it calls ``module:function`` once more than `count` times.
 
     A function may be a class's, or of a module that the module imports: ``module:Class.method``.
@@ -287,9 +267,9 @@ def killed_at() -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def run(
         function: str, count: int, *words: object, set_first: dict[str, Any] | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        given = (json.dumps(set_first or {}), function, count, *words)
-        command = [sys.executable, "-c", KILLED, *map(str, given)]
-        return subprocess.run(command, check=False, capture_output=True, text=True)
+    ) -> forked.Ended:
+        log = tmp_path_factory.mktemp("killed") / "log.txt"
+        first = partial(forked.kill_at, function, count, set_first or {})
+        return forked.end(forked.start(*words, log=log, first=first), log)
 
     return run

@@ -132,6 +132,23 @@ def test_int8_tells_its_cost(run: Path, agelens: Run, astronaut_png: Path) -> No
     assert ages_of(agelens("estimate", "--model", run / "onnx-int8", astronaut_png))
 
 
+def test_runs_of_averaged_weights_are_one_network(
+    run: Path, agelens: Run, tmp_path: Path, astronaut_png: Path
+) -> None:
+    """A run and itself, whose mean is itself, and as large."""
+    mean = tmp_path / "mean"
+    ran = agelens("export", run, run, "--average", "weights", "-o", mean)
+    assert (ran.status, ran.err) == (0, "")
+    ages = [ages_of(agelens("estimate", "--model", one, astronaut_png)) for one in (run, mean)]
+    assert ages[0] == pytest.approx(ages[1], abs=1e-4)
+    assert "The weights are the mean of those of the runs" in load_card(mean).document["notes"][-1]
+    sizes = [(one / "model.onnx").stat().st_size for one in (run, mean)]
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.01)
+    refused = agelens("export", run, run, "-o", tmp_path / "answers")
+    assert refused.status == 2
+    assert "only distributions can be averaged inside a network" in refused.err
+
+
 def test_another_folder_is_made_and_never_overwritten(
     run: Path, agelens: Run, tmp_path: Path
 ) -> None:
@@ -147,6 +164,7 @@ def test_another_folder_is_made_and_never_overwritten(
     [
         (["--format", "keras"], "--format: must be one of onnx, torchscript, got 'keras'"),
         (["--half", "--int8"], "--half and --int8 do not go together"),
+        (["--average", "weights"], "--average weights is for several runs"),
         (["--format", "torchscript", "--int8"], "torch is withdrawing its quantised tensors"),
     ],
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import signal
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -276,7 +275,7 @@ def test_a_killed_run_ends_like_an_unbroken_one(
     *,
     identity_run: Path,
     agelens: Command,
-    killed_at: Callable[..., subprocess.CompletedProcess[str]],
+    killed_at: Callable[..., Any],
     tmp_path: Path,
 ) -> None:
     words = ("identity", "train", "--quiet", "--no-export")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Any
 
 import torch
 import yaml
+from tests import forked
 
 PEOPLE, SECONDS = 9, 900
 CENTRES = "model.margin.classes.weight"
@@ -27,8 +29,29 @@ TINY: dict[str, Any] = {
 CLOSE = 1e-4
 
 
-def _train(*words: str | Path) -> None:
-    """The command in processes of its own, none of which is left behind."""
+def _train(log: Path, *words: str | Path, processes: int = 1) -> None:
+    """The command in `processes` that torchrun could have started."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    both = ("--trainer.devices", "2", "--trainer.strategy", "ddp") if processes == 2 else ()
+    command = ("identity", "train", *words, "--quiet", "--no-export", *both)
+    begun = []
+    for rank in range(processes):
+        environment = {**meeting, "LOCAL_RANK": str(rank)} if both else {}
+        file = log.with_suffix(f".{rank}.txt")
+        begun.append((forked.start(*command, log=file, **environment), file))
+    try:
+        for process, file in begun:
+            ended = forked.end(process, file)
+            assert ended.returncode == 0, ended.output
+    finally:
+        for process, _ in begun:
+            process.kill()
+
+
+def _launch(*words: str | Path) -> None:
+    """The command, which starts its second process itself; neither is left behind."""
     process = subprocess.Popen(
         [sys.executable, "-m", "agelens", "identity", "train", *map(str, words), "--quiet"],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -67,7 +90,7 @@ def test_centres_in_shards_are_left_whole(
     }
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
     run = tmp_path / "run"
-    _train("--config", tmp_path / "run.yaml", "-o", run, "--no-export")
+    _launch("--config", tmp_path / "run.yaml", "-o", run, "--no-export")
     two = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     assert two["state_dict"][CENTRES].shape == (PEOPLE, 16)
     first = two["optimizer_states"][0]
@@ -77,7 +100,8 @@ def test_centres_in_shards_are_left_whole(
 
     for name in ("summary.json", "weights.safetensors"):
         (run / name).unlink()
-    _train("--resume", run, "--trainer.devices", "1", "--trainer.strategy", "auto", "--no-export")
+    one = ("--trainer.devices", "1", "--trainer.strategy", "auto")
+    _train(tmp_path / "one", "--resume", run, *one)
     assert (run / "weights.safetensors").is_file()
 
 
@@ -96,15 +120,13 @@ def test_two_processes_end_where_one_does(
     }
     config = tmp_path / "run.yaml"
     config.write_text(yaml.safe_dump(document), encoding="utf-8")
-    two = ("--trainer.devices", "2", "--trainer.strategy", "ddp")
-    words = ("--config", config, "--no-export")
-    _train(*words, "--stage", "age", "-o", tmp_path / "age")
-    _train(*words, "--stage", "age", "-o", tmp_path / "age-2", *two)
     age = ("--age_branch.name", "iresnet18", "--age_branch.size", "32")
     age += ("--age_branch.options", json.dumps(TINY["options"]))
     age += ("--age_branch.weights", str(tmp_path / "age" / "weights.safetensors"))
-    _train(*words, *age, "-o", tmp_path / "identity")
-    _train(*words, *age, "-o", tmp_path / "identity-2", *two)
+    for stage, words in (("age", ("--stage", "age")), ("identity", age)):
+        for name, processes in ((stage, 1), (f"{stage}-2", 2)):
+            folder = tmp_path / name
+            _train(folder, "--config", config, *words, "-o", folder, processes=processes)
     for stage in ("age", "identity"):
         alone, shared = (
             torch.load(tmp_path / name / "checkpoints" / "last.ckpt", weights_only=True)

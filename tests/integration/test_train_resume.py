@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
+from tests import forked
 
 EPOCHS, BATCHES = 3, 3
 CONFIG: dict[str, Any] = {
@@ -26,7 +26,6 @@ CONFIG: dict[str, Any] = {
     "checkpoints": {"every_steps": 1},
     "trainer": {"max_epochs": EPOCHS, "accelerator": "cpu", "limit_train_batches": BATCHES},
 }
-PATIENCE_SECONDS = 600
 
 
 def _die() -> None:
@@ -107,31 +106,20 @@ def _train_in_python(folder: str, store: str = "") -> None:
 
 
 @pytest.fixture(scope="module")
-def processes() -> Iterator[Any]:
-    """Processes that begin with everything imported, and nothing done yet."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["agelens.training.training_loop", "agelens.models.methods.drf"])
-    return context
-
-
-@pytest.fixture(scope="module")
-def run(processes: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., int]:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., int]:
     """Runs the command in a process of its own; its exit code, -9 where it was killed."""
     logs = tmp_path_factory.mktemp("logs")
 
     def run(*arguments: str | Path, point: str = "never", count: int = 0) -> int:
         log = logs / "log.txt"
         words = [str(word) for word in arguments]
-        process = processes.Process(target=_train, args=(words, point, count, str(log)))
+        given = (words, point, count, str(log))
+        process = forked.processes().Process(target=_train, args=given)
         process.start()
-        process.join(PATIENCE_SECONDS)
-        alive = process.is_alive()
-        process.kill()
-        process.join()
-        assert not alive, log.read_text()
-        if process.exitcode not in (0, -signal.SIGKILL):
-            print(log.read_text())
-        return int(process.exitcode)
+        ended = forked.end(process, log)
+        if ended.returncode not in (0, -signal.SIGKILL):
+            print(ended.output)
+        return ended.returncode
 
     return run
 

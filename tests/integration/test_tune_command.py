@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +15,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from tests import forked
 
 from agelens.data.store import prepare
 from agelens.tables import SampleTable
@@ -105,16 +103,15 @@ def test_five_steps_make_one_report(whole) -> None:
 
 def test_a_tuning_that_was_killed_goes_on(whole, tune, config, tmp_path) -> None:
     killed, options = tmp_path / "killed", ("--grid-epochs", "1", "--no-run")
-    command = [sys.executable, "-m", "agelens", "tune", "--config", config, "-o", killed]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([*command, *SMALL, *options], env=environment)
+    words = ("tune", "--config", config, "-o", killed, *SMALL, *options)
+    process = forked.start(*words, log=tmp_path / "log.txt")
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not (killed / "sweep.csv").exists():
-        assert process.poll() is None, "it ended before it could be killed"
+        assert process.is_alive(), "it ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.01)
     process.kill()
-    process.wait()
+    process.join()
     done = pd.read_csv(killed / "sweep.csv")
     assert tune(killed, *options).status == 0
     pd.testing.assert_frame_equal(pd.read_csv(killed / "sweep.csv").iloc[: len(done)], done)

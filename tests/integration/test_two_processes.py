@@ -18,6 +18,7 @@ import torch
 import yaml
 from PIL import Image
 from safetensors.torch import load_file
+from tests import forked
 
 from agelens.data.store import prepare
 from agelens.tables import SampleTable
@@ -75,7 +76,11 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def one(config: Path) -> Path:
     """The run by one process."""
-    return _run([sys.executable, "-m", "agelens"], config, "one")
+    folder, log = config.with_name("one"), config.with_name("one.txt")
+    process = forked.start("train", "--config", config, "-o", folder, "--quiet", log=log)
+    ended = forked.end(process, log)
+    assert ended.returncode == 0, ended.output
+    return folder
 
 
 def _run(start: Sequence[str], config: Path, name: str, *options: str) -> Path:

@@ -432,7 +432,10 @@ def _run(name: str, command: Command, words: list[str]) -> int:
         whole_names: Any = partial(argparse.ArgumentParser, allow_abbrev=False)
         subparsers = parser.add_subparsers(required=True, parser_class=whole_names)
         _named_by(f"agelens.cli.{command.home}")(subparsers)
-        options = parser.parse_args([*name.split(), *words])
+        options, unknown = parser.parse_known_args([*name.split(), *words])
+        if unknown:
+            told = f"unrecognized arguments: {' '.join(unknown)}"
+            raise UsageError(f"{told}; agelens {name} --help shows the options")
         return int(options.run(options))
     from agelens.cli.extras import missing_extra  # noqa: PLC0415
 

@@ -270,7 +270,7 @@ def label(
     """Write the ages that a model sees into a table, as recognition across age trains on.
 
     They are marked as estimated, with the model's name in the column age_model; ages that are
-    there already stay.
+    there already stay. The column refer says which faces are cut off, covered or blurred.
 
     Args:
         faces: a table, or a chip store
@@ -315,6 +315,8 @@ def label(
     labelled = int((table.frame["age_model"] == name).sum())
     print(", ".join(f"{count:,} {status}" for status, count in statuses.items() if count))
     print(f"{labelled:,} ages are those of {name}, {len(table) - labelled:,} rows are as they were")
+    if "refer" in table.extra and (doubtful := int(table.frame["refer"].notna().sum())):
+        print(f"{doubtful:,} are of faces that a human should look at: column refer says why")
     print(f"wrote {output}")
     return _SOME_FAILED if {*statuses.index[statuses > 0]} - _PREPARED else 0
 

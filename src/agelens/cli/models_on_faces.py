@@ -281,7 +281,7 @@ def stress(
     draws: NonNegativeInt = 1000,
     level: OpenShare = 0.95,
     seed: NonNegativeInt = 0,
-) -> None:
+) -> int:
     """Damage photos or chips, and measure how far estimates move.
 
     Five severities of each corruption, and other detectors: how errors grow, and whose face is not
@@ -335,6 +335,7 @@ def stress(
 
     detectors = detector_table(found.found).filter(["condition", "MAE", "increase", "failed"])
     tell(found, output, json=json, tables=[("", corruption_table(found.found)), ("", detectors)])
+    return _SOME_FAILED if {*found.undamaged_statuses} - _READ else 0
 
 
 def explain(

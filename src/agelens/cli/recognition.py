@@ -268,8 +268,8 @@ def identity_add(
     on. Without --measure it embeds, and verify and search refuse it.
 
     Args:
-        network: an ONNX file; or a folder that agelens import --task embedding or a run of agelens
-            identity train wrote, whose card says all but the rates.
+        network: an ONNX file; or a folder that agelens import --task embedding, identity train or
+            identity purify wrote, whose card says all but the rates.
         name: what it is called, and the new folder that --extractor takes.
         template: where the five points of a face lie in its chips.
         color_order: of its pixels, if you know it.
@@ -323,7 +323,7 @@ def identity_purify(
 
     It needs people who have two faces or more, with ages (model-made ones will do). Three tenths
     of the people validate, and choose epoch and weight. What comes out is an --extractor of agelens
-    identity embed, verify and search.
+    identity embed; of verify and search once agelens identity add --measure has its rates.
 
     Args:
         embeddings: of agelens identity embed.

@@ -9,7 +9,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from agelens.cli.options import WHOLE, OneOf, PositiveInt
+from agelens.cli.options import WHOLE, OneOf, PositiveFloat, PositiveInt
 from agelens.cli.output import print_json, print_rows
 from agelens.errors import UsageError
 
@@ -246,11 +246,14 @@ def export(
     output: Path | None = None,
     template: Annotated[str, OneOf("agelens.imaging.align:TEMPLATES")] | None = None,
     margin: float = 0.0,
+    average: Literal["answers", "weights"] = "answers",
+    shares: list[PositiveFloat] | None = None,
     json: bool = False,
 ) -> None:
     """Write the best epoch of a run as weights with their card, for agelens estimate --model.
 
-    Several runs become one network, which answers the mean of theirs.
+    Several runs become one network, which answers the mean of theirs, or has the mean of their
+    weights (of runs from the same start: as fast as one, and errs less).
 
     The exported network is compared with the trained one on chips of the validation part;
     where ages are more than 0.05 years apart, nothing is written. int8 is not refused for being
@@ -264,6 +267,8 @@ def export(
         output: a new folder; by default RUN itself, RUN/torchscript, RUN/onnx-half, ...
         template: of a run on --aligned chips: the frame that they show, and photos are cut by.
         margin: with --template: how much more than that frame they show.
+        average: of several runs: the mean of their answers, or of their weights.
+        shares: with --average weights: how much each run counts, as in 3,1; all alike otherwise.
         json: print JSON instead of a sentence.
     """
     if half and int8:
@@ -272,13 +277,19 @@ def export(
         raise UsageError(f"{output} holds a model already; name another folder")
     if len(runs) > 1 and template is not None:
         raise UsageError("--template is for one run; export each, and average those")
+    if len(runs) == 1 and average == "weights":
+        raise UsageError("--average weights is for several runs; name each of them")
+    if shares is not None and average != "weights":
+        raise UsageError("--shares goes with --average weights")
     if len(runs) > 1 and output is None:
         raise UsageError("the mean of several runs is no run's own: name a folder for it with -o")
     from agelens.training.run_export import export_mean, export_run  # noqa: PLC0415 - loads torch
 
     precision: Literal["single", "half", "int8"] = "half" if half else "int8" if int8 else "single"
     if output is not None and len(runs) > 1:
-        done = export_mean(runs, output, format=format, precision=precision)
+        done = export_mean(
+            runs, output, average=average, shares=shares, format=format, precision=precision
+        )
     else:
         done = export_run(
             runs[0],

@@ -1,4 +1,4 @@
-"""The same metrics for each group of people, and how far apart the groups are.
+"""The same metrics for each group of people, how far apart the groups are, and both with the whole.
 
 A difference between groups is a finding about this table: its groups also differ in ages,
 in pictures and in how they were labelled. The crossing with age bands tells some of that
@@ -8,7 +8,7 @@ apart; nothing here says why groups differ.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from agelens.errors import TableError, UsageError
-from agelens.evaluation.all_rows import DISTRIBUTIONS, metric_columns
+from agelens.evaluation.all_rows import DISTRIBUTIONS, Evaluation, evaluate_all, metric_columns
 from agelens.evaluation.bootstrap.grouped_metrics import GroupedMetrics, bootstrap
 from agelens.evaluation.bootstrap.groupings import Grouping, person_codes
 from agelens.evaluation.groups import (
@@ -36,6 +36,7 @@ from agelens.evaluation.groups import (
 )
 from agelens.evaluation.metrics import MetricLike, chosen_metrics
 from agelens.evaluation.metrics.base import Metric, ratio
+from agelens.evaluation.metrics.classification import AgeClasses
 from agelens.evaluation.table_checks import check_unmeasurable
 from agelens.records import Floats
 from agelens.tables import PredictionsTable
@@ -145,6 +146,7 @@ GROUP_METRICS: Final = (
 )
 FIGURE_COLUMN: Final = "age_five_years"
 """Never crossed: the bins that figures by age are drawn from."""
+_FOR_FIGURES: Final = ("mae", "bias")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -257,3 +259,69 @@ def _rows(
         gaps = gap_rows(measured, grouping.name, groups, draws_of_it)
         found.append((groups, gaps))
     return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EvaluatedTable:
+    """A table under its name in the report; `notes` are sentences on how it was read."""
+
+    name: str
+    predictions: PredictionsTable
+    evaluation: Evaluation
+    groups: GroupEvaluation
+    notes: tuple[str, ...] = ()
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """A row for each metric of all rows."""
+        found = self.evaluation.metrics
+        return pd.DataFrame([{"metric": name, **asdict(result)} for name, result in found.items()])
+
+    def of_grouping(self, grouping: str, metric: str) -> pd.DataFrame:
+        """The rows of one grouping and metric, in the groups' order."""
+        rows = self.groups.groups
+        chosen = (rows["grouping"] == grouping) & (rows["metric"] == metric)
+        return rows[chosen].reset_index(drop=True)
+
+    def document(self) -> dict[str, Any]:
+        """All figures, by what they are of."""
+        found = self.evaluation
+        return {
+            "name": self.name,
+            "metrics": found.metrics,
+            "counts": found.counts,
+            "datasets": found.datasets,
+            "models": found.models,
+            "interval_level": found.interval_level,
+            "bootstrap": {"level": found.level, "draws": found.draws, "seed": found.seed},
+            "groups": self.groups.groups,
+            "gaps": self.groups.gaps,
+            "rows_in_no_group": self.groups.ungrouped,
+        } | ({"notes": self.notes} if self.notes else {})
+
+
+def evaluated_table(
+    name: str,
+    predictions: PredictionsTable,
+    *,
+    metrics: Sequence[MetricLike] | None = None,
+    by: Sequence[str] | None = None,
+    age_classes: AgeClasses | None = None,
+    notes: Sequence[str] = (),
+    mix_age_kinds: bool = False,
+    draws: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> EvaluatedTable:
+    """Measure all rows and every group; see `evaluate_all` and `evaluate_groups`."""
+    resampled: dict[str, Any] = {"draws": draws, "level": level, "seed": seed}
+    found = evaluate_all(
+        predictions, metrics, age_classes=age_classes, mix_age_kinds=mix_age_kinds, **resampled
+    )
+    has_ages = bool(predictions.frame["age_years"].notna().any())
+    if by is not None and has_ages:
+        by = (*by, FIGURE_COLUMN)
+    if metrics is not None and has_ages:
+        metrics = tuple(dict.fromkeys((*metrics, *_FOR_FIGURES)))
+    groups = evaluate_groups(predictions, by, metrics, mix_age_kinds=mix_age_kinds, **resampled)
+    return EvaluatedTable(name, predictions, found, groups, tuple(notes))

@@ -26,8 +26,8 @@ from agelens.tables import (
 from agelens.tables.bulk_results import is_bulk_result, read_bulk_frame
 from agelens.tables.columns import raise_problems
 from agelens.tables.files import read_frame
+from agelens.tables.mapping import recognised
 from agelens.tables.predictions import is_probability, read_with_notes
-from agelens.tables.recognised import recognised
 from agelens.tables.samples import may_repeat
 
 Labels: TypeAlias = str | Path | pd.DataFrame | SampleTable

@@ -60,7 +60,7 @@ def evaluate(
         UnknownNameError: there is no such metric or column.
         UsageError: what is given cannot be measured together; `draws` or `level` is none.
     """
-    from agelens.evaluation.evaluated_table import evaluated_table  # noqa: PLC0415
+    from agelens.evaluation.by_group import evaluated_table  # noqa: PLC0415
     from agelens.evaluation.groups import group_names  # noqa: PLC0415
 
     measured = [

@@ -29,7 +29,13 @@ from agelens.tables.columns import (
     refuse,
 )
 from agelens.tables.files import read_frame, write_frame
-from agelens.tables.mapping import ColumnMapping, parse_mapping
+from agelens.tables.mapping import (
+    ColumnMapping,
+    Recognised,
+    parse_mapping,
+    recognised,
+    with_row_names,
+)
 from agelens.tables.prediction_columns import (
     FURTHER_COLUMNS,
     LABELS,
@@ -39,7 +45,6 @@ from agelens.tables.prediction_columns import (
     check_predictions,
     conformed,
 )
-from agelens.tables.recognised import Recognised, recognised, with_row_names
 from agelens.tables.samples import UNSTATED, SampleTable, impossible_ages
 
 Distribution: TypeAlias = NDArray[np.float32]

@@ -48,7 +48,7 @@ def test_small_faces_search_a_larger_copy() -> None:
         (["--max-megapixels", "1.5"], "--max-megapixels: must be a whole number from 1"),
         (["--resume", "--overwrite"], "not allowed with argument --resume"),
         (["--small-faces", "--longest-side", "900"], "not allowed with argument"),
-        (["--fast"], "unrecognized arguments: --fast"),
+        (["--fast"], "unrecognized arguments: --fast; agelens estimate --help shows the options"),
         (["--json"], "unrecognized arguments: --json"),  # not --json-dir
     ],
 )

@@ -10,8 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 
-from agelens.evaluation.by_group import FIGURE_COLUMN
-from agelens.evaluation.evaluated_table import EvaluatedTable
+from agelens.evaluation.by_group import FIGURE_COLUMN, EvaluatedTable
 from agelens.evaluation.groups import BETWEEN, FEW, group_words
 from agelens.evaluation.metrics.errors import cs_at
 from agelens.evaluation.reports.page import Drawing

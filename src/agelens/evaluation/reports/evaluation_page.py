@@ -10,8 +10,7 @@ from typing import Any, ClassVar, Final
 import pandas as pd
 
 from agelens.evaluation.all_rows import MetricResult, worst_errors
-from agelens.evaluation.by_group import FIGURE_COLUMN
-from agelens.evaluation.evaluated_table import EvaluatedTable
+from agelens.evaluation.by_group import FIGURE_COLUMN, EvaluatedTable
 from agelens.evaluation.groups import BETWEEN
 from agelens.evaluation.metrics import METRICS
 from agelens.evaluation.reports.page import (

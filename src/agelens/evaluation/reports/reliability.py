@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from agelens.evaluation.bootstrap.grouped_metrics import GroupedMetrics, bootstrap
 from agelens.evaluation.bootstrap.groupings import Grouping, percentile_interval, person_codes
-from agelens.evaluation.evaluated_table import EvaluatedTable
+from agelens.evaluation.by_group import EvaluatedTable
 from agelens.evaluation.metrics.base import Metric, Sums
 from agelens.evaluation.metrics.probabilistic import LEVELS, pit_of_each
 from agelens.evaluation.reports.page import Drawing

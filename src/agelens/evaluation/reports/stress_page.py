@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +108,15 @@ class StressReport(Result):
 
     def sentences(self) -> list[str]:
         """What was measured, and what was not."""
-        return stress_sentences(self.found)
+        failed = {word: n for word, n in self.undamaged_statuses.items() if word != "ok"}
+        without = ", ".join(f"{count:,} {status}" for status, count in failed.items())
+        lines = stress_sentences(self.found)
+        return [*lines, f"Without an estimate, undamaged: {without}."] if without else lines
+
+    @property
+    def undamaged_statuses(self) -> dict[str, int]:
+        """How many faces have which status undamaged."""
+        return dict(sorted(Counter(self.estimates.statuses[:, 0].tolist()).items()))
 
     def to_frame(self) -> pd.DataFrame:
         """A row for each corruption and their mean; `found.severities` has each severity."""

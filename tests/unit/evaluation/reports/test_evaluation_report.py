@@ -14,8 +14,7 @@ import pytest
 from PIL import Image
 
 from agelens.evaluation.all_rows import evaluate_all
-from agelens.evaluation.by_group import FIGURE_COLUMN, evaluate_groups
-from agelens.evaluation.evaluated_table import EvaluatedTable
+from agelens.evaluation.by_group import FIGURE_COLUMN, EvaluatedTable, evaluate_groups
 from agelens.evaluation.metrics.probabilistic import LEVELS, calibration_error
 from agelens.evaluation.reports.evaluation_figures import (
     coverage_by_age,
