@@ -28,10 +28,10 @@ from agelens.evaluation.conformal import Way
 from agelens.evaluation.groups import age_bands
 from agelens.evaluation.model_calibration import calibrate_model, uncalibrated_outputs
 from agelens.inference.answers import point_and_interval
-from agelens.inference.calibrated_cards import write_calibration
 from agelens.inference.cards import load_card
 from agelens.inference.estimator import AgeEstimator
 from agelens.tables import PredictionsTable, read_predictions
+from agelens.workflows.calibrate import write_calibration
 
 LEVEL = 0.9
 LEAST = 100

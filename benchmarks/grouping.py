@@ -18,7 +18,7 @@ from sklearn.cluster import HDBSCAN
 
 from agelens.recognition.embedding_table import read_embeddings
 from agelens.recognition.extractors import open_extractor
-from agelens.recognition.face_groups import CUT_AT, group_faces
+from agelens.recognition.folder_search import CUT_AT, group_faces
 from agelens.recognition.measured_rates import rates_of
 from recognition_by_age import half
 

@@ -172,7 +172,7 @@ READERS: dict[str, Callable[[Path], Any] | str] = {
     "gate": "agelens.inference.age_gates:AgeGate.read",
     "embedding card": "agelens.recognition.extractors.network:read_embedding_card",
     "trained file": "agelens.importing.contents:read_contents",
-    "graph": "agelens.models.backbones.weights.tfjs:read_tfjs",
+    "graph": "agelens.models.backbones.weights.starting:read_tfjs",
 }
 
 

@@ -9,6 +9,8 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from scipy.cluster import hierarchy
 
 from agelens.errors import PhotoError, UsageError
 from agelens.evaluation.table_checks import tally
@@ -26,11 +28,10 @@ from agelens.recognition.face_embedder import (
     detector_of,
     every_face,
 )
-from agelens.recognition.face_groups import CUT_AT, group_faces
 from agelens.recognition.face_index import FaceIndex
 from agelens.recognition.face_pictures import face_jpeg, taken_at
 from agelens.recognition.found_faces import FaceGroup, FoundFace, Searched, SeenFace
-from agelens.recognition.measured_rates import decide, rates_of
+from agelens.recognition.measured_rates import MeasuredRates, decide, rates_of
 from agelens.records import Floats
 from agelens.tables import BOX
 
@@ -237,3 +238,40 @@ def search(
     faces = FaceIndex(Path(folder), embedder, None if index is None else Path(index))
     searcher = FolderSearch(faces, false_match_rate=false_match_rate, largest=face == "largest")
     return searcher.search(query, top=top, group=group, progress=progress)
+
+
+CUT_AT: Final = 0.001
+"""Groups are joined while their faces are, on average, as alike as the threshold of this false
+match rate: chosen on half the people of LFW and FG-NET (benchmarks/grouping.py)."""
+MOST_FACES: Final = 15_000
+"""All pairs are held at once: 0.9 GB at this many."""
+
+
+def group_faces(
+    vectors: Vectors, rates: MeasuredRates, *, cut_at: float = CUT_AT
+) -> NDArray[np.int64]:
+    """The group [N] of each face, the largest first, from 0; a face of nobody else stands alone.
+
+    Args:
+        vectors: embeddings [N, D] of length 1.
+        rates: of their extractor, whose overall threshold cuts.
+        cut_at: the false match rate of that threshold.
+
+    Raises:
+        UsageError: more faces than are compared pair by pair, or a rate that was not measured.
+    """
+    if len(vectors) > MOST_FACES:
+        raise UsageError(
+            f"{len(vectors):,} faces are too many to group; up to {MOST_FACES:,} are. Search in a "
+            "folder below, or leave out --group"
+        )
+    if len(vectors) < 2:
+        return np.zeros(len(vectors), dtype=np.int64)
+    first, second = np.triu_indices(len(vectors), 1)
+    apart = np.float64(1) - (vectors @ vectors.T)[first, second]
+    del first, second
+    tree = hierarchy.linkage(np.maximum(apart, 0), "average")
+    groups = hierarchy.fcluster(tree, 1 - rates.at(cut_at).threshold, "distance") - 1
+    sizes = np.bincount(groups)
+    places = np.argsort(np.argsort(-sizes, kind="stable"))
+    return np.asarray(places[groups], dtype=np.int64)

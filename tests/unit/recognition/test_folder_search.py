@@ -18,10 +18,9 @@ from agelens.errors import PhotoError, TableError, UsageError
 from agelens.imaging.detectors.retinaface import RetinaFace
 from agelens.recognition.extractors import open_extractor
 from agelens.recognition.face_embedder import FaceEmbedder
-from agelens.recognition.face_groups import group_faces
 from agelens.recognition.face_index import FaceIndex, IndexChanges
 from agelens.recognition.face_pictures import taken_at
-from agelens.recognition.folder_search import FolderSearch
+from agelens.recognition.folder_search import FolderSearch, group_faces
 from agelens.recognition.measured_rates import rates_of
 from agelens.records import RGB
 

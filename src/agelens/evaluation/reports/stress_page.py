@@ -141,7 +141,6 @@ class StressReport(Result):
     def page(self) -> Page:
         """Limits, corruptions, figures, other detectors, every severity."""
         from agelens.evaluation.reports import stress_figures as draw  # noqa: PLC0415 - matplotlib
-        from agelens.evaluation.reports.damage_examples import damage_examples  # noqa: PLC0415
 
         found = self.found
         method = bootstrap_words(found.level, found.draws, found.seed)
@@ -154,7 +153,9 @@ class StressReport(Result):
         ]
         sections = [
             Section(f"By corruption, and the {MEAN}", [_HOW], [("", corruption_table(found))]),
-            Section.drawn("What the damages look like", [_DRAWN], examples=damage_examples(names)),
+            Section.drawn(
+                "What the damages look like", [_DRAWN], examples=draw.damage_examples(names)
+            ),
             Section.drawn("Error by severity", error_by_severity=draw.error_by_severity(found)),
             Section.drawn(
                 "Shift of the estimate by severity", shift_by_severity=draw.shift_by_severity(found)

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from agelens.data.datasets.base import read_lines
 from agelens.data.datasets.cacd_vs import cacd_vs_pairs
-from agelens.data.datasets.pair_files import read_pair_file
-from agelens.data.datasets.pairs import PairTable, pair_table
-from agelens.errors import UnknownNameError, UsageError
+from agelens.data.datasets.calfw import calfw_pairs
+from agelens.data.datasets.lfw import lfw_pairs
+from agelens.data.datasets.pairs import PairList, PairTable, pair_table, plain_pairs
+from agelens.errors import DatasetError, UnknownNameError, UsageError
 from agelens.recognition.embedding_table import EmbeddingTable, read_embeddings
 from agelens.recognition.protocols.identification import Identification
 from agelens.recognition.protocols.pair_scores import IEFP_THRESHOLDS
@@ -95,3 +97,30 @@ def _pairs(pairs: PairTable | str | Path | None) -> PairTable:
     if pairs is None:
         raise UsageError("verification also needs --pairs: the list that the owner ships")
     return pairs if isinstance(pairs, PairTable) else pair_table(read_pair_file(pairs))
+
+
+def read_pair_file(path: str | Path) -> PairList:
+    """The pairs of LFW's `pairs.txt`, of CALFW's `pairs_CALFW.txt`, or of a plain list.
+
+    A plain list has lines `a.jpg b.jpg 1` (1 same, 0 or -1 not) in ten folds of equal length, as
+    IEFP's lists of CACD-VS and CALFW.
+
+    Raises:
+        DatasetError: the file is of neither form; the line that shows it is named.
+    """
+    path = Path(path)
+    first = read_lines(path)[0].split()
+    return _reader(path, first)(path)
+
+
+def _reader(path: Path, first: list[str]) -> Callable[[Path], PairList]:
+    if first and all(field.isdecimal() for field in first):
+        return lfw_pairs
+    if len(first) >= 3 and first[-1] in ("1", "0", "-1"):
+        return plain_pairs
+    if len(first) == 2 and first[1].isdecimal():
+        return calfw_pairs
+    raise DatasetError(
+        f"{path} is no list of pairs: its first line is {' '.join(first)[:80]!r}. Expected LFW's "
+        "counts ('10 300'), CALFW's 'a.jpg 1', or 'a.jpg b.jpg 1'"
+    )

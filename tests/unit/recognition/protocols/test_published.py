@@ -10,8 +10,8 @@ from agelens.data.datasets.cacd_vs import cacd_vs_pairs, read_cacd_vs, read_cacd
 from agelens.data.datasets.calfw import read_calfw, read_calfw_pairs
 from agelens.data.datasets.fgnet import read_fgnet
 from agelens.data.datasets.morph2 import read_morph2
-from agelens.data.datasets.pair_files import read_pair_file
 from agelens.errors import DatasetError
+from agelens.recognition.protocols.published import read_pair_file
 
 
 def touch(root: Path, *names: str) -> Path:

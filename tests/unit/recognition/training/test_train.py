@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from agelens.recognition.training.shared_norm import SharedBatchNorm, share_batch_norm
+from agelens.recognition.training.train import SharedBatchNorm, share_batch_norm
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from agelens.errors import CardError, OutputError, UsageError
-from agelens.inference.calibrated_cards import write_calibration
 from agelens.inference.calibration import Calibration
 from agelens.inference.cards import MODELS, load_card, read_card
 from agelens.inference.estimator import AgeEstimator
 from agelens.records import RGB
+from agelens.workflows.calibrate import write_calibration
 
 WriteCard = Callable[..., Path]
 INTERVAL: dict[str, Any] = {
