@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.io import savemat
+from tests.contract import dataset_trees as trees
 
 from agelens.data.datasets import DATASETS, dataset_reader, pairs_reader
 from agelens.data.datasets.fgnet import read_points
@@ -20,18 +19,6 @@ from agelens.data.datasets.ms1mv3 import iter_images
 from agelens.errors import DatasetError, UnknownNameError
 from agelens.tables import AGE_KINDS, COLUMNS, LANDMARKS, read_table, write_table
 
-
-def _load_trees() -> ModuleType:
-    path = Path(__file__).with_name("dataset_trees.py")
-    spec = importlib.util.spec_from_file_location("dataset_trees", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-trees = _load_trees()
 NAMES = sorted(DATASETS)
 Frame = Callable[..., pd.DataFrame]
 

@@ -7,7 +7,6 @@ of these on a slow one.
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
 import os
@@ -15,13 +14,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from tests.contract.dataset_trees import TREES
+from tests.fuzz import trials
 
 from agelens.records import RGB
 
@@ -50,15 +50,6 @@ def tried(reader: str, file: Path, target: Path | None = None) -> Found:
     assert found["grown_mb"] < MOST_MB
     assert found["trials"] >= 20
     return found
-
-
-def module(name: str, path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
 
 
 @pytest.mark.parametrize("form", PICTURES)
@@ -163,7 +154,7 @@ def test_embeddings(tmp_path: Path) -> None:
 
 
 def test_datasets_in_their_owners_layouts(tmp_path: Path) -> None:
-    trees = module("dataset_trees", HERE.parent / "contract" / "dataset_trees.py").TREES
+    trees = TREES
     matlab = {"cacd2000", "imdb", "wiki", "imdb-wiki"}  # each trial is a process: see below
     for name in set(trees) - matlab:
         (tmp_path / name).mkdir()
@@ -238,7 +229,7 @@ def test_every_damaged_photo_has_its_row(
 ) -> None:
     import random
 
-    damaged = module("trials", HERE / "trials.py").damaged
+    damaged = trials.damaged
     file = io.BytesIO()
     Image.fromarray(astronaut[::4, ::4]).save(file, "JPEG")
     names = [f"{number:03d}.jpg" for number in range(60)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import shlex
@@ -13,11 +12,15 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+import documents
+import equations
+import generate
 import jsonschema
 import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+import run_pages as pages
 from nbclient import NotebookClient
 from PIL import Image
 
@@ -34,19 +37,6 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 NOTEBOOKS = sorted((DOCS / "tutorials").glob("*.ipynb"))
 PAGES = sorted((DOCS / "tutorials").glob("*.md"))
-
-
-def _module(name: str):
-    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-pages = _module("run_pages")
-documents = _module("documents")
-equations = _module("equations")
 
 
 def test_there_are_tutorials() -> None:
@@ -154,7 +144,7 @@ def test_a_page_that_shows_something_else_is_told(tmp_path: Path) -> None:
 
 
 def test_the_site_builds_strictly_and_has_a_page_for_everything(tmp_path: Path, head: RGB) -> None:
-    _module("generate").generate(tmp_path / "pages")
+    generate.generate(tmp_path / "pages")
     config = (ROOT / "mkdocs.yml").read_text()
     config = re.sub(r"(?m)^docs_dir:.*$", f"docs_dir: {tmp_path / 'pages'}", config)
     config = re.sub(r"(?m)^site_dir:.*$", f"site_dir: {tmp_path / 'site'}", config)

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
+from benchmarks.label_shift import estimated_prior, moved_to_prior
 from numpy.typing import NDArray
 
 from agelens.errors import UsageError
-
-_PATH = Path(__file__).parents[2] / "benchmarks" / "label_shift.py"
-_SPEC = importlib.util.spec_from_file_location("label_shift", _PATH)
-assert _SPEC is not None
-assert _SPEC.loader is not None
-label_shift = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(label_shift)
-estimated_prior, moved_to_prior = label_shift.estimated_prior, label_shift.moved_to_prior
 
 YEARS = np.arange(40)
 
