@@ -68,6 +68,10 @@ class DatasetError(AgelensError):
     """A dataset's folder is not in its owner's layout, or one of its files is damaged."""
 
 
+class FolderGoneError(DatasetError):
+    """The folder of a run's photos went away while they were read; none of them is a row."""
+
+
 class LeakError(AgelensError):
     """A split shares people or near-duplicate pictures between its parts."""
 

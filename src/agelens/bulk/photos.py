@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 
 from agelens.bulk.filesystems import Location, RemotePhoto, check_size, is_url, joined
 from agelens.bulk.inputs import TAR_COLUMNS, InputFile, Shard
-from agelens.errors import DatasetError, PhotoError, PhotoStatus
+from agelens.errors import PhotoError, PhotoStatus
+from agelens.imaging.folders import FOLDERS
 from agelens.imaging.photos import display_name
 from agelens.imaging.sources import PHOTO_SUFFIXES
 from agelens.inference.photo_preparation import PhotoLike
@@ -47,6 +48,8 @@ class ShardInput:
     def photos(self, texts: list[dict[str, str | None]]) -> Iterator[PhotoLike]:
         """Its photos in order, or why there is none in a row's place.
 
+        Their folders are those of `agelens.imaging.folders`.
+
         Args:
             texts: filled with what stands beside each photo of an archive.
         """
@@ -60,29 +63,6 @@ class ShardInput:
             yield from self._of_bytes(self.file.columns.bytes)
         else:
             yield from self._of_paths(self.file.columns.path or "")
-
-    def check_folders(self) -> None:
-        """Tell photos that are not there from folders that went away while the run works.
-
-        Raises:
-            DatasetError: a folder that was there when the run began is gone, as when a disk is
-                unplugged; its photos would stay missing in the result.
-        """
-        if self.shard.kind == "photos":
-            with pq.ParquetFile(self._table().open_file(), pre_buffer=False) as table:
-                rows = self._rows(table, ["name", "size"], _ROWS_AT_A_TIME)
-                there = [row for batch in rows for row in batch.to_pylist() if row["size"]]
-            names = [os.fsdecode(row["name"]) for row in there]
-            folders = [Path(name).parent for name in names if not is_url(name)]
-        else:
-            roots = (self.file.roots or {}).values()
-            folders = [Path(root) for root in roots if not is_url(root)]
-        for folder in dict.fromkeys(folders):
-            if not folder.is_dir():
-                raise DatasetError(
-                    f"{display_name(str(folder))}: the folder went away while the run was at work; "
-                    "the shards so far are kept, and with the folder back the same command goes on"
-                )
 
     def columns(self) -> pa.Table:
         """What stands beside the photos, a row each; of an archive, `photos` tells it."""
@@ -144,9 +124,12 @@ class ShardInput:
 
     def _listed(self) -> Iterator[PhotoLike]:
         with pq.ParquetFile(self._table().open_file(), pre_buffer=False) as table:
-            for batch in self._rows(table, ["name", "raw", "problem", "status"], _ROWS_AT_A_TIME):
+            columns = ["name", "raw", "problem", "status", "size"]
+            for batch in self._rows(table, columns, _ROWS_AT_A_TIME):
                 for row in batch.to_pylist():
                     name = os.fsdecode(row["name"])
+                    if row["size"] and not is_url(name):  # it was there when the run began
+                        FOLDERS.found(Path(name).parent)
                     if row["problem"] is not None:
                         status = cast(PhotoStatus, row["status"])
                         shown = display_name(Location(name, row["raw"]).shown)
@@ -157,6 +140,9 @@ class ShardInput:
     def _of_paths(self, column: str) -> Iterator[PhotoLike]:
         with pq.ParquetFile(self._table().open_file(), pre_buffer=False) as table:
             roots = self.file.roots or {}
+            for one in roots.values():
+                if not is_url(one):
+                    FOLDERS.found(one)
             wanted = [column]
             if len(roots) > 1 and "dataset" in table.schema_arrow.names:
                 wanted.append("dataset")

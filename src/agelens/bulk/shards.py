@@ -26,6 +26,7 @@ from agelens.bulk.folder import BulkFolder, Counts, shard_counts, write_shard
 from agelens.bulk.inputs import TAR_COLUMNS, InputFile, Shard
 from agelens.bulk.photos import ShardInput
 from agelens.errors import OutputError, PhotoError
+from agelens.imaging.folders import FOLDERS
 from agelens.imaging.photos import source_name
 from agelens.inference.estimator import AgeEstimator
 from agelens.inference.photo_preparation import PhotoLike
@@ -94,7 +95,8 @@ class ShardWorker:
         source = ShardInput(shard, file, self._folder.input)
         attempts = Attempts.of(self._folder.attempts(shard.number))
         killers = attempts.begin(source, self._job)
-        table, counts = self._results(source, killers)
+        with FOLDERS.must_stay():
+            table, counts = self._results(source, killers)
         write_shard(table, counts, there)
         attempts.location.remove()
         return counts
@@ -129,8 +131,6 @@ class ShardWorker:
                 flat = [row | known for row in flat]
             rows += flat
             numbers += [number] * len(flat)
-        if counts.statuses["missing"] or counts.statuses["unreadable"]:
-            source.check_folders()
         beside = pa.Table.from_pylist(texts, TAR_COLUMNS) if texts else source.columns()
         return self._table(rows, beside.take(pa.array(numbers))), counts
 

@@ -42,12 +42,14 @@ from typing import Any, Final, Literal, NoReturn
 from agelens.errors import (
     AgelensError,
     ExportError,
+    FolderGoneError,
     MissingDependencyError,
     OutputError,
     TrainingError,
     UsageError,
     shortened,
 )
+from agelens.imaging.folders import FOLDERS
 from agelens.version import __version__
 
 EXIT_STATUSES: Final = {
@@ -92,7 +94,7 @@ class Command:
             that the function adds to.
         schema: ``module:SCHEMA`` of a configuration, whose keys are options too: the function's
             first parameter takes those words.
-        kept: what to add when it is interrupted.
+        kept: what to add when it is interrupted, or its photos' folder goes away.
     """
 
     help: str
@@ -114,7 +116,6 @@ COMMANDS: Final[dict[str, Command]] = {
         "estimate party.jpg -o ages.csv",
         "estimate:add_command",
         options="argparse",
-        kept="the rows so far are kept",
     ),
     "bulk": Command(
         "estimate millions of photos into Parquet files, on one machine or many",
@@ -331,7 +332,7 @@ def _main(words: list[str], *, debug: bool) -> int:
     try:
         name, rest = _named(words)
         command = COMMANDS.get(name)
-        with _all_printed(), _sigterm_as_interrupt():
+        with _all_printed(), _sigterm_as_interrupt(), FOLDERS.must_stay():
             if command is None:
                 return _told_in_general(name, rest)
             return _run(name, command, rest)
@@ -341,6 +342,8 @@ def _main(words: list[str], *, debug: bool) -> int:
         if debug:
             raise
         told = shortened(_without_controls(_sentence(error)), _LONGEST_ERROR)
+        if isinstance(error, FolderGoneError) and command and command.kept:
+            told = f"{told}; {command.kept}"
         print(f"agelens: error: {told}", file=sys.stderr)
         failed = isinstance(error, (*_FAILURES, OSError))
         return _FAILED if failed else _WRONG_USAGE

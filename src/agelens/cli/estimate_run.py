@@ -8,14 +8,14 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from agelens.atomic import write_atomically
 from agelens.cli.view import View
-from agelens.errors import OutputError, PhotoError, UsageError
+from agelens.errors import FolderGoneError, OutputError, PhotoError, UsageError
 from agelens.imaging.sources import Source, expand
 from agelens.inference.estimator import AgeEstimator
 from agelens.inference.photo_preparation import PhotoLike
@@ -58,14 +58,27 @@ def run(options: argparse.Namespace) -> int:
                 on_done = _on_done(view, drawings)
                 sources = skip_done(output, sources, estimator.settings, optional, on_done)
             results = _files(estimator, sources, options.every, drawings)
-        for result in stack.enter_context(closing(results)):
-            row = _row(result, estimator, options)
-            if output:
-                output.append(row)
-            if files is not None:
-                files.write(row)
-            view.show(result, row)
+        with _told_what_is_kept(options.output):
+            for result in stack.enter_context(closing(results)):
+                row = _row(result, estimator, options)
+                if output:
+                    output.append(row)
+                if files is not None:
+                    files.write(row)
+                view.show(result, row)
     return _SOME_FAILED if view.failed else 0
+
+
+@contextmanager
+def _told_what_is_kept(output: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except (KeyboardInterrupt, FolderGoneError) as stopped:
+        if output is None:
+            raise
+        told = str(stopped) or "interrupted"
+        kept = f"the rows so far are kept for {output}, and --resume goes on"
+        raise type(stopped)(f"{told}; {kept}") from stopped
 
 
 class JSONFiles:

@@ -30,6 +30,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from agelens.errors import PhotoError, shortened
 from agelens.imaging.colour import srgb_pixels
+from agelens.imaging.folders import FOLDERS
 from agelens.imaging.jpeg_scans import check_scans, check_zeros
 from agelens.records import RGB, Photo
 
@@ -341,6 +342,7 @@ def read_photo(
 
     Raises:
         PhotoError: with status ``missing``, ``unreadable`` or ``too_large``.
+        FolderGoneError: its folder went away, see `agelens.imaging.folders`.
     """
     label = source_name(source) if name is None else display_name(name)
     if isinstance(source, Photo):
@@ -356,8 +358,14 @@ def _rgb(source: PhotoSource, label: str, *, bgr: bool, max_pixels: int) -> RGB:
     if isinstance(source, bytes | bytearray | memoryview):
         return _rgb_of_file(io.BytesIO(bytes(source)), label, max_pixels)
     if isinstance(source, str | os.PathLike):
-        with _opened(source, label) as file:
-            return _rgb_of_file(file, label, max_pixels)
+        try:
+            with _opened(source, label) as file:
+                rgb = _rgb_of_file(file, label, max_pixels)
+        except PhotoError:
+            FOLDERS.check(source)
+            raise
+        FOLDERS.found(Path(source).parent)
+        return rgb
     if is_file(source):
         return _rgb_of_file(io.BytesIO(file_content(source, label)), label, max_pixels)
     raise PhotoError(

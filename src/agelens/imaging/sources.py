@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, Literal, TextIO, TypeAlias
 
 from agelens.errors import PhotoStatus, UsageError
+from agelens.imaging.folders import FOLDERS
 from agelens.imaging.photos import display_name, why_no_path
 
 Listing: TypeAlias = tuple[str, list[str] | OSError]
@@ -159,6 +160,7 @@ def expand(
 
     Raises:
         UsageError: a list is to be read, and standard input is closed.
+        FolderGoneError: a folder went away, see `agelens.imaging.folders`.
     """
     for text in inputs:
         if text == _STANDARD_INPUT:
@@ -198,9 +200,11 @@ def _named(text: str, *, recursive: bool) -> Iterator[Source]:
     try:
         mode = os.stat(text).st_mode  # noqa: PTH116 - Path("") would be the current folder
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        FOLDERS.check(text)
         yield _lost(text, error)
-    else:
-        yield from _inside(text, recursive=recursive) if stat.S_ISDIR(mode) else [_source(text)]
+        return
+    FOLDERS.found(Path(text) if stat.S_ISDIR(mode) else Path(text).parent)
+    yield from _inside(text, recursive=recursive) if stat.S_ISDIR(mode) else [_source(text)]
 
 
 def _lost(text: str, error: OSError | ValueError) -> Source:
@@ -216,6 +220,7 @@ def _inside(folder: str, *, recursive: bool) -> Iterator[Source]:
     empty = True
     for below, files in tree(folder, suffixes=PHOTO_SUFFIXES + VIDEO_SUFFIXES, deep=recursive):
         if isinstance(files, OSError):
+            FOLDERS.check(below)
             yield _problem(below, f"the folder cannot be listed: {files.strerror}", "unreadable")
             empty = False
             continue

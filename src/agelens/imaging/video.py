@@ -24,6 +24,7 @@ import cv2
 import numpy as np
 
 from agelens.errors import PhotoError, UsageError
+from agelens.imaging.folders import FOLDERS
 from agelens.imaging.photos import display_name
 from agelens.records import RGB, Photo
 
@@ -53,9 +54,10 @@ def read_frames(path: str | os.PathLike[str], *, every: int = 1) -> Iterator[Pho
         UsageError: `every` is below 1 (at once; the others when iterating).
         PhotoError: status ``missing`` where there is no such file, ``unreadable`` where it
             is a folder, may not be read, or no frame of it decodes.
+        FolderGoneError: its folder went away, see `agelens.imaging.folders`.
     """
     _check_every(every)
-    return _file_frames(Path(path), every)
+    return _of_a_folder_that_stays(Path(path), _file_frames(Path(path), every))
 
 
 def camera_frames(camera: int | str, *, every: int = 1) -> Iterator[Photo]:
@@ -115,6 +117,16 @@ def error_as_last(frames: Iterator[Photo], name: str) -> Iterator[Photo | PhotoE
 def _check_every(every: int) -> None:
     if every < 1:
         raise UsageError(f"every must be at least 1 (1 keeps all frames), got {every}")
+
+
+def _of_a_folder_that_stays(path: Path, frames: Iterator[Photo]) -> Iterator[Photo]:
+    FOLDERS.found(path.parent)
+    try:
+        yield from frames
+    except PhotoError:
+        FOLDERS.check(path)
+        raise
+    FOLDERS.check(path)  # for FFmpeg, a disk that is gone is the end of the video
 
 
 def _file_frames(path: Path, every: int) -> Iterator[Photo]:

@@ -22,6 +22,7 @@ import pandas as pd
 from agelens.atomic import write_json
 from agelens.errors import PhotoError, TableError, UsageError
 from agelens.foreign_files import json_object
+from agelens.imaging.folders import FOLDERS
 from agelens.imaging.photos import display_name
 from agelens.imaging.sources import PHOTO_SUFFIXES, tree
 from agelens.recognition.embedding_table import (
@@ -65,6 +66,7 @@ def photo_files(folder: Path) -> list[PhotoFile]:
     for below, names in tree(str(folder), suffixes=PHOTO_SUFFIXES, deep=True):
         if isinstance(names, OSError):
             raise PhotoError(f"{below}: the folder cannot be listed: {names.strerror}")
+        FOLDERS.found(below)
         files += [found for found in (_photo_file(folder, name) for name in names) if found]
     if not files:
         raise UsageError(f"{folder}: no photos in or below it")
@@ -100,6 +102,7 @@ def _photo_file(folder: Path, name: str) -> PhotoFile | None:
     try:
         facts = path.stat()
     except OSError:  # gone since it was listed, or a link to nothing
+        FOLDERS.check(path)
         return None
     below = display_name(os.path.relpath(name, folder))
     return PhotoFile(below, path, facts.st_size, facts.st_mtime_ns)
@@ -172,9 +175,15 @@ class FaceIndex:
 
         Raises:
             UsageError: the folder is none, or holds no photos.
+            FolderGoneError: it went away; the next call goes on.
             OutputError: the index cannot be written; what was there before is kept.
         """
-        files = photo_files(self.folder)
+        with FOLDERS.must_stay():
+            return self._refreshed(photo_files(self.folder), progress)
+
+    def _refreshed(
+        self, files: list[PhotoFile], progress: Callable[[int, int], None] | None
+    ) -> IndexChanges:
         known = _known(self.table.frame)
         facts = {file.name: (file.size_bytes, file.modified_ns) for file in files}
         current = np.array(

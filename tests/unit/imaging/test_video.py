@@ -16,8 +16,9 @@ import cv2
 import numpy as np
 import pytest
 
-from agelens.errors import PhotoError, UsageError
+from agelens.errors import FolderGoneError, PhotoError, UsageError
 from agelens.imaging import video
+from agelens.imaging.folders import FOLDERS
 from agelens.imaging.photos import display_name
 from agelens.imaging.video import camera_frames, read_frames
 from agelens.records import Photo
@@ -123,6 +124,15 @@ def test_a_cut_off_video_yields_what_decodes_and_says_so(
     assert [number_in(photo) for photo in whole] == list(range(len(whole)))
     assert f"ended after {len(photos)} of about {FRAMES} frames" in caplog.text
     assert "clip" not in caplog.text
+
+
+def test_a_video_whose_folder_went_away(clip: Path) -> None:
+    with FOLDERS.must_stay():
+        frames = read_frames(clip)
+        next(frames)
+        clip.parent.rename(f"{clip.parent}-elsewhere")
+        with pytest.raises(FolderGoneError, match="the folder went away"):
+            list(frames)
 
 
 def test_a_whole_video_logs_nothing(clip: Path, caplog: pytest.LogCaptureFixture) -> None:

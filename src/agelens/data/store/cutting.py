@@ -18,6 +18,7 @@ from agelens.errors import PhotoError, PhotoStatus, UsageError
 from agelens.imaging.align import Fill, SimilarityAligner, box_overlaps, template_named
 from agelens.imaging.aligned_chips import resized
 from agelens.imaging.detectors import Detector
+from agelens.imaging.folders import FOLDERS
 from agelens.imaging.photos import IN_FLIGHT, PhotoSource, read_photo
 from agelens.imaging.quality import partly_seen
 from agelens.imaging.rotate_crop import RotatedBox, carried_box, find_rotated_box, rotate
@@ -359,6 +360,7 @@ def picture_source(root: Root, table: SampleTable, *, check: bool = True) -> Pic
         raise UsageError(f"no root given for {', '.join(missing)}; given: {', '.join(roots)}")
     for name in datasets if check else ():
         _check_root(name, roots[name], table.frame.loc[table.frame["dataset"] == name, "path"])
+        FOLDERS.found(roots[name])
     return lambda dataset, path: roots[dataset] / path
 
 

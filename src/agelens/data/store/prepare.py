@@ -45,6 +45,7 @@ from agelens.data.store.journal import (
 )
 from agelens.errors import PhotoStatus, UsageError
 from agelens.imaging.detectors import DEFAULT_LONGEST_SIDE, Detector, detector_class
+from agelens.imaging.folders import FOLDERS
 from agelens.imaging.photos import DEFAULT_MAX_PIXELS
 from agelens.inference.estimator import available_cores
 from agelens.inference.ordered import ordered_map
@@ -282,6 +283,7 @@ def prepare(
         UsageError: options that clash; a root without the pictures; an output that holds
             other things or was made otherwise.
         UnknownNameError: no such detector, template, fill, source of boxes or encoding.
+        FolderGoneError: the folder of the pictures went away; the next call goes on.
         OutputError: the store cannot be written, as on a full disk; what is there is kept.
     """
     if not isinstance(table, SampleTable):
@@ -307,9 +309,10 @@ def prepare(
         rows_per_shard=rows_per_shard,
         licences=_known_terms(table) if licences is None else licences,
     )
-    worker = PhotoWorker(
-        picture_source(root, table), cutter_of(settings, detector), chip_encoding, max_pixels
-    )
     threads = workers or available_cores()
-    report = Preparation(table, settings, worker, Path(output), threads, on_progress).run()
+    with FOLDERS.must_stay():
+        worker = PhotoWorker(
+            picture_source(root, table), cutter_of(settings, detector), chip_encoding, max_pixels
+        )
+        report = Preparation(table, settings, worker, Path(output), threads, on_progress).run()
     return replace(report, places=places_told(table, settings))
