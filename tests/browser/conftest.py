@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.policy
+import hashlib
 import json
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 from PIL import Image
 from playwright.sync_api import (
@@ -29,6 +31,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+from agelens.inference.cards import DEFAULT_MODEL, load_card
 from agelens.records import RGB
 from agelens.service.app import _PAGE_HEADERS, PAGE
 from agelens.service.on_device import RUNTIME, write_page
@@ -313,12 +316,48 @@ class _Files(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="session")
 def on_device_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page that `agelens page` writes, and in `cc0` below it that of the CC0 model."""
+    """The page that `agelens page` writes; below it those of `cc0-resnet10` and of told models."""
     if not _RUNTIME.is_file():
         pytest.skip(f"{_RUNTIME} is absent: npm pack {RUNTIME}; make test does it where npm is")
     folder = tmp_path_factory.mktemp("on-device") / "page"
     write_page(folder, runtime=_RUNTIME)
     write_page(folder / "cc0", runtime=_RUNTIME, model="cc0-resnet10")
+    for separate in (True, False):
+        model = _telling_ethnicity(folder / "models" / f"told-{separate}", separate=separate)
+        write_page(folder / f"told-{separate}", runtime=_RUNTIME, model=model)
+    return folder
+
+
+def _telling_ethnicity(folder: Path, *, separate: bool) -> Path:
+    """The default model that tells two more words, in outputs of their own or all in one."""
+    card = load_card(DEFAULT_MODEL)
+    network = onnx.load(card.weights)
+    graph = network.graph
+    joined = graph.node.pop()
+    assert joined.op_type == "Concat"
+    ages, genders = joined.input
+    parts = {"answer": (ages, 101), "gender": (genders, 2), "ethnicity": (genders, 2)}
+    del graph.output[:]
+    if separate:
+        for name, (value, _) in parts.items():
+            graph.node.append(onnx.helper.make_node("Identity", [value], [name]))
+        widths = {name: width for name, (_, width) in parts.items()}
+    else:
+        values = [value for value, _ in parts.values()]
+        graph.node.append(onnx.helper.make_node("Concat", values, ["answer"], axis=1))
+        widths = {"answer": 105}
+    for name, width in reversed(widths.items()):  # a file's own order is not the card's
+        kind = onnx.TensorProto.FLOAT
+        graph.output.append(onnx.helper.make_tensor_value_info(name, kind, ["N", width]))
+    content = network.SerializeToString()
+    document = json.loads(json.dumps(dict(card.document)))
+    document["weights"] = {"path": "model.onnx", "sha256": hashlib.sha256(content).hexdigest()}
+    document["output"]["further"] = {"ethnicity": ["a", "b"]}
+    if separate:
+        document["output"]["outputs"] = list(parts)
+    folder.mkdir(parents=True)
+    (folder / "model.onnx").write_bytes(content)
+    (folder / "card.json").write_text(json.dumps(document), encoding="utf-8")
     return folder
 
 

@@ -148,6 +148,16 @@ def test_a_model_with_a_gender_network_beside_it_agrees_too(
     assert check_alike(page, photos[::4], "cc0-resnet10") >= 3
 
 
+def test_models_that_tell_ethnicity_too_agree(
+    chromium: Browser, look: Look, on_device_folder: Path, on_device_url: str, photos: list[Path]
+) -> None:
+    models = sorted((on_device_folder / "models").iterdir())
+    assert len(models) == 2
+    for model in models:
+        page = look(chromium, f"{on_device_url}{model.name}/")
+        assert check_alike(page, photos[::4], str(model)) >= 3
+
+
 @pytest.mark.real_data
 def test_browser_and_package_agree_on_real_faces(page: Page, real_data: Path) -> None:
     everybody = [

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 import agelens
 from agelens.data.training_input.geometry import ChipTransform
 from agelens.export.export_network import ExportNetwork, TrainedInput
-from agelens.export.formats import weights_of
+from agelens.export.formats import PRECISIONS, Precision, weights_of
 from agelens.export.torchscript import TracedRuntime
 from agelens.inference.answers import read_answers
 from agelens.inference.network import normalised
@@ -75,9 +76,12 @@ def exported(
     network = ExportNetwork(model, seen)
     pixels = normalised(chips, seen.chip_input)
     content = weights_of(network, [pixels], format=form, precision=precision)  # type: ignore[arg-type]
-    width = model.method.spec.width + model.told_width
+    age = model.method.spec.width
+    told = [len(words) for words in model.told.values()]
+    outputs = dict(zip(network.outputs, (age, *told), strict=True)) if told else None
+    width = age + sum(told)
     runtime: Runtime = (
-        OnnxRuntime(content, name="it", size=seen.chip_size, width=width)
+        OnnxRuntime(content, name="it", size=seen.chip_size, width=width, outputs=outputs)
         if form == "onnx"
         else TracedRuntime(content)
     )
@@ -114,17 +118,20 @@ def test_a_backbone_answers_alike(backbone: str, form: str) -> None:
     )
 
 
-@pytest.mark.parametrize("way", AUXILIARY)
-def test_what_is_learned_beside_the_age_is_answered_gender_first(way: str) -> None:
+GENDER = AuxiliaryTask("gender", ("female", "male"))
+
+
+def multi_task(way: str, *others: AuxiliaryTask) -> AgeModel:
     torch.manual_seed(9)
     method, backbone = method_class("dldl-v2")("10-40"), Pooling()
-    tasks = [
-        AuxiliaryTask("ethnicity", ("east", "north", "south", "west")),
-        AuxiliaryTask("gender", ("female", "male")),
-    ]
-    heads = AUXILIARY[way](tasks, backbone.features, backbone.early_features)
-    model = AgeModel(backbone, method, heads).eval()
-    seen, chips = input_of(backbone, 32), chips_of(32)
+    heads = AUXILIARY[way]([*others, GENDER], backbone.features, backbone.early_features)
+    return AgeModel(backbone, method, heads).eval()
+
+
+@pytest.mark.parametrize("way", AUXILIARY)
+def test_what_is_learned_beside_the_age_is_answered_gender_first(way: str) -> None:
+    model = multi_task(way, AuxiliaryTask("ethnicity", ("east", "north", "south", "west")))
+    seen, chips = input_of(model.backbone, 32), chips_of(32)
     with torch.no_grad():
         pixels = seen.transform(torch.from_numpy(chips).permute(0, 3, 1, 2))
         logits = model(pixels).auxiliary
@@ -133,6 +140,41 @@ def test_what_is_learned_beside_the_age_is_answered_gender_first(way: str) -> No
     for form in FORMATS:
         after = exported(model, seen, chips, form)
         np.testing.assert_allclose(after, before, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_each_column_that_is_told_has_an_output_of_its_name(precision: Precision) -> None:
+    model = multi_task("parallel", AuxiliaryTask("ethnicity", ("east", "north", "west")))
+    seen = input_of(model.backbone, 32)
+    pixels = normalised(chips_of(32), seen.chip_input)
+    network = ExportNetwork(model, seen)
+    content = weights_of(network, [pixels], format="onnx", precision=precision)
+    ports = onnxruntime.InferenceSession(content).get_outputs()
+    assert {port.name: port.shape[1:] for port in ports} == {
+        "answer": [31],
+        "gender": [2],
+        "ethnicity": [3],
+    }
+    tolerance = 0.05 if precision == "int8" else 1e-3
+    after = exported(model, seen, chips_of(32), "onnx", precision)
+    before = exported(model, seen, chips_of(32), "torchscript")
+    np.testing.assert_allclose(after, before, rtol=0, atol=tolerance)
+
+
+def test_columns_called_as_values_inside_have_outputs_too() -> None:
+    names = ("linear", "softmax", "chips", "answer", "model.head.bias")
+    model = multi_task("parallel", *(AuxiliaryTask(name, ("a", "b", "c")) for name in names))
+    seen, chips = input_of(model.backbone, 32), chips_of(32)
+    network = ExportNetwork(model, seen)
+    content = weights_of(network, [], format="onnx", precision="single")
+    onnx.checker.check_model(onnx.load_from_string(content))
+    session = onnxruntime.InferenceSession(content)
+    assert [port.name for port in session.get_outputs()] == [
+        *("answer", "gender", "linear", "softmax"),
+        *("chips_told", "answer_told", "model.head.bias"),
+    ]
+    ours, traced = (exported(model, seen, chips, form) for form in FORMATS)
+    np.testing.assert_allclose(ours, traced, rtol=0, atol=1e-5)
 
 
 @cache

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pandas as pd
 import pytest
 import torch
@@ -78,7 +79,8 @@ def test_an_imported_model_answers_as_its_authors_network(name: str, tmp_path: P
         filled = layout_named(name.partition(",")[0]).fill(contents, Choices(**made.said))
         keys = filled.keys
         with torch.no_grad():
-            answer = filled.network.whole_answer(files.pixels(chips, made.normal)).numpy()
+            answers = filled.network.answers(files.pixels(chips, made.normal))
+        answer = torch.cat(answers, dim=1).numpy()
         spec = filled.network.method.spec
         ages = read_answers(answer[:, : spec.width], spec).estimate_years
         found_told = answer[:, spec.width :]
@@ -97,6 +99,9 @@ def _by_way_of_photos(
     assert card.licences["weights"] == "unknown: ask its authors"
     assert card.document["provenance"]["file"] == made.path.name
     assert dict(card.further) == {c: w for c, w in made.words.items() if c != "gender"}
+    outputs = [port.name for port in onnxruntime.InferenceSession(card.weights).get_outputs()]
+    assert outputs == ["answer", *made.told]
+    assert list(card.outputs) == (outputs if made.told else [])
     faces = estimator.estimate_chips(chips)
     if "gender" in told:
         words = np.array(made.words["gender"])[told["gender"].argmax(1)]

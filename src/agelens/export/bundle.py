@@ -17,7 +17,7 @@ import torch
 
 from agelens.data.training_input.geometry import ChipTransform
 from agelens.errors import ExportError, OutputError, UsageError
-from agelens.export.export_network import ExportNetwork, TrainedInput
+from agelens.export.export_network import ExportNetwork, TrainedInput, output_names
 from agelens.export.formats import WEIGHTS_FILE, Format, Precision, check_choice, weights_of
 from agelens.export.torchscript import TracedRuntime
 from agelens.inference.answers import Answers, OutputSpec, read_answers
@@ -163,7 +163,8 @@ class CardFacts:
             weights: ``path`` and ``sha256``.
             chips: the section ``input``.
             spec: what the ages of its answers are; None where it tells none.
-            told: columns whose words' probabilities come after the ages, see `AgeModel.told`.
+            told: columns whose words' probabilities have outputs of their own after that of the
+                ages, see `AgeModel.told`.
             export: how the weights were made, and how they compare.
         """
         return {
@@ -190,10 +191,16 @@ class CardFacts:
 
 
 def _told_section(told: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """`labels` are the genders; `further` has the words of every other column."""
+    """`labels` are the genders; `further` has the words of every other column.
+
+    `outputs` are the names of the file's outputs: of the ages, the genders, each other column.
+    """
+    if not told:
+        return {}
     further = {column: list(words) for column, words in told.items() if column != "gender"}
     labels = {"labels": list(told["gender"])} if "gender" in told else {}
-    return labels | ({"further": further} if further else {})
+    section = labels | ({"further": further} if further else {})
+    return section | {"outputs": list(output_names(told))}
 
 
 def output_section(spec: OutputSpec) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Protocol, TypeAlias, cast
 
@@ -187,6 +187,17 @@ FITTING: Final = "fitting."
 """Names of weights that resize chips begin so: whole numbers, of which none may be rounded."""
 
 
+CHIPS: Final = "chips"
+"""What exported files call their input."""
+_ANSWER: Final = "answer"
+
+
+def output_names(told: Iterable[str]) -> tuple[str, ...]:
+    """What exported files call their outputs: ``answer`` of the age, then the columns `told`."""
+    columns = (f"{column}_told" if column in (CHIPS, _ANSWER) else column for column in told)
+    return (_ANSWER, *columns)
+
+
 class Exportable(Protocol):
     """A network that can be exported: `AgeModel`, and the branches of `agelens.recognition`."""
 
@@ -198,9 +209,10 @@ class Exportable(Protocol):
 
 
 class ExportNetwork(nn.Module):
-    """Normalised chips float32 [N, 3, S, S] to answers float32 [N, width], ages first.
+    """Normalised chips float32 [N, 3, S, S] to answers float32, one a name in `outputs`.
 
-    What the model tells beside an age follows, as `AgeModel.told` has it in order.
+    The first is for the age [N, width]; the probabilities [N, words] of each column that the
+    model tells beside it follow, in the order of `AgeModel.told`.
 
     A copy of the model in evaluation form on the CPU; the model itself is left as it is.
     Subnormal weights, which slow processors down, become zero, and so do features of training
@@ -213,7 +225,8 @@ class ExportNetwork(nn.Module):
 
     def __init__(self, model: Exportable, trained_input: TrainedInput) -> None:
         super().__init__()
-        self.tells = isinstance(model, AgeModel | MeanModel)
+        told = model.told if isinstance(model, AgeModel | MeanModel) else {}
+        self.outputs = output_names(told)
         self.model = copy.deepcopy(cast(Any, model)).cpu().float().requires_grad_(False)
         self.chip_size = trained_input.chip_size
         self.fitting = ChipFitting(self.chip_size, trained_input.transform)
@@ -221,11 +234,13 @@ class ExportNetwork(nn.Module):
         self.eval()
         flush_subnormals(self.model)
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Answers [N, width]."""
+    def forward(self, pixels: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """One answer as a tensor, several as a tuple."""
         chips = self.fitting(pixels)
-        answer: Tensor = self.model.whole_answer(chips) if self.tells else self.model.answer(chips)
-        return answer.float()
+        if len(self.outputs) == 1:
+            answer: Tensor = self.model.answer(chips)
+            return answer.float()
+        return tuple(each.float() for each in self.model.answers(chips))
 
     def example(self) -> Tensor:
         """Two chips of noise: a trace keeps its example in the file, so it shows nobody."""

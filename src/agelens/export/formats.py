@@ -13,7 +13,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from agelens.errors import ExportError, UsageError
-from agelens.export.export_network import FITTING, ExportNetwork
+from agelens.export.export_network import CHIPS, FITTING, ExportNetwork
 from agelens.export.torchscript import to_torchscript
 from agelens.inference.runtimes import Pixels
 from agelens.sessions import flush_subnormals
@@ -76,7 +76,7 @@ class _Calibration:
 
 
 def to_onnx(network: ExportNetwork) -> onnx.ModelProto:
-    """`network` with one input, ``chips`` [N, 3, S, S], and one output, ``answer`` [N, width].
+    """`network` with one input, ``chips`` [N, 3, S, S], and its `outputs` by their names.
 
     Raises:
         ExportError: torch's exporter cannot write it.
@@ -85,8 +85,8 @@ def to_onnx(network: ExportNetwork) -> onnx.ModelProto:
         program = torch.onnx.export(
             network,
             (network.example(),),
-            input_names=["chips"],
-            output_names=["answer"],
+            input_names=[CHIPS],
+            output_names=[f"{name}{PLACEHOLDER}" for name in network.outputs],
             dynamic_shapes=({0: "N"},),
             dynamo=True,
             external_data=False,
@@ -96,9 +96,27 @@ def to_onnx(network: ExportNetwork) -> onnx.ModelProto:
         reason = str(error.__cause__ or error).strip().partition("\n")[0]
         raise ExportError(f"torch cannot write this network as ONNX: {reason}") from error
     model: onnx.ModelProto = cast(Any, program).model_proto
+    name_outputs(model)
     _forget_origins(model)
     flush_subnormals(model)
     return model
+
+
+PLACEHOLDER: Final = ":out"
+"""What an output's name ends with until `name_outputs`: torch does not look whether a value inside
+has the name that an output is given, and none ends so."""
+
+
+def name_outputs(model: onnx.ModelProto) -> None:
+    """Take `PLACEHOLDER` off the outputs; values inside that have their names get it."""
+    graph = model.graph
+    names = {port.name: port.name.removesuffix(PLACEHOLDER) for port in graph.output}
+    swapped = names | {name: placeholder for placeholder, name in names.items()}
+    for node in graph.node:
+        node.input[:] = [swapped.get(name, name) for name in node.input]
+        node.output[:] = [swapped.get(name, name) for name in node.output]
+    for one in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        one.name = swapped.get(one.name, one.name)
 
 
 def with_half_weights(model: onnx.ModelProto) -> onnx.ModelProto:

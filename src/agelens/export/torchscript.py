@@ -43,9 +43,10 @@ class TracedRuntime:
             self._module = load(io.BytesIO(content), map_location="cpu").eval()
 
     def __call__(self, pixels: Pixels) -> NDArray[np.floating[Any]]:
-        """Answers [N, width]."""
+        """Answers [N, width], those of several outputs side by side."""
         with torch.inference_mode():
-            return np.asarray(self._module(torch.from_numpy(pixels)).numpy())
+            answers = self._module(torch.from_numpy(pixels))
+            return np.asarray(answers if isinstance(answers, Tensor) else torch.cat(answers, dim=1))
 
 
 class _KeptInHalf(nn.Module):
@@ -56,7 +57,9 @@ class _KeptInHalf(nn.Module):
 
 
 def to_torchscript(network: ExportNetwork, *, half: bool = False) -> bytes:
-    """The content of a TorchScript file: one input [N, 3, S, S], one output [N, width].
+    """The content of a TorchScript file: one input [N, 3, S, S], and the network's outputs.
+
+    One is a tensor; several are a tuple, in the order of `ExportNetwork.outputs`.
 
     Weights stay weights, so that the program can be moved to other devices. With `half`,
     matrices and filters lie in half precision and are widened when they are used; see

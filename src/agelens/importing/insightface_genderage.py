@@ -9,6 +9,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from agelens.errors import CardError
+from agelens.export.formats import PLACEHOLDER, name_outputs
 from agelens.importing.contents import Contents
 from agelens.importing.imported_network import NO_SPREAD, SPREAD_YEARS
 from agelens.importing.layout import ChipChoice, Choices, Filled, Layout, OnnxNetwork
@@ -78,7 +79,7 @@ def _normalises(graph: onnx.GraphProto) -> bool:
 
 
 def _with_answer(model: onnx.ModelProto, size: int) -> onnx.ModelProto:
-    """`model` with any number of chips in, and age, spread and genders [N, 4] out."""
+    """`model` with any number of chips in; age with spread, and genders, [N, 2] each out."""
     answering = onnx.ModelProto()
     answering.CopyFrom(model)
     graph = answering.graph
@@ -103,23 +104,27 @@ def _with_answer(model: onnx.ModelProto, size: int) -> onnx.ModelProto:
             ("Mul", ("age", "nothing"), "no_years", {}),
             ("Add", ("no_years", "spread_years"), "spread", {}),
             ("Gather", ("found", "gender_places"), "logits", {"axis": 1}),
-            ("Softmax", ("logits",), "genders", {"axis": 1}),
-            ("Concat", ("age", "spread", "genders"), "answer", {"axis": 1}),
+            ("Concat", ("age", "spread"), f"answer{PLACEHOLDER}", {"axis": 1}),
+            ("Softmax", ("logits",), f"gender{PLACEHOLDER}", {"axis": 1}),
         )
     )
-    ends = {"chips": (port, ["N", 3, size, size]), "answer": (_ours("answer", found), ["N", 4])}
-    infos = {
-        end: helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
-        for end, (name, shape) in ends.items()
-    }
+    outputs = [_ours(f"{name}{PLACEHOLDER}", found) for name in ("answer", "gender")]
+    shapes = {port: ["N", 3, size, size]} | {name: ["N", 2] for name in outputs}
+    chips, *answers = (
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in shapes.items()
+    )
     del graph.input[:], graph.output[:], graph.value_info[:]
-    graph.input.append(infos["chips"])
-    graph.output.append(infos["answer"])
+    graph.input.append(chips)
+    graph.output.extend(answers)
+    name_outputs(answering)
     return answering
 
 
 def _ours(name: str, found: str) -> str:
-    return found if name == "found" else f"agelens_{name}"
+    if name == "found":
+        return found
+    return name if name.endswith(PLACEHOLDER) else f"agelens_{name}"
 
 
 LAYOUT: Final = Layout(

@@ -110,8 +110,10 @@ class Card:
     `answer` says what an age network's numbers are, `labels` which words the probabilities of
     genders belong to: all that a gender network gives, what follows the ages of an age network
     that tells genders as well. `further` has the words of each other column that it tells, such
-    as ``ethnicity``, whose probabilities come last and in this order. `document` is the whole
-    JSON, with what only people read.
+    as ``ethnicity``, whose probabilities come last and in this order. `outputs` has the width of
+    each output of the file by its name, in the order of ages, genders and other columns; it is
+    empty where one output holds all of them side by side. `document` is the whole JSON, with
+    what only people read.
     """
 
     name: str
@@ -122,6 +124,7 @@ class Card:
     input: ChipInput
     labels: tuple[str, ...]
     further: Mapping[str, tuple[str, ...]]
+    outputs: Mapping[str, int]
     answer: OutputSpec | None
     limits: QualityLimits
     calibration: Calibration | None
@@ -140,8 +143,7 @@ class Card:
     @property
     def width(self) -> int:
         """How many numbers the network gives for a face: ages, then what else it tells."""
-        ages = self.answer.width if self.answer else 0
-        return ages + len(self.labels) + sum(map(len, self.further.values()))
+        return sum(_widths(self.answer, self.labels, self.further))
 
     @property
     def summary(self) -> str:
@@ -233,6 +235,8 @@ def _parse(document: Mapping[str, Any], path: Path) -> Card:
     kind = _one_of("output.kind", output["kind"], OUTPUT_KINDS)
     if task == "gender" and kind != "posterior":
         raise ValueError(f"output.kind of a gender network must be posterior, got {kind!r}")
+    answer = _answer_spec(output) if task == "age" else None
+    further = _further(output.get("further", {})) if task == "age" else {}
     return Card(
         name=str(document["name"]),
         version=str(document["version"]),
@@ -241,8 +245,9 @@ def _parse(document: Mapping[str, Any], path: Path) -> Card:
         sha256=str(document["weights"]["sha256"]).lower(),
         input=chip_input(document["input"]),
         labels=labels,
-        further=_further(output.get("further", {})) if task == "age" else {},
-        answer=_answer_spec(output) if task == "age" else None,
+        further=further,
+        outputs=_outputs(output, _widths(answer, labels, further)),
+        answer=answer,
         limits=_limits(document.get("limits")),
         calibration=_calibration(document["calibration"]) if task == "age" else None,
         document=document,
@@ -256,6 +261,27 @@ def _further(section: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         if len(words) < 2 or len(set(words)) < len(words):
             raise ValueError(f"output.further.{column} needs two or more different words")
     return further
+
+
+def _widths(
+    answer: OutputSpec | None, labels: tuple[str, ...], further: Mapping[str, tuple[str, ...]]
+) -> list[int]:
+    """How many numbers each part of an answer has: ages, genders, each further column."""
+    ages = [answer.width] if answer else []
+    return [*ages, *([len(labels)] if labels else []), *map(len, further.values())]
+
+
+def _outputs(output: Mapping[str, Any], widths: list[int]) -> dict[str, int]:
+    """The widths of the file's outputs by name; nothing where one output holds all."""
+    if "outputs" not in output:
+        return {}
+    names = [str(name) for name in output["outputs"]]
+    if len(set(names)) < len(names) or len(names) != len(widths):
+        raise ValueError(
+            f"output.outputs must name {len(widths)} different outputs (ages, labels, each of "
+            f"further), got {names}"
+        )
+    return dict(zip(names, widths, strict=True))
 
 
 def _calibration(section: Mapping[str, Any] | None) -> Calibration | None:

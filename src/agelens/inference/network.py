@@ -91,6 +91,7 @@ class ChipNetwork:
             name=card.name,
             size=card.input.size,
             width=card.width,
+            outputs=card.outputs,
             device=device,
         )
 

@@ -6,6 +6,7 @@ such files for programs that read them, and runs none.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
@@ -36,6 +37,8 @@ class OnnxRuntime:
         name: what errors call the network.
         size: S of the chips that it must take.
         width: of the answers that it must give.
+        outputs: of a network with several, their widths by name, in the order that answers have
+            them side by side; by default it has one, of any name.
         device: ``cpu`` or ``cuda``.
 
     Raises:
@@ -44,25 +47,35 @@ class OnnxRuntime:
     """
 
     def __init__(
-        self, content: bytes, *, name: str, size: int, width: int, device: str = "cpu"
+        self,
+        content: bytes,
+        *,
+        name: str,
+        size: int,
+        width: int,
+        outputs: Mapping[str, int] | None = None,
+        device: str = "cpu",
     ) -> None:
         self._name = name
         from agelens.sessions import open_session  # noqa: PLC0415 - a card is read without it
 
         self._session = open_session(content, name=name, device=device)
-        self._input, self._output = self._check_signature(size, width)
+        self._input, self._outputs = self._check_signature(size, width, outputs or {})
 
     def __call__(self, pixels: Pixels) -> NDArray[np.floating[Any]]:
         """Answers [N, width]."""
         try:
-            return np.asarray(self._session.run([self._output], {self._input: pixels})[0])
+            answers = self._session.run(self._outputs, {self._input: pixels})
+            return np.concatenate(answers, axis=1) if len(answers) > 1 else np.asarray(answers[0])
         except Exception as error:  # onnxruntime raises its own classes, straight under Exception
             raise CardError(
                 f"{self._name}: fails on {len(pixels)} chips, so the network in its file is "
                 f"damaged ({reason(error)})"
             ) from error
 
-    def _check_signature(self, size: int, width: int) -> tuple[str, str]:
+    def _check_signature(
+        self, size: int, width: int, named: Mapping[str, int]
+    ) -> tuple[str, list[str]]:
         try:
             inputs, outputs = (
                 [(port.name, port.type, list(port.shape)) for port in ports()]
@@ -73,15 +86,19 @@ class OnnxRuntime:
                 f"{self._name}: the names of its inputs and outputs are no text, so the network "
                 "in its file is damaged"
             ) from error
+        widths = {port: shape[1:] for port, _, shape in outputs}
+        stated = named or dict.fromkeys(list(widths)[:1], width)
         fits = (
-            len(inputs) == len(outputs) == 1
+            len(inputs) == 1
             and inputs[0][1] == "tensor(float)"
             and inputs[0][2][1:] == [3, size, size]
             and not isinstance(inputs[0][2][0], int)  # N is free
-            and outputs[0][2][1:] == [width]
+            and widths == {port: [numbers] for port, numbers in stated.items()}
         )
         if not fits:
-            expected = f"one float input [N, 3, {size}, {size}] and one output [N, {width}]"
+            answers = [f"{port} [N, {numbers}]" for port, numbers in named.items()]
+            said = f"outputs {', '.join(answers)}" if answers else f"one output [N, {width}]"
+            expected = f"one float input [N, 3, {size}, {size}] and {said}"
             got = ", ".join(f"{name} {kind} {shape}" for name, kind, shape in inputs + outputs)
             raise CardError(f"{self._name}: the card states {expected}; the file has {got}")
-        return inputs[0][0], outputs[0][0]
+        return inputs[0][0], list(stated)

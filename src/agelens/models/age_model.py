@@ -144,14 +144,14 @@ class AgeModel(nn.Module):
 
     @property
     def told_width(self) -> int:
-        """How many probabilities follow the answer for the age in a whole answer."""
+        """How many probabilities `answers` has beside that for the age."""
         return sum(map(len, self.told.values()))
 
-    def whole_answer(self, images: Tensor) -> Tensor:
-        """`answer` and then the probabilities of what is `told`: [B, width + told_width]."""
-        return self.whole_answer_of(self.forward(images))
+    def answers(self, images: Tensor) -> tuple[Tensor, ...]:
+        """`answer`, and the probabilities [B, words] of each column that is `told`."""
+        return self.answers_of(self.forward(images))
 
-    def whole_answer_of(self, outputs: ModelOutputs) -> Tensor:
-        """`whole_answer` of the outputs of every head."""
-        told = [outputs.auxiliary[column].softmax(dim=1) for column in self.told]
-        return torch.cat([self.method.answer(outputs.age), *told], dim=1)
+    def answers_of(self, outputs: ModelOutputs) -> tuple[Tensor, ...]:
+        """`answers` of the outputs of every head."""
+        told = (outputs.auxiliary[column].softmax(dim=1) for column in self.told)
+        return (self.method.answer(outputs.age), *told)

@@ -61,11 +61,12 @@ class MeanModel(nn.Module):
         """The mean of the networks' answers [B, width]."""
         return torch.stack([model.answer(images) for model in self.members]).mean(0)
 
-    def whole_answer(self, images: Tensor) -> Tensor:
-        """The mean of their answers and of what all of them tell."""
+    def answers(self, images: Tensor) -> tuple[Tensor, ...]:
+        """The mean of their answers, and of what all of them tell; see `AgeModel.answers`."""
         if not self.told:
-            return self.answer(images)
-        return torch.stack([model.whole_answer(images) for model in self.members]).mean(0)
+            return (self.answer(images),)
+        alike = zip(*(model.answers(images) for model in self.members), strict=True)
+        return tuple(torch.stack(each).mean(0) for each in alike)
 
     def clear_training_features(self) -> None:
         """See `AgeModel.clear_training_features`."""

@@ -236,7 +236,7 @@ class AgeModule(pl.LightningModule):
         self._answer(dataloader_idx, batch, loaders[dataloader_idx] if loaders else None)
 
     def on_test_epoch_end(self) -> None:
-        """Whole answers [N, width] by number of the loader, see `AgeModel.whole_answer`."""
+        """Whole answers [N, width] by number of the loader, see `AgeModel.answers`."""
         self.answers = {place: one.whole() for place, one in self._collected.items()}
         self._collected = {}
 
@@ -287,7 +287,7 @@ class AgeModule(pl.LightningModule):
             width = self.model.method.spec.width + self.model.told_width
             self._collected[place] = PredictionGatherer(len(loader.chips), width)
         with torch.autocast(self.device.type, enabled=False):
-            self._collected[place].add(self.model.whole_answer_of(outputs), batch.rows)
+            self._collected[place].add(torch.cat(self.model.answers_of(outputs), dim=1), batch.rows)
         return outputs
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -194,6 +196,7 @@ def test_genders_are_exported_with_the_ages(
     card = load_card(tmp_path / "out")
     assert card.labels == ("female", "male")
     assert dict(card.further) == {"ethnicity": ("a", "b", "c")}
+    assert dict(card.outputs) == {"answer": 31, "gender": 2, "ethnicity": 3}
     assert card.width == 31 + 2 + 3
     estimator = AgeEstimator(tmp_path / "out", gender=True)
     batch = chips[0][0]
@@ -201,11 +204,34 @@ def test_genders_are_exported_with_the_ages(
     transform = seen(16).transform
     with torch.inference_mode():
         pixels = transform(torch.from_numpy(np.ascontiguousarray(batch.transpose(0, 3, 1, 2))))
-        rows = torch.stack([model.whole_answer(pixels) for model in models]).mean(0).numpy()
+        whole = [torch.cat(model.answers(pixels), dim=1) for model in models]
+        rows = torch.stack(whole).mean(0).numpy()
     for one, row in zip(told, rows, strict=True):
         assert one.distribution == pytest.approx(row[:31], abs=1e-4)
         assert one.gender == ("female", "male")[int(row[31:33].argmax())]
         assert one.gender_score == pytest.approx(row[31:33].max(), abs=1e-4)
+    older = AgeEstimator(_with_one_output(tmp_path / "out", tmp_path / "older"), gender=True)
+    for one, before in zip(told, older.estimate_chips(list(batch)), strict=True):
+        assert (one.estimate_years, one.gender) == (before.estimate_years, before.gender)
+        assert one.gender_score == before.gender_score
     silent = AgeEstimator(tmp_path / "out").estimate_chips(list(batch))
     assert all(one.gender is None for one in silent)
     assert [one.estimate_years for one in silent] == [one.estimate_years for one in told]
+
+
+def _with_one_output(bundle: Path, folder: Path) -> Path:
+    """`bundle` as cards were before: one output holds ages, genders and further columns."""
+    card = load_card(bundle)
+    document = dict(card.document)
+    model = onnx.load(card.weights)
+    model.graph.node.append(onnx.helper.make_node("Concat", [*card.outputs], ["all"], axis=1))
+    floats = onnx.TensorProto.FLOAT
+    del model.graph.output[:]
+    model.graph.output.append(onnx.helper.make_tensor_value_info("all", floats, ["N", card.width]))
+    content = model.SerializeToString()
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(content)
+    document["weights"] |= {"sha256": hashlib.sha256(content).hexdigest()}
+    del document["output"]["outputs"]
+    (folder / "card.json").write_text(json.dumps(document), encoding="utf-8")
+    return folder

@@ -238,6 +238,20 @@ class TestMalformed:
 
         assert "must be female and male" in refusal(write_card(tmp_path, change=code))
 
+    @pytest.mark.parametrize("outputs", [["answer"], ["answer", "gender"], ["a", "b", "a"], "abcd"])
+    def test_outputs_are_one_for_each_part(
+        self, outputs: list[str] | str, tmp_path: Path, write_card: WriteCard
+    ) -> None:
+        def name(document: Document) -> None:
+            document["output"] |= {
+                "labels": ["male", "female"],
+                "further": {"ethnicity": ["a", "b", "c"]},
+                "outputs": outputs,
+            }
+
+        told = refusal(write_card(tmp_path, change=name))
+        assert "output.outputs must name 3 different outputs" in told
+
     def test_no_package_is_imported_for_a_dotted_name(
         self, tmp_path: Path, write_card: WriteCard
     ) -> None:

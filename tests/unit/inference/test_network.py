@@ -308,6 +308,14 @@ def test_weights_with_another_kind_of_answer_do_not_fit_the_card(
         ChipNetwork(card_of(tmp_path, write_card, toy_network(classes=4), kind=kind))
 
 
+def test_outputs_that_are_not_those_of_the_card_do_not_fit(
+    tmp_path: Path, write_card: WriteCard, toy_network: ToyNetwork
+) -> None:
+    told = {"ages_years": [1, 2], "labels": ["female", "male"], "outputs": ["answer", "gender"]}
+    with pytest.raises(CardError, match=r"outputs answer \[N, 2\], gender \[N, 2\]; the file has"):
+        ChipNetwork(card_of(tmp_path, write_card, toy_network(classes=4), **told))
+
+
 def test_an_operator_set_of_the_future_is_refused(
     tmp_path: Path, write_card: WriteCard, toy_network: ToyNetwork
 ) -> None:

@@ -27,12 +27,12 @@ def test_the_answer_is_the_mean_of_the_answers() -> None:
     chips = torch.randn(2, 3, 32, 32)
     with torch.inference_mode():
         mean = MeanModel(members)
-        told = mean.whole_answer(chips)
+        age, gender = mean.answers(chips)
         apart = [member.answer(chips) for member in members]
         torch.testing.assert_close(mean.answer(chips), sum(apart) / 3)
     assert mean.told == {"gender": GENDERS}
-    torch.testing.assert_close(told[:, :10], sum(apart) / 3)
-    torch.testing.assert_close(told[:, 10:].sum(1), torch.ones(2))
+    torch.testing.assert_close(age, sum(apart) / 3)
+    torch.testing.assert_close(gender.sum(1), torch.ones(2))
 
 
 def test_genders_are_those_of_its_auxiliary_head() -> None:
@@ -40,16 +40,17 @@ def test_genders_are_those_of_its_auxiliary_head() -> None:
     chips = torch.randn(2, 3, 32, 32)
     with torch.inference_mode():
         outputs = one(chips)
-        told = one.whole_answer(chips)
-    torch.testing.assert_close(told[:, 10:], outputs.auxiliary["gender"].softmax(1))
-    torch.testing.assert_close(told[:, :10], one.answer(chips))
+        age, gender = one.answers(chips)
+    torch.testing.assert_close(gender, outputs.auxiliary["gender"].softmax(1))
+    torch.testing.assert_close(age, one.answer(chips))
 
 
 def test_no_gender_is_told_unless_all_tell_it() -> None:
     mean = MeanModel([model(1), model(2, words=())])
     chips = torch.randn(1, 3, 32, 32)
     assert mean.told == model(1, words=("a", "b")).told == {}
-    torch.testing.assert_close(mean.eval().whole_answer(chips), mean.answer(chips))
+    (alone,) = mean.eval().answers(chips)
+    torch.testing.assert_close(alone, mean.answer(chips))
 
 
 def test_what_cannot_be_averaged_is_refused() -> None:

@@ -3,11 +3,18 @@
 
 const SUM_TOLERANCE = 1e-3;
 
-/** The card's `output`, with what older cards leave out; a gender network's has no ages. */
+/**
+ * The card's `output`, with what older cards leave out; a gender network's has no ages. `parts` are
+ * the widths of ages, genders and each further column; `outputs` names the file's outputs of them,
+ * and is empty where one output holds all.
+ */
 export function outputOf(card) {
   const { kind, ages_years: years = [], point = "expected", link = "independent", threshold = 0.5 } = card.output;
   const width = { posterior: years.length, "mean-spread": 2 }[kind] ?? years.length - 1;
-  return { kind, years, point, link, threshold, width, labels: card.output.labels ?? [] };
+  const { labels = [], further = {}, outputs = [] } = card.output;
+  const words = [labels, ...Object.values(further)].map(({ length }) => length);
+  const parts = [width, ...words].filter((numbers) => numbers > 0);
+  return { kind, years, point, link, threshold, width, labels, parts, outputs };
 }
 
 /** Probabilities, non-negative and summing to 1. */

@@ -34,10 +34,10 @@ async function session(path) {
   return ort.InferenceSession.create(content, { executionProviders: ["wasm"] });
 }
 
-async function run(network, pixels, shape) {
+async function run(network, pixels, shape, names = network.outputNames) {
   const feeds = { [network.inputNames[0]]: new ort.Tensor("float32", pixels, shape) };
   const answer = await network.run(feeds);
-  return network.outputNames.map((name) => answer[name].data);
+  return names.map((name) => answer[name]?.data);
 }
 
 /** The network of a task with its card, or null where the age network does that task as well. */
@@ -90,7 +90,7 @@ async function estimate({ photo, name, gender, gate }) {
   const { chips, matrices, answers } = await answersOf(picture, found, age);
   let told = null;
   if (gender && genders) told = (await answersOf(picture, found, genders)).answers;
-  else if (gender && card.output.labels) told = answers.map((answer) => answer.slice(outputOf(card).width));
+  else if (gender && card.output.labels) told = answers.map((answer) => gendersOf(answer, card));
   const words = told?.map((shares) => likelier(normalised(shares), (genders ?? age).card.output.labels));
   const faces = found.map((face, index) => {
     const quality = judge(face.landmarks, chips[index], matrices[index], picture, settings.quality_frame);
@@ -100,6 +100,11 @@ async function estimate({ photo, name, gender, gate }) {
   return row("ok", "", faces);
 }
 
+function gendersOf(answer, card) {
+  const { width, labels } = outputOf(card);
+  return answer.slice(width, width + labels.length);
+}
+
 function noFace(picture, searched) {
   const size = Math.max(picture.width, picture.height);
   return size < 2 * searched
@@ -107,11 +112,12 @@ function noFace(picture, searched) {
     : `no face found in a copy of ${searched} of its ${size} pixels; cut the photo to its faces`;
 }
 
-/** The chips of all faces as a network wants them, and what it answers. */
+/** The chips of all faces as a network wants them, and what it answers: its outputs side by side. */
 async function answersOf(picture, faces, { card, network, points }) {
   const { size, mean, std, color_order: order, fill } = card.input;
-  const { width, labels } = outputOf(card);
-  const all = width + labels.length;
+  const { parts, outputs } = outputOf(card);
+  const together = parts.reduce((sum, width) => sum + width, 0);
+  const [names, widths] = outputs.length ? [outputs, parts] : [network.outputNames.slice(0, 1), [together]];
   const matrices = faces.map(({ landmarks }) => similarity(landmarks, points));
   const chips = matrices.map((matrix) => warp(picture, matrix, size, fill));
   const answers = [];
@@ -119,11 +125,15 @@ async function answersOf(picture, faces, { card, network, points }) {
     const part = chips.slice(start, start + BATCH);
     const pixels = new Float32Array(part.length * 3 * size * size);
     part.forEach((chip, index) => pixels.set(planes(chip, { mean, std, order }), index * 3 * size * size));
-    const [flat] = await run(network, pixels, [part.length, 3, size, size]);
-    if (flat.length !== part.length * all || !flat.every(Number.isFinite)) {
+    const flats = await run(network, pixels, [part.length, 3, size, size], names);
+    const fits = (flat, at) => flat?.length === part.length * widths[at] && flat.every(Number.isFinite);
+    if (!flats.every(fits)) {
       throw new Error("A network does not answer as its card describes.");
     }
-    part.forEach((_, index) => answers.push(Array.from(flat.subarray(index * all, (index + 1) * all))));
+    part.forEach((_, face) => {
+      const rows = widths.map((width, at) => flats[at].subarray(face * width, (face + 1) * width));
+      answers.push(rows.flatMap((row) => Array.from(row)));
+    });
   }
   return { chips, matrices, answers };
 }
