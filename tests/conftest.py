@@ -35,6 +35,9 @@ from agelens.cli import main
 from agelens.inference.estimator import AgeEstimator
 from agelens.records import RGB
 
+NOT_FORESEEN = "This was not foreseen"
+"""What a command says where an exception got through: in no test of ours is that right."""
+
 # The same examples in every run, and no failure because another process had the cores.
 settings.register_profile("agelens", derandomize=True, deadline=None)
 settings.load_profile("agelens")
@@ -126,7 +129,9 @@ def _run(*arguments: str | Path, stdin: bytes = b"") -> Ran:
                 status = int(refused.code or 0)
     finally:
         signal.signal(signal.SIGTERM, on_sigterm)
-    return Ran(status, *(stream.buffer.getvalue().decode() for stream in _flushed(out, err)))
+    ran = Ran(status, *(stream.buffer.getvalue().decode() for stream in _flushed(out, err)))
+    assert NOT_FORESEEN not in ran.err, ran.err
+    return ran
 
 
 def _flushed(*streams: io.TextIOWrapper) -> list[Any]:

@@ -1,7 +1,8 @@
 """The few errors agelens raises on purpose.
 
 Each message says what was wrong, where, and what to do about it. Anything else
-that escapes is a bug and keeps its own type and traceback.
+that escapes is a bug: in Python it keeps its own type and traceback, of a command too with
+``--debug``.
 """
 
 from __future__ import annotations

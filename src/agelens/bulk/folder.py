@@ -28,13 +28,14 @@ from agelens.bulk.filesystems import Location
 from agelens.bulk.inputs import InputFile, PhotoColumns, Plan, difference
 from agelens.bulk.listing import listing_difference
 from agelens.errors import OutputError, UsageError
-from agelens.foreign_files import decoding
+from agelens.foreign_files import decoding, parse_json
 
 FORMAT: Final = "agelens-bulk/1"
 COUNTS_KEY: Final = b"agelens.bulk"
 """Key of a shard's schema under which its counts stand."""
 _SHARD: Final = re.compile(r"shard-(\d{8,})\.parquet$")
 _STALE_SECONDS: Final = 60
+_STATED: Final = ("fingerprint", "photos", "shards", "settings", "columns", "inputs")
 
 
 @dataclass(slots=True)
@@ -59,7 +60,7 @@ class Counts:
     @classmethod
     def from_json(cls, text: str | bytes) -> Counts:
         """What `to_json` gave."""
-        known = json.loads(text)
+        known = parse_json(text)
         return cls(known["photos"], known["faces"], Counter(known["statuses"]))
 
 
@@ -143,12 +144,12 @@ class BulkFolder:
         except FileNotFoundError:
             return None
         with decoding(self.manifest.shown, "a manifest of agelens bulk", UsageError):
-            manifest = dict(json.loads(content))
+            manifest = dict(parse_json(content))
             if manifest["format"] != FORMAT:
                 raise UsageError(
                     f"{self.manifest.shown}: written as {manifest['format']}, and this is {FORMAT}"
                 )
-        return manifest
+            return {name: manifest[name] for name in _STATED} | manifest
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Write or replace the manifest."""
@@ -188,6 +189,12 @@ class BulkFolder:
         Raises:
             UsageError: inputs or settings differ; the message says in what.
         """
+        with decoding(self.manifest.shown, "a manifest of agelens bulk", UsageError):
+            self._check_same(manifest, plan, made, now)
+
+    def _check_same(
+        self, manifest: Mapping[str, Any], plan: Plan, made: Path, now: Mapping[str, Any]
+    ) -> None:
         way_out = "Give the same, or name another folder with -o"
         before = manifest["settings"]
         names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
@@ -244,15 +251,23 @@ def read_status(folder: str) -> BulkStatus:
     """How far the run in `folder` is, whoever works on it.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is none, or its files are damaged.
     """
     found = BulkFolder(folder)
     manifest = found.read_manifest()
     if manifest is None:
         raise UsageError(f"{folder}: there is no bulk run, as it has no _manifest.json")
+    with decoding(found.progress.shown, "how far agelens bulk is", UsageError, advice=_DELETE):
+        return _status(found, manifest)
+
+
+_DELETE: Final = "Delete it: the same agelens bulk goes on without"
+
+
+def _status(found: BulkFolder, manifest: Mapping[str, Any]) -> BulkStatus:
     told: dict[str, Any] = {}
     with suppress(FileNotFoundError):  # the run has only begun
-        told = json.loads(found.progress.read())
+        told = parse_json(found.progress.read())
     whole = found.is_whole()
     heard = time() - told.get("heard", 0) < _STALE_SECONDS
     running = not whole and heard and told["is_running"]

@@ -26,6 +26,7 @@ from agelens.bulk.folder import BulkFolder, Counts, shard_counts, write_shard
 from agelens.bulk.inputs import TAR_COLUMNS, InputFile, Shard
 from agelens.bulk.photos import ShardInput
 from agelens.errors import OutputError, PhotoError
+from agelens.foreign_files import decoding, parse_json
 from agelens.imaging.folders import FOLDERS
 from agelens.imaging.photos import source_name
 from agelens.inference.estimator import AgeEstimator
@@ -187,9 +188,11 @@ class Attempts:
     def of(cls, location: Location) -> Attempts:
         """What is written at `location`, if anything is."""
         try:
-            return cls(location, **json.loads(location.read()))
+            content = location.read()
         except FileNotFoundError:
             return cls(location)
+        with decoding(location.shown, "attempts of agelens bulk; delete it", OutputError):
+            return cls(location, **parse_json(content))
 
     def begin(self, source: ShardInput, job: Job) -> frozenset[int]:
         """Note that a worker begins; the numbers of the photos that kill it.

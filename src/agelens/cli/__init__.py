@@ -37,6 +37,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 from threading import current_thread, main_thread
+from traceback import extract_tb
 from typing import Any, Final, Literal, NoReturn
 
 from agelens.errors import (
@@ -61,6 +62,7 @@ EXIT_STATUSES: Final = {
 }
 _FAILED, _WRONG_USAGE, _INTERRUPTED = 1, 2, 130
 _LONGEST_ERROR: Final = 4000
+_PLACES_SHOWN: Final = 5
 _NO_ROOM: Final = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _FIRST_FREE: Final = 3  # of file descriptors, behind the standard streams
 _FAILURES: Final = (OutputError, MissingDependencyError, ExportError, TrainingError)
@@ -347,12 +349,33 @@ def _main(words: list[str], *, debug: bool) -> int:
         print(f"agelens: error: {told}", file=sys.stderr)
         failed = isinstance(error, (*_FAILURES, OSError))
         return _FAILED if failed else _WRONG_USAGE
+    except MemoryError:
+        if debug:
+            raise
+        print("agelens: error: there is not enough memory for this", file=sys.stderr)
+        return _FAILED
+    except Exception as fault:  # noqa: BLE001 - a command ends in a sentence, whatever went wrong
+        if debug:
+            raise
+        told = shortened(_without_controls(_not_foreseen(fault)), _LONGEST_ERROR)
+        print(f"agelens: error: {told}", file=sys.stderr)
+        return _FAILED
     except KeyboardInterrupt as stopped:
         if debug:
             raise
         kept = f"; {command.kept}" if command and command.kept else ""
         print(f"agelens: {str(stopped) or f'interrupted{kept}'}", file=sys.stderr)
         return _INTERRUPTED
+
+
+def _not_foreseen(fault: Exception) -> str:
+    """What to report; where it came from is said at once, for hours may stand behind it."""
+    places = [f"{Path(one.filename).name}:{one.lineno}" for one in extract_tb(fault.__traceback__)]
+    return (
+        f"{type(fault).__name__}: {fault}\nThis was not foreseen: a fault of agelens, or of a "
+        f"class of your own ({' > '.join(places[-_PLACES_SHOWN:])}). --debug shows more; please "
+        "report it"
+    )
 
 
 def _without_controls(text: str) -> str:

@@ -428,3 +428,25 @@ def test_a_run_with_embeddings_is_a_table_of_them(
         read_embeddings(labelled)
     with pytest.raises(TableError, match="the run is not whole"):
         evaluate(labelled)
+
+
+@pytest.mark.parametrize("text", ['{"pho', "[1]", "null", '{"heard": "x"}', '{"heard": 9e99}'])
+@pytest.mark.parametrize("name", ["_progress.json", "_manifest.json"])
+def test_a_damaged_file_of_a_run_is_a_sentence(
+    name: str, text: str, photos: Path, tmp_path: Path, agelens
+) -> None:
+    estimate(photos, tmp_path / "out")
+    (tmp_path / "out" / "_SUCCESS").unlink()
+    (tmp_path / "out" / name).write_text(text)
+    told = agelens("bulk", "--status", tmp_path / "out")
+    assert (told.status, told.out) == (2, "")
+    assert f"{name}: cannot be read as" in told.err
+    if name == "_manifest.json":
+        assert f"{name}: cannot be read as" in agelens("bulk", photos, "-o", tmp_path / "out").err
+
+
+def test_a_manifest_that_lacks_a_name_is_a_sentence(tmp_path: Path, agelens) -> None:
+    (tmp_path / "_manifest.json").write_text('{"format": "agelens-bulk/1"}')
+    told = agelens("bulk", "--status", tmp_path)
+    assert told.status == 2
+    assert "it lacks 'fingerprint'" in told.err

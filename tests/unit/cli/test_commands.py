@@ -6,6 +6,7 @@ import errno
 import functools
 import inspect
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -128,6 +129,7 @@ def test_commands_of_two_words_are_listed_by_their_first(
             "agelens: error: No space left on device: x.csv",
         ),
         (BrokenPipeError(), 1, ""),
+        (MemoryError(), 1, "agelens: error: there is not enough memory for this"),
         (KeyboardInterrupt(), 130, "agelens: interrupted; all is kept"),
         (
             ModuleNotFoundError("No module named 'torch'", name="torch"),
@@ -157,11 +159,27 @@ def test_debug_shows_where_it_came_from(error: BaseException, fail: Run) -> None
 
 
 @pytest.mark.parametrize(
-    "error", [KeyError("a bug"), ModuleNotFoundError("No module named 'mine'", name="mine")]
+    ("error", "told"),
+    [
+        (KeyError("a bug"), "KeyError: 'a bug'"),
+        (
+            ModuleNotFoundError("No module named 'mine'", name="mine"),
+            "ModuleNotFoundError: No module named 'mine'",
+        ),
+    ],
 )
-def test_a_bug_keeps_its_traceback(error: Exception, fail: Run) -> None:
-    with pytest.raises(type(error)):
+def test_a_bug_is_a_sentence_that_says_where(
+    error: Exception, told: str, fail: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    PENDING[:] = [error]
+    with pytest.raises(AssertionError):  # the fixture's: no other test may end so
         fail(error)
+    assert main(["fail"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"agelens: error: {told}\nThis was not foreseen: ")
+    assert re.search(r"> test_commands\.py:\d+\)", err)
+    with pytest.raises(type(error)):
+        fail(error, "--debug")
 
 
 NAMED = [*COMMANDS, ""]
