@@ -349,12 +349,7 @@ def _main(words: list[str], *, debug: bool) -> int:
         print(f"agelens: error: {told}", file=sys.stderr)
         failed = isinstance(error, (*_FAILURES, OSError))
         return _FAILED if failed else _WRONG_USAGE
-    except MemoryError:
-        if debug:
-            raise
-        print("agelens: error: there is not enough memory for this", file=sys.stderr)
-        return _FAILED
-    except Exception as fault:  # noqa: BLE001 - a command ends in a sentence, whatever went wrong
+    except Exception as fault:
         if debug:
             raise
         told = shortened(_without_controls(_not_foreseen(fault)), _LONGEST_ERROR)
@@ -370,6 +365,8 @@ def _main(words: list[str], *, debug: bool) -> int:
 
 def _not_foreseen(fault: Exception) -> str:
     """What to report; where it came from is said at once, for hours may stand behind it."""
+    if isinstance(fault, MemoryError):
+        return "there is not enough memory for this"
     places = [f"{Path(one.filename).name}:{one.lineno}" for one in extract_tb(fault.__traceback__)]
     return (
         f"{type(fault).__name__}: {fault}\nThis was not foreseen: a fault of agelens, or of a "
