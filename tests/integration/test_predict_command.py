@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -150,6 +152,60 @@ def test_wrong_usage(
     run = agelens("predict", "--model", model, *options)
     assert run.status == 2
     assert complaint in run.err
+
+
+def test_a_folder_of_chips_is_predicted_without_labels(
+    model: Path, agelens: Agelens, tmp_path: Path
+) -> None:
+    folder = tmp_path / "chips.v2"
+    (folder / "more").mkdir(parents=True)
+    shades = {"b.png": 200, "a.png": 90, "more/c.png": 30}
+    for name, shade in shades.items():
+        Image.fromarray(np.full((16, 16, 3), (shade, 9, 9), np.uint8)).save(folder / name)
+    (folder / "damaged.jpg").write_bytes(b"no picture")
+    (folder / "notes.txt").write_text("no picture either")
+    output = tmp_path / "p.csv"
+    run = agelens("predict", folder, "--aligned", "--model", model, "-o", output)
+    assert run.status == 3, run.err
+    assert "3 ok, 1 unreadable" in run.out
+    frame = read_predictions(output).frame.set_index("path")
+    assert frame.index.tolist() == ["a.png", "b.png", "damaged.jpg", "more/c.png"]
+    assert frame["age_years"].isna().all()
+    for name in shades:
+        (row,) = agelens("estimate", folder / name, "--aligned", "--model", model).rows
+        stated = row["faces"][0]["estimate_years"]
+        assert frame.loc[name, "estimate_years"] == pytest.approx(stated, abs=1e-3)
+    labels = pd.DataFrame({"sample_id": [*shades], "age_years": (20, 40, 60)}).assign(
+        age_kind="real"
+    )
+    labels.to_csv(tmp_path / "labels.csv", index=False)
+    run = agelens("evaluate", output, "--labels", tmp_path / "labels.csv", "--json")
+    assert run.status == 0, run.err
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (("--aligned",), "neither a chip store nor a folder with pictures"),
+        (("--aligned", "--root", "."), "--root is for a table"),
+        ((), "expected a chip store"),
+    ],
+)
+def test_a_folder_that_holds_no_chips(
+    options: tuple[str, ...], complaint: str, model: Path, agelens: Agelens, tmp_path: Path
+) -> None:
+    run = agelens("predict", tmp_path, "--model", model, *options, "-o", tmp_path / "p.csv")
+    assert run.status == 2
+    assert complaint in run.err
+
+
+def test_a_store_in_a_folder_with_a_dot_in_its_name(
+    store: Path, model: Path, agelens: Agelens, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(store, tmp_path / "store.v2")
+    run = agelens("predict", copy, "--model", model, "-o", tmp_path / "p.csv")
+    assert run.status == 3, run.err
+    assert "15 ok, 1 unreadable" in run.out
 
 
 def test_gender_is_of_photos(store: Path, model: Path, agelens: Agelens) -> None:

@@ -45,6 +45,7 @@ def predict(
 
     Args:
         data: a chip store, or a table of labelled photos; of a run by default its own test part.
+            With --aligned also a folder of chips, without labels: evaluate --labels adds them.
         model: a name, a card, a folder with card and weights, or a run.
         root: where the table's photos are.
         output: P.parquet or P.csv.
@@ -58,8 +59,8 @@ def predict(
         own_intervals: leave out the calibration in the card.
         gender: also estimate gender, of photos, or of chips where the model itself tells it.
         mirror: average with the mirrored face.
-        aligned: the table's pictures are chips of one face each, aligned as the model's training
-            data were: taken whole.
+        aligned: the pictures of the table or folder are chips of one face each, aligned as the
+            model's training data were: taken whole.
         detector: of faces in photos.
         workers: threads; all available cores by default.
     """

@@ -15,6 +15,7 @@ from agelens.data.splits.resolve_split import SplitOptions, labels_of, resolve_s
 from agelens.data.store import ChipStore
 from agelens.errors import UsageError
 from agelens.evaluation.finished_runs import TEST, finished_run, run_folder
+from agelens.imaging.sources import PHOTO_SUFFIXES, tree
 from agelens.inference.cards import CARD_FILE
 from agelens.inference.estimator import AgeEstimator
 from agelens.progress import Progress
@@ -92,7 +93,7 @@ def labelled_faces(
             named = ", ".join(map(str, stores))
             raise UsageError(f"{run.folder} was trained on several stores, name one: {named}")
         data = stores[0]
-    if isinstance(data, SampleTable) or (isinstance(data, str | Path) and Path(data).suffix):
+    if isinstance(data, SampleTable) or _is_table_file(data):
         table = data if isinstance(data, SampleTable) else read_table(data, extra=None)
         return _of_table(table, chosen, root)
     store = data if isinstance(data, ChipStore) else ChipStore.open(data)
@@ -109,6 +110,27 @@ def labelled_faces(
     table = labels_of([store], settings.get("table"))
     parts = _parts_by(table, options)
     return _of_store(store, table, chosen, chosen.part or TEST, parts)
+
+
+def _is_table_file(data: Any) -> bool:
+    return isinstance(data, str | Path) and bool(Path(data).suffix) and not Path(data).is_dir()
+
+
+def chips_below(folder: Path) -> SampleTable:
+    """The pictures in `folder` and the folders below it, by their paths and without labels.
+
+    Raises:
+        UsageError: there are none, or a folder cannot be listed.
+    """
+    paths: list[str] = []
+    for below, files in tree(str(folder), suffixes=PHOTO_SUFFIXES, deep=True):
+        if isinstance(files, OSError):
+            raise UsageError(f"{below}: the folder cannot be listed: {files.strerror}") from files
+        paths += (Path(file).relative_to(folder).as_posix() for file in files)
+    if not paths:
+        raise UsageError(f"{folder}: neither a chip store nor a folder with pictures")
+    name = folder.resolve().name
+    return SampleTable.from_columns({"sample_id": paths, "dataset": name, "path": paths})
 
 
 def _of_table(table: SampleTable, chosen: Chosen, root: Any) -> LabelledFaces:
