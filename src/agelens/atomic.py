@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -18,8 +18,10 @@ def check_new_folder(folder: Path | None) -> None:
     """Check that a folder, if one is named, is new or empty: before hours of work, not after them.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: it is neither, or another run is writing it.
     """
+    if folder:
+        OUTPUTS.claim(folder)
     if folder and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists and is not empty; name a new folder")
 
@@ -33,22 +35,25 @@ def atomic_folder(folder: Path, what: str) -> Iterator[Path]:
         what: what is written, for the error.
 
     Raises:
-        UsageError: `folder` exists and is not empty.
+        UsageError: `folder` exists and is not empty, or another run is writing it.
         OutputError: it cannot be written; nothing is left behind.
     """
-    check_new_folder(folder)
     partial = folder.with_name(f".{folder.name}.partial")
     try:
-        shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
-        partial.mkdir(parents=True)
-        yield partial
-        if folder.exists():
-            folder.rmdir()
-        partial.rename(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with OUTPUTS.held(folder):
+            check_new_folder(folder)
+            try:
+                shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
+                partial.mkdir()
+                yield partial
+                if folder.exists():
+                    folder.rmdir()
+                partial.rename(folder)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
         raise OutputError(f"cannot write the {what} to {folder}: {error}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextmanager
@@ -80,6 +85,65 @@ def locked(path: Path, busy: str, *, of: Path | None = None) -> Iterator[None]:
         with suppress(OSError):  # Windows removes none that is open
             path.unlink(missing_ok=True)
         lock.release()
+
+
+_RANKS: Final = ("LOCAL_RANK", "RANK", "SLURM_PROCID")
+
+
+def is_helper() -> bool:
+    """Whether this is a process beside the first one of a run, which alone writes."""
+    return any(os.environ.get(name, "0") not in ("", "0") for name in _RANKS)
+
+
+class Outputs:
+    """What this process is writing, so that no other run writes it too."""
+
+    def __init__(self) -> None:
+        self._held = ExitStack()
+        self._claimed: set[Path] = set()
+        self._commands = 0
+
+    @contextmanager
+    def of_command(self) -> Iterator[None]:
+        """What is claimed in this context stays ours until its end."""
+        self._commands += 1
+        try:
+            with self._held:
+                yield
+        finally:
+            self._commands -= 1
+
+    def claim(self, path: Path) -> None:
+        """Keep `path` from other runs until the command ends; outside of a command, nothing is.
+
+        Raises:
+            UsageError: another run is writing it.
+            OutputError: there cannot be a lock file beside it.
+        """
+        if self._commands and not is_helper() and path.absolute().parent.is_dir():
+            self._held.enter_context(self.held(path))
+
+    @contextmanager
+    def held(self, path: Path) -> Iterator[None]:
+        """`path` is ours while the context lasts.
+
+        Raises:
+            UsageError, OutputError: see `claim`.
+        """
+        place = path.absolute()
+        if place in self._claimed:
+            yield
+            return
+        busy = f"{path}: another agelens is writing it now; wait for it, or name another output"
+        with locked(place.with_name(f".{path.name}.lock"), busy, of=path):
+            self._claimed.add(place)
+            try:
+                yield
+            finally:
+                self._claimed.discard(place)
+
+
+OUTPUTS: Final = Outputs()
 
 
 def is_locked(path: Path) -> bool:

@@ -40,6 +40,7 @@ from threading import current_thread, main_thread
 from traceback import extract_tb
 from typing import Any, Final, Literal, NoReturn
 
+from agelens.atomic import OUTPUTS
 from agelens.errors import (
     AgelensError,
     ExportError,
@@ -334,7 +335,7 @@ def _main(words: list[str], *, debug: bool) -> int:
     try:
         name, rest = _named(words)
         command = COMMANDS.get(name)
-        with _all_printed(), _sigterm_as_interrupt(), FOLDERS.must_stay():
+        with _all_printed(), _sigterm_as_interrupt(), FOLDERS.must_stay(), OUTPUTS.of_command():
             if command is None:
                 return _told_in_general(name, rest)
             return _run(name, command, rest)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import agelens
 from agelens import data
+from agelens.atomic import OUTPUTS
 from agelens.cli.columns import column_mapping
 from agelens.cli.options import NonNegativeInt, OneOf, OpenShare, PositiveInt
 from agelens.cli.output import check_new, check_new_table, print_rows
@@ -168,6 +169,7 @@ def convert(
         root: where the table's pictures are, if it does not know (iefp)
         overwrite: replace files that are there
     """
+    OUTPUTS.claim(output)
     lists = [path for part in ("train", "valid", "test") for path in output.glob(f"*_{part}*.csv")]
     if output.is_file() or lists:
         check_new([output, *lists][-1], overwrite=overwrite)

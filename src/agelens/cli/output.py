@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from agelens.atomic import OUTPUTS
 from agelens.errors import UsageError
 
 
@@ -32,11 +33,12 @@ def print_rows(rows: Sequence[dict[str, Any]], *, as_json: bool = False) -> None
 
 
 def check_new(path: Path, *, overwrite: bool = False) -> None:
-    """Check that a file is not there yet, or may be overwritten.
+    """Check that a file is not there yet, or may be overwritten; no other run may write it now.
 
     Raises:
-        UsageError: it is there.
+        UsageError: it is there, or another run is writing it.
     """
+    OUTPUTS.claim(path)
     if path.exists() and not overwrite:
         raise UsageError(f"{path} exists: give --overwrite to replace it, or another name")
 

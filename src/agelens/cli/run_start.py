@@ -8,11 +8,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
+from agelens.atomic import is_helper
 from agelens.errors import DatasetError, UsageError
 from agelens.foreign_files import parse_yaml
 from agelens.training.config_files import read_arguments
 from agelens.training.config_schema import ConfigSchema
-from agelens.training.run_folder import RunFolder, is_helper
+from agelens.training.run_folder import RunFolder
 
 _FOLDER: Final = "AGELENS_RUN_FOLDER"
 

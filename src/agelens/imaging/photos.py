@@ -85,7 +85,7 @@ _TURNS: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_XMP_ORIENTATION: Final = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
+_XMP_ORIENTATION: Final = re.compile(rb"tiff:Orientation(?:\s*=\s*[\"']|>\s*)([0-9])")
 _NOT_YET_TURNED: Final = "not yet turned"
 _EXIF_MARK: Final = b"Exif\x00\x00"
 _BYTE_ORDERS: Final = {b"II": "<", b"MM": ">"}
@@ -386,12 +386,19 @@ def file_content(file: IO[bytes], label: str) -> bytes:
         PhotoError: it cannot be read, or is open for text; `label` names it.
     """
     try:
-        if file.seekable():
+        if hasattr(file, "seekable") and file.seekable():
             file.seek(0)
         content = file.read()
-    except (OSError, ValueError) as error:  # ValueError: it is closed, or its text is no UTF-8
-        raise PhotoError(f"{label}: the file cannot be read: {error}") from error
-    if not isinstance(content, bytes):
+    except Exception as error:  # closed, no UTF-8, or what a network's stream raises
+        told = display_name(str(error))[:_LONGEST_REASON] or type(error).__name__
+        raise PhotoError(f"{label}: the file cannot be read: {told}") from error
+    if isinstance(content, bytearray | memoryview):
+        return bytes(content)
+    if not isinstance(content, bytes | str):
+        raise PhotoError(
+            f"{label}: reading it gives a {type(content).__name__}, expected bytes; read it first"
+        )
+    if isinstance(content, str):
         raise PhotoError(f"{label}: the file is open for text; open it for bytes, with mode 'rb'")
     return content
 
@@ -446,6 +453,8 @@ def _escaped(match: re.Match[str]) -> str:
 
 def _opened(path: str | os.PathLike[str], label: str) -> BinaryIO:
     """A regular file, opened; pipes and devices are refused, since reading them may never end."""
+    if not os.fspath(path):
+        raise PhotoError("the name of the photo is empty; give its path", status="missing")
     try:
         mode = Path(path).stat().st_mode
         if stat.S_ISREG(mode):

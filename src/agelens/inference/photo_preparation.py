@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -69,11 +70,28 @@ def _advice(given: object) -> str:
         return ": give its values, list(photos.values())"
     if package in ("pandas", "polars") and hasattr(given, "columns"):
         return ": give the column of paths, such as frame['path']"
+    return _advice_of_numbers(given)
+
+
+def _advice_of_numbers(given: object) -> str:
     # Asked of `sys.modules`, so that nothing is loaded for it.
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(given, torch.Tensor):
         return ": give pixels from 0 to 255, tensor.permute(1, 2, 0).byte().cpu().numpy()"
+    if len(getattr(given, "shape", ())) > 1:  # another package's array
+        return ": give pixels from 0 to 255 as a numpy array, numpy.asarray(pixels)"
+    if isinstance(given, range | array):
+        return ": give a file's content as bytes, bytes(content)"
+    if isinstance(given, list | tuple) and given and all(map(_is_of_numbers, given)):
+        return " of numbers: give pixels from 0 to 255 as a numpy array, of type numpy.uint8"
     return ""
+
+
+def _is_of_numbers(given: object) -> bool:
+    """Whether it is a number, or a list that begins with one, however deep."""
+    while isinstance(given, list | tuple) and given:
+        given = given[0]
+    return isinstance(given, Number)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

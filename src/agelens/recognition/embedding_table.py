@@ -15,7 +15,7 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from agelens.atomic import atomic_file
+from agelens.atomic import OUTPUTS, atomic_file
 from agelens.errors import TableError, UsageError
 from agelens.foreign_files import decoding, parse_json
 from agelens.tables import COLUMNS, refuse
@@ -230,10 +230,11 @@ def check_output(path: str | Path, *, overwrite: bool = False) -> Path:
     path = Path(path)
     if path.suffix.lower() != ".parquet":
         raise TableError(f"{path}: the name of a file of embeddings ends in .parquet")
-    if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists; name another file")
     if not path.parent.is_dir():
         raise UsageError(f"{path.parent}: there is no such folder to write {path.name} into")
+    OUTPUTS.claim(path)
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} exists; name another file")
     return path
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +20,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from agelens.atomic import write_json
+from agelens.atomic import OUTPUTS, write_json
 from agelens.errors import PhotoError, TableError, UsageError
 from agelens.foreign_files import json_object
 from agelens.imaging.folders import FOLDERS
@@ -174,12 +175,18 @@ class FaceIndex:
         A photo counts as unchanged where its size and its time of change are.
 
         Raises:
-            UsageError: the folder is none, or holds no photos.
+            UsageError: the folder is none, or holds no photos; or another run is at work on the
+                index.
             FolderGoneError: it went away; the next call goes on.
             OutputError: the index cannot be written; what was there before is kept.
         """
-        with FOLDERS.must_stay():
+        with FOLDERS.must_stay(), self._held():
             return self._refreshed(photo_files(self.folder), progress)
+
+    def _held(self) -> AbstractContextManager[None]:
+        if self.kept_in is None or not self.kept_in.absolute().parent.is_dir():
+            return nullcontext()
+        return OUTPUTS.held(self.kept_in)
 
     def _refreshed(
         self, files: list[PhotoFile], progress: Callable[[int, int], None] | None

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import pytorch_lightning as pl
 from jsonargparse import ArgumentError
 
+from agelens.atomic import is_helper
 from agelens.data.age_data import AgeData
 from agelens.inference.cards import CARD_FILE
 from agelens.models.backbones import Backbone
@@ -36,7 +37,7 @@ from agelens.training.optimizers import AdamW, OptimizerChoice
 from agelens.training.regularisers.base import Regulariser
 from agelens.training.resume_identity import can_resume, check_same_config
 from agelens.training.run import Run
-from agelens.training.run_folder import RunFolder, is_helper
+from agelens.training.run_folder import RunFolder
 from agelens.training.run_options import CheckpointTimes, RunOptions
 from agelens.training.selection import Selection
 from agelens.training.training_loop import Training

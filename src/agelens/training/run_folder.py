@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from agelens.atomic import is_locked, locked, remove_partials, write_atomically, write_json
 from agelens.errors import OutputError, TrainingError, UsageError
 from agelens.foreign_files import json_object, read_yaml
 
-_RANKS: Final = ("LOCAL_RANK", "RANK", "SLURM_PROCID")
 RunState = Literal["running", "finished", "interrupted", "failed"]
-
-
-def is_helper() -> bool:
-    """Whether this is a process beside the first one of a run."""
-    return any(os.environ.get(name, "0") not in ("", "0") for name in _RANKS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,6 +132,13 @@ def test_a_turn_that_stands_in_xmp_alone(file_format: str, said: str) -> None:
         assert ImageOps.exif_transpose(image).size == (64, 48)  # Pillow does so too
 
 
+@pytest.mark.parametrize("said", ["tiff:Orientation='6'", 'tiff:Orientation = "6"'])
+def test_xmp_as_xml_may_also_be_written(said: str) -> None:
+    buffer = io.BytesIO()
+    turned(6).save(buffer, "JPEG", xmp=XMP.format(said).encode())
+    assert read_photo(buffer.getvalue()).rgb.shape == (48, 64, 3)
+
+
 def test_exif_counts_more_than_xmp() -> None:
     buffer = io.BytesIO()
     xmp = XMP.format('tiff:Orientation="6"').encode()

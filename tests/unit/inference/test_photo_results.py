@@ -9,6 +9,7 @@ import io
 import pickle
 import re
 import sys
+from array import array
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -351,6 +352,44 @@ class Tensor:
         return iter(range(360))
 
 
+class OtherArray(Tensor):
+    """Stands for an array of a package that is not known here."""
+
+    shape = (9, 9, 3)
+
+
+class Stream:
+    """Reads like a file, and does nothing else."""
+
+    def __init__(self, content: Any) -> None:
+        self._content = content
+
+    def read(self) -> Any:
+        if isinstance(self._content, Exception):
+            raise self._content
+        return self._content
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (RuntimeError("the connection is lost"), "cannot be read: the connection is lost"),
+        (None, "reading it gives a NoneType, expected bytes"),
+        ("text", "open for text"),
+        (bytearray(b"no picture"), "is not a photo"),
+    ],
+)
+def test_what_reads_like_a_file(content: Any, words: str, estimator: AgeEstimator) -> None:
+    result = estimator.estimate(Stream(content))  # type: ignore[call-overload]
+    assert result.status == "unreadable"
+    assert words in result.message
+
+
+def test_an_empty_name_is_no_folder(estimator: AgeEstimator) -> None:
+    result = estimator.estimate("")
+    assert (result.status, result.message[:30]) == ("missing", "the name of the photo is empty")
+
+
 class TestWrongInput:
     @pytest.mark.parametrize(
         ("given", "words"),
@@ -365,6 +404,11 @@ class TestWrongInput:
             (np.array(["a.jpg", "b.jpg"]), r"an array of names: give it as names.tolist\(\)"),
             (np.array([Path("a.jpg")]), "an array of names"),
             (object(), "got object"),
+            (array("B", b"content"), r"got array: give a file's content as bytes"),
+            (range(360), "got range"),
+            ([[[0, 0, 0]] * 9] * 9, "got list of numbers: give pixels .* as a numpy array"),
+            ((0, 255), "got tuple of numbers"),
+            (OtherArray(), r"got OtherArray: .* numpy.asarray\(pixels\)"),
         ],
         ids=lambda given: type(given).__name__,
     )

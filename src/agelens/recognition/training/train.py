@@ -15,6 +15,7 @@ from torch import Tensor, distributed, nn
 from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from agelens.atomic import is_helper
 from agelens.errors import UsageError
 from agelens.inference.cards import CARD_FILE
 from agelens.models.backbones import Backbone
@@ -30,7 +31,7 @@ from agelens.training.checkpoints import read_checkpoint
 from agelens.training.engine import claimed
 from agelens.training.lr_scheduler import Plateau
 from agelens.training.resume_identity import can_resume, check_same_config, resume_identity
-from agelens.training.run_folder import RunFolder, is_helper
+from agelens.training.run_folder import RunFolder
 from agelens.training.run_trainer import SeededSteps
 from agelens.training.training_loop import RunLoop, progress_of
 
