@@ -178,9 +178,18 @@ def test_wrong_choices_are_told(options: list[str], words: str, copied: Path, ag
 
 def test_a_folder_that_is_no_run(tmp_path: Path, agelens: Run) -> None:
     ran = agelens("export", tmp_path)
-    assert ran.status != 0
-    assert f"{tmp_path} holds no finished run" in ran.err
+    assert ran.status == 2
+    assert f"{tmp_path} holds no run of agelens train: it has no config.yaml" in ran.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_that_is_no_run_needs_no_export(
+    tmp_path: Path, agelens: Run, write_card: Callable[..., Path]
+) -> None:
+    write_card(tmp_path)
+    ran = agelens("export", tmp_path)
+    assert ran.status == 2
+    assert f"{tmp_path} is a model already and no run of agelens train" in ran.err
 
 
 def test_weights_of_another_network(copied: Path, agelens: Run) -> None:

@@ -75,6 +75,8 @@ def read_contents(path: Path) -> Contents:
         if not found:
             raise CardError(f"{path}: a folder without {' or '.join(_IN_FOLDERS)}; name a file")
         path = found[0]
+    if not path.exists():
+        raise CardError(f"{path}: no such file; check the name and the folder you are in")
     suffix = path.suffix.lower()
     if suffix == _ONNX:
         return Contents(path, {}, graph=_read_onnx(path))

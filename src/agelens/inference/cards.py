@@ -214,7 +214,10 @@ def card_path(
             kind, str(model), packaged, " A folder with card.json, or a card's path, works too."
         )
     if path.suffix.lower() != ".json":
-        raise CardError(f"{path}: a {kind} is named by its card ({CARD_FILE}), not by its weights")
+        raise CardError(
+            f"{path}: a {kind} is named by its card ({CARD_FILE}), not by its weights. Weights "
+            "that another system trained become one with agelens import"
+        )
     return path
 
 
@@ -228,6 +231,8 @@ def _parse(document: Mapping[str, Any], path: Path) -> Card:
     for spoken in ("summary", "licences", "trained_on", "metrics", "calibration", "paper"):
         document[spoken]  # people read these; a card without them is not a card
     output = document["output"]
+    if document["task"] == "embedding":
+        raise ValueError("it tells people apart and no ages: agelens identity add takes it")
     task = _one_of("task", document["task"], ("age", "gender"))
     labels = tuple(str(label) for label in output.get("labels", ()))
     if (labels or task == "gender") and sorted(labels) != ["female", "male"]:

@@ -53,9 +53,16 @@ def finished_folder(folder: str | Path, command: str = "agelens train") -> RunFo
     """The folder of a run that is finished.
 
     Raises:
+        UsageError: there is none, but a model perhaps.
         TrainingError: it is not.
     """
     place = RunFolder(Path(folder), command)
+    if not place.config.is_file() and (place.path / CARD_FILE).is_file():
+        raise UsageError(
+            f"{place.path} is a model already and no run of {command}: --model takes it as it is, "
+            "and what it was made from is not here to be exported again"
+        )
+    place.check_begun()
     if place.state != "finished":
         raise TrainingError(
             f"{place.path} holds no finished run of {command} (it is {place.state}); finish it "

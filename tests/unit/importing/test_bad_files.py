@@ -264,8 +264,9 @@ def test_other_kinds_of_files_and_outputs(tmp_path: Path) -> None:
     text = tmp_path / "a.txt"
     text.write_text("no weights", encoding="utf-8")
     assert "trained files are" in _refused(text, tmp_path / "model")
-    assert "cannot be read" in _refused(tmp_path / "absent.pt", tmp_path / "model")
-    assert "cannot be read" in _refused(tmp_path / "absent.h5", tmp_path / "model")
+    for absent in (tmp_path / "absent.pt", tmp_path / "absent.h5"):
+        told = _refused(absent, tmp_path / "model")
+        assert told == f"{absent}: no such file; check the name and the folder you are in"
     with pytest.raises(UnknownNameError, match="mivolo"):
         import_model(text, tmp_path / "model", layout="mivollo")
     with pytest.raises(UnknownNameError, match="arcface-112"):

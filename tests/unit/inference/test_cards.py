@@ -210,6 +210,7 @@ class TestMalformed:
             ("limits", {"min_beauty": 1}, "min_beauty"),
             ("limits", {"min_sharpness": "high"}, "could not convert"),
             ("limits", [], "cannot be read as a card"),
+            ("task", "embedding", "it tells people apart and no ages: agelens identity add"),
         ],
     )
     def test_a_wrong_value_is_told(
@@ -251,6 +252,11 @@ class TestMalformed:
 
         told = refusal(write_card(tmp_path, change=name))
         assert "output.outputs must name 3 different outputs" in told
+
+    def test_weights_of_another_system_are_to_be_imported(self, tmp_path: Path) -> None:
+        (tmp_path / "cacd.pt").write_bytes(b"weights")
+        with pytest.raises(CardError, match="another system trained become one with agelens impo"):
+            load_card(tmp_path / "cacd.pt")
 
     def test_no_package_is_imported_for_a_dotted_name(
         self, tmp_path: Path, write_card: WriteCard

@@ -259,6 +259,9 @@ def test_what_no_configuration_can_name_is_refused(
 def test_there_has_to_be_a_run(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no run"):
         Engine.resume(tmp_path)
+    with pytest.raises(UsageError, match=r"holds no run of agelens train: it has no config\.yaml"):
+        load_run(tmp_path)
+    (tmp_path / "config.yaml").write_text("seed: 0\n", encoding="utf-8")
     with pytest.raises(TrainingError, match="holds no finished run"):
         load_run(tmp_path)
 
