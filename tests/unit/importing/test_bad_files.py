@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import zipfile
 from pathlib import Path
 
@@ -62,6 +63,14 @@ def test_a_pickle_that_wants_to_run_code_does_not(tmp_path: Path) -> None:
     assert "may run as code" in told
     assert "mkdir" in told
     assert not mark.exists()
+
+
+def test_a_pickle_that_torch_did_not_write_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "a.pth"
+    file.write_bytes(pickle.dumps(_Harmful(tmp_path / "ran"), protocol=4))
+    told = _refused(file, tmp_path / "model")
+    assert "instructions of pickle that torch.save does not write" in told
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_whole_pickled_model_is_refused_with_how_to_save_it(tmp_path: Path) -> None:

@@ -354,7 +354,7 @@ def picture_source(root: Root, table: SampleTable, *, check: bool = True) -> Pic
     if missing and root is None:
         raise UsageError(
             f"the table does not say where the pictures of {', '.join(missing)} are: give their "
-            "folder as root (--root)"
+            "folder as root (--root), or a store made of them (agelens data prepare)"
         )
     if missing:
         raise UsageError(f"no root given for {', '.join(missing)}; given: {', '.join(roots)}")

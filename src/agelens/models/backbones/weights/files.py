@@ -340,6 +340,8 @@ def check_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
 
 def _gist(error: Exception) -> str:
     """The sentence of torch's long message that says what was wrong."""
+    if "Unsupported operand" in str(error):
+        return "it has instructions of pickle that torch.save does not write"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     named = [line.partition("error: ")[2] or line for line in lines if "nsupported" in line]
     return (named or lines or [type(error).__name__])[0].partition(". ")[0].rstrip(".")
