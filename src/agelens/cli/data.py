@@ -113,7 +113,7 @@ def read(
         columns: columns of own data, as path=file,age_years=Age, or a YAML file of them
         dataset: a name for own data, or whose pictures a list is of
         age_kind: kind of all ages of own data or a list
-        root: where the pictures of a list are
+        root: where the pictures of a list, or of own data, are
         crops: the owner's crops (IMDB-WIKI, APPA-REAL)
         aligned: the owner's aligned faces (Adience and others)
         age: which label (APPA-REAL)

@@ -41,8 +41,8 @@ def read_dataset(
             `SampleTable`, a frame, or columns by name; the name of an interchange format of
             `FORMATS`; or one's own data: a CSV, a Parquet file or a frame.
         folder: the downloaded dataset; for a format, its list, whose pictures are below `root`
-            of `options`. For own data the folder that its paths are below, by default that of
-            the file.
+            of `options`. For own data the folder that its paths are below (`root` says the same),
+            by default that of the file.
         columns: for own data, from a sample table's columns to the file's: `path` and, as far
             as known, `age_years`, `gender`, `subject` and so on. A column of codes is a pair of
             its name and the meaning of the codes.
@@ -118,6 +118,10 @@ def _from_list(source: str, path: Folder, options: dict[str, Any]) -> SampleTabl
 def _own(
     source: Folder | pd.DataFrame, folder: Folder | None, options: dict[str, Any]
 ) -> SampleTable:
+    if given := options.pop("root", None):
+        if folder is not None:
+            raise UsageError(f"two folders for the pictures: {folder}, and root {given}; give one")
+        folder = given
     root = folder
     if not isinstance(source, pd.DataFrame):
         frame = read_frame(Path(source))

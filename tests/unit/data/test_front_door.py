@@ -55,6 +55,16 @@ def test_the_root_outlives_a_parquet_file(people: Path) -> None:
         prepare(unknown, people.parent / "t", aligned=True)
 
 
+def test_own_data_may_say_root(people: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "labels" / "people.csv"
+    elsewhere.parent.mkdir()
+    people.rename(elsewhere)
+    table = read_dataset(elsewhere, columns=COLUMNS, root=tmp_path)
+    assert table.roots == {"people": str(tmp_path)}
+    with pytest.raises(UsageError, match="two folders for the pictures"):
+        read_dataset(elsewhere, tmp_path, columns=COLUMNS, root=tmp_path)
+
+
 def test_extra_columns_survive_a_store(people: Path) -> None:
     table = read_dataset(people, columns=COLUMNS)
     table = table.with_columns(

@@ -18,6 +18,7 @@ from PIL import Image, ImageOps
 from agelens.data.store.cutting import PictureSource, Root, picture_source
 from agelens.errors import PhotoError
 from agelens.imaging.detectors import Detector
+from agelens.imaging.folders import FOLDERS
 from agelens.imaging.photos import IN_FLIGHT, read_photo
 from agelens.inference.estimator import available_cores
 from agelens.inference.ordered import ordered_map
@@ -163,8 +164,12 @@ def _bytes_sha256(source: object) -> str:
     if isinstance(source, bytes | bytearray | memoryview):
         return hashlib.sha256(source).hexdigest()
     if isinstance(source, str | os.PathLike):
-        with Path(source).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        try:
+            with Path(source).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            FOLDERS.check(source)
+            raise PhotoError(f"it went away while it was read: {error.strerror}") from error
     return ""  # pixels that never were a file
 
 
