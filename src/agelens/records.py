@@ -95,6 +95,7 @@ class Quality:
     visible_share: float | None = None
     dark_eyes: float | None = None
     mouth_edges: float | None = None
+    bright_eyes: float | None = None
 
     def to_json(self) -> dict[str, float | None]:
         """Plain floats by name."""
@@ -107,6 +108,7 @@ class Quality:
             "visible_share": _rounded(self.visible_share, 4),
             "dark_eyes": _rounded(self.dark_eyes, 4),
             "mouth_edges": _rounded(self.mouth_edges, 4),
+            "bright_eyes": _rounded(self.bright_eyes, 4),
         }
 
 

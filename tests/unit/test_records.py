@@ -83,7 +83,7 @@ def test_json_has_the_keys_of_the_design_in_its_order() -> None:
     ]
     assert list(row["faces"][0]["quality"]) == [
         *("inter_eye_px", "sharpness", "exposure", "roll_degrees", "yaw_proxy"),
-        *("visible_share", "dark_eyes", "mouth_edges"),
+        *("visible_share", "dark_eyes", "mouth_edges", "bright_eyes"),
     ]
 
 

@@ -14,6 +14,7 @@
   sunglasses or a bar.
 - `mouth_edges`: how strong the edges about the mouth are, in those of the whole face, few where
   a mask lies over it.
+- `bright_eyes`: how bright the eyes are, 1 being as bright as the cheeks: brighter in a negative.
 
 Sharpness and exposure are read off the middle half of the chip: its rim may be background,
 or black where it reaches beyond the photo.
@@ -35,6 +36,7 @@ LEAST_VISIBLE_SHARE: Final = 0.9
 """Below it a face counts as cut off by its photo's edge."""
 _MOST_DARK_EYES: Final = 0.6
 _LEAST_MOUTH_EDGES: Final = 0.57
+_MOST_BRIGHT_EYES: Final = 1.0
 _NOSE_DEPTH: Final = 0.6
 _FAR_DARKER: Final = 0.45
 FRAME: Final = TEMPLATES["dlib-64"]
@@ -57,11 +59,13 @@ class QualityLimits:
     min_visible_share: float | None = None
     max_dark_eyes: float | None = None
     min_mouth_edges: float | None = None
+    max_bright_eyes: float | None = None
 
     def refer(self, quality: Quality) -> str | None:
         """Why `quality` is out of bounds, all reasons in one line, or None where it is not."""
         share = quality.visible_share
-        dark, edges = quality.dark_eyes, quality.mouth_edges
+        dark, edges, bright = quality.dark_eyes, quality.mouth_edges, quality.bright_eyes
+        negative = "the photo may be a negative: brightness of the eyes"
         checks = (
             ("inter-eye distance", quality.inter_eye_px, self.min_inter_eye_px, None, " px"),
             ("sharpness", quality.sharpness, self.min_sharpness, None, ""),
@@ -71,6 +75,7 @@ class QualityLimits:
             ("share of the face in the photo", share, self.min_visible_share, None, ""),
             ("the eyes may be covered: darkness about them", dark, None, self.max_dark_eyes, ""),
             ("the mouth may be covered: edges about it", edges, self.min_mouth_edges, None, ""),
+            (negative, bright, None, self.max_bright_eyes, ""),
         )
         reasons = []
         for what, value, low, high, unit in checks:
@@ -109,9 +114,9 @@ def judge(
     eye_line = right_eye - left_eye
     distance = face.inter_eye_px
     along = float(np.dot(nose - (left_eye + right_eye) / 2, eye_line))
-    dark, edges = None, None
+    dark, edges, bright = None, None, None
     if matrix is not None and known:
-        dark, edges = _covers(chip, apply(matrix, face.landmarks))
+        dark, edges, bright = _covers(chip, apply(matrix, face.landmarks))
     return Quality(
         inter_eye_px=distance,
         sharpness=float(cv2.Laplacian(grey, cv2.CV_64F).var()) / contrast if contrast else 0.0,
@@ -121,14 +126,15 @@ def judge(
         visible_share=visible_share(face, size_hw) if size_hw is not None and known else None,
         dark_eyes=dark,
         mouth_edges=edges,
+        bright_eyes=bright,
     )
 
 
-def _covers(chip: RGB, landmarks: Floats) -> tuple[float, float]:
-    """`dark_eyes` and `mouth_edges` of a chip with its `landmarks` [5, 2].
+def _covers(chip: RGB, landmarks: Floats) -> tuple[float, float, float]:
+    """`dark_eyes`, `mouth_edges` and `bright_eyes` of a chip with its `landmarks` [5, 2].
 
-    Of what the chips tell, these two found the masks, bars and sunglasses that were drawn on LFW:
-    `benchmarks/covered_faces.py`.
+    Of what the chips tell, these found the masks, bars and sunglasses that were drawn on LFW, and
+    its negatives: `benchmarks/covered_faces.py`.
     """
     grey = cv2.cvtColor(chip, cv2.COLOR_RGB2GRAY)
     side = (FRAME.size, FRAME.size)
@@ -136,7 +142,9 @@ def _covers(chip: RGB, landmarks: Floats) -> tuple[float, float]:
     face = cv2.warpAffine(grey, to_frame, side, borderMode=cv2.BORDER_REFLECT).astype(np.float64)
     cheeks = float(np.median(face[27:33, 12:52]))
     dark = float((face[12:25, 9:55] < _FAR_DARKER * cheeks).mean())
-    return dark, _edges(face[36:56, 14:50]) / (_edges(face) + 0.1)  # of a flat picture none
+    edges = _edges(face[36:56, 14:50]) / (_edges(face) + 0.1)  # of a flat picture none
+    eyes = [face[y - 2 : y + 3, x - 3 : x + 4] for x, y in FRAME.points[:2].astype(int)]
+    return dark, edges, float(np.mean([np.median(eye) for eye in eyes])) / (cheeks + 1)
 
 
 def _edges(grey: Floats) -> float:
@@ -176,9 +184,10 @@ def partly_seen(
     share = visible_share(face, size_hw)
     told = [f"only {share:.0%} of the face is in the photo"] if share < LEAST_VISIBLE_SHARE else []
     if chip is not None and matrix is not None and not np.isnan(face.landmarks).any():
-        dark, edges = _covers(chip, apply(matrix, face.landmarks))
+        dark, edges, bright = _covers(chip, apply(matrix, face.landmarks))
         told += ["the eyes may be covered"] if dark > _MOST_DARK_EYES else []
         told += ["the mouth may be covered"] if edges < _LEAST_MOUTH_EDGES else []
+        told += ["the photo may be a negative"] if bright > _MOST_BRIGHT_EYES else []
     return "; ".join(told)
 
 

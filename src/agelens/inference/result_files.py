@@ -89,6 +89,7 @@ COLUMNS: Final[dict[str, type]] = {
     "visible_share": float,
     "dark_eyes": float,
     "mouth_edges": float,
+    "bright_eyes": float,
     "refer": str,
     "estimate_years": float,
     "median_years": float,

@@ -23,6 +23,7 @@ class Quality(BaseModel):
     visible_share: float
     dark_eyes: float | None = Field(None, description="darkness about the eyes, as of sunglasses")
     mouth_edges: float | None = Field(None, description="edges about the mouth, few under a mask")
+    bright_eyes: float | None = Field(None, description="brightness of the eyes, of a negative")
 
 
 class FaceRow(BaseModel):

@@ -14,7 +14,7 @@ from agelens.records import RGB, Face, Quality
 
 FRONTAL = np.array([[30.0, 50.0], [70.0, 50.0], [50.0, 70.0], [35.0, 100.0], [65.0, 100.0]])
 GOOD = Quality(inter_eye_px=60, sharpness=300, exposure=0.5, roll_degrees=-10, yaw_proxy=-0.1)
-LIMITS = QualityLimits(20, 50, 0.2, 0.8, 30, 0.4, 0.9, 0.6, 0.5)
+LIMITS = QualityLimits(20, 50, 0.2, 0.8, 30, 0.4, 0.9, 0.6, 0.5, 1.0)
 
 
 def face(landmarks: np.ndarray = FRONTAL) -> Face:
@@ -95,6 +95,7 @@ def test_eyes_in_one_point_have_no_yaw(spread: float) -> None:
         ({"visible_share": 0.8}, "share of the face in the photo 0.8 is below 0.9"),
         ({"dark_eyes": 0.7}, "the eyes may be covered: darkness about them 0.7 is above 0.6"),
         ({"mouth_edges": 0.4}, "the mouth may be covered: edges about it 0.4 is below 0.5"),
+        ({"bright_eyes": 2.0}, "the photo may be a negative: brightness of the eyes 2 is above 1"),
     ],
 )
 def test_each_limit_says_what_is_out_of_it(change: dict[str, float], reason: str) -> None:

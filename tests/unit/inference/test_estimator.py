@@ -160,6 +160,14 @@ class TestOnePhoto:
         if estimator.card.limits.max_dark_eyes is not None:
             assert f"the {part} may be covered" in str(face.refer)
 
+    def test_a_negative_is_referred(
+        self, estimator: AgeEstimator, astronaut: RGB, expected: AgeEstimate
+    ) -> None:
+        assert "negative" not in str(expected.refer)
+        face = only(estimator.estimate(255 - astronaut))
+        if estimator.card.limits.max_bright_eyes is not None:
+            assert "the photo may be a negative" in str(face.refer)
+
     def test_a_photo_without_a_face(self, estimator: AgeEstimator) -> None:
         result = estimator.estimate(np.zeros((90, 90, 3), np.uint8))
         assert (result.status, result.message, result.faces) == ("no_face", "no face found", ())

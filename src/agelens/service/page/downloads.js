@@ -7,7 +7,7 @@ const COLUMNS = [
   ...CORNERS,
   ...LANDMARKS.flatMap((point) => [`${point}_x`, `${point}_y`]),
   "detection_score", "inter_eye_px", "sharpness", "exposure", "roll_degrees", "yaw_proxy",
-  "visible_share", "dark_eyes", "mouth_edges", "refer", "estimate_years", "median_years", "low_years", "high_years", "interval",
+  "visible_share", "dark_eyes", "mouth_edges", "bright_eyes", "refer", "estimate_years", "median_years", "low_years", "high_years", "interval",
   "interval_level", "coverage", "gender", "gender_score",
   "track", "track_frames", "track_estimate_years", "track_low_years", "track_high_years",
   "model", "detector", "agelens_version",

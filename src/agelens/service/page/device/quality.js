@@ -29,7 +29,7 @@ export function judge(landmarks, chip, matrix, picture, frame) {
   };
 }
 
-/** How dark it is about the eyes, and how strong the edges about the mouth are in those of the face. */
+/** How dark it is about the eyes, how strong the edges about the mouth are, how bright the eyes. */
 function covers(chip, landmarks, { size, points }) {
   const face = blank(size, size);
   const plain = blank(chip.width, chip.width); // grey first, as the package has it
@@ -46,9 +46,14 @@ function covers(chip, landmarks, { size, points }) {
   const cheeks = median(part([27, 33], [12, 52]).values);
   const eyes = part([12, 25], [9, 55]).values;
   const mouth = edges(part([36, 56], [14, 50]));
+  const bright = points.slice(0, 2).map((point) => {
+    const [x, y] = point.map(Math.trunc);
+    return median(part([y - 2, y + 3], [x - 3, x + 4]).values);
+  });
   return {
     dark_eyes: mean(eyes.map((value) => (value < FAR_DARKER * cheeks ? 1 : 0))),
     mouth_edges: mouth / (edges({ values: grey, width: size }) + 0.1), // of a flat picture none
+    bright_eyes: mean(bright) / (cheeks + 1),
   };
 }
 
@@ -137,6 +142,7 @@ export function referral(quality, limits = {}) {
     [share, quality.visible_share, limits.min_visible_share, null, ""],
     ["the eyes may be covered: darkness about them", quality.dark_eyes, null, limits.max_dark_eyes, ""],
     ["the mouth may be covered: edges about it", quality.mouth_edges, limits.min_mouth_edges, null, ""],
+    ["the photo may be a negative: brightness of the eyes", quality.bright_eyes, null, limits.max_bright_eyes, ""],
   ];
   const reasons = checks.flatMap(([what, value, low, high, unit]) => {
     const got = `${what} ${Number(value.toPrecision(3))}${unit}`;

@@ -161,6 +161,7 @@ function describe(face, quality, answer, { card, settings, picture, told }) {
       visible_share: round(quality.visible_share, 4),
       dark_eyes: round(quality.dark_eyes, 4),
       mouth_edges: round(quality.mouth_edges, 4),
+      bright_eyes: round(quality.bright_eyes, 4),
     },
     refer: referral(quality, card.limits ?? {}),
     estimate_years: round(age, 3),
