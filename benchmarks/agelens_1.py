@@ -49,9 +49,9 @@ from agelens.tables import (
 from stores_and_runs import agelens, run
 
 STORES = {"utkface": "utkface", "utkface-more": "utkface", "fgnet": "fgnet"}
-CUT = ("--template", "arcface-112", "--size", "144", "--margin", "0.08", "--fill", "mirror")
-RUNS = ("agelens-1", "agelens-1-mixed")
-SHARES_OF_RUNS = "3,1"
+SIDE, TIGHT = 206, 160  # pixels of a chip, and of its inner part that is the tight view
+CUT = ("--template", "arcface-112", "--size", f"{SIDE}", "--margin", "0.08", "--fill", "mirror")
+SEEDS = (0, 1)  # of the runs whose mean the packaged network is
 WAY = Way(bins=6, each_set=0.01)
 PACKAGE = Path(__file__).parents[1] / "src" / "agelens"
 RECIPES = PACKAGE / "recipes"
@@ -92,7 +92,7 @@ def _stores(data: Path, work: Path) -> None:
         work / "stores" / "london",
         root=data / "london",
         template="arcface-112",
-        size=144,
+        size=SIDE,
         margin=0.08,
         fill="mirror",
     )
@@ -180,7 +180,7 @@ def _absurd(table: SampleTable, work: Path, weights: Path) -> np.ndarray:
 
 def _features(table: SampleTable, work: Path, weights: Path) -> tuple[np.ndarray, np.ndarray]:
     """What the untouched network makes of each row [N, 1281], and its age [N]; NaN without chip."""
-    backbone = build_backbone("mobilenet-face", weights=weights, size=144, crop=112)
+    backbone = build_backbone("mobilenet-face", weights=weights, size=SIDE, crop=TIGHT)
     net = backbone.backbone.eval()
     assert net.packaged_head is not None
     weight, bias = net.packaged_head
@@ -208,10 +208,11 @@ def _features(table: SampleTable, work: Path, weights: Path) -> tuple[np.ndarray
 def _train(options: argparse.Namespace) -> None:
     work = options.work
     stores = json.dumps([str(work / "stores" / store) for store in STORES])
-    for folder in _runs(work):
+    for seed, folder in zip(SEEDS, _runs(work), strict=True):
         summary = run(
             folder,
-            RECIPES / f"{folder.name}.yaml",
+            RECIPES / "agelens-1.yaml",
+            f"--seed={seed}",
             f"--backbone.weights={options.weights}",
             f"--data.stores={stores}",
             f"--data.table={work / 'training.parquet'}",
@@ -220,7 +221,7 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _runs(work: Path) -> list[Path]:
-    return [work / "runs" / name for name in RUNS]
+    return [work / "runs" / f"agelens-1-seed-{seed}" for seed in SEEDS]
 
 
 def _model(work: Path) -> None:
@@ -231,8 +232,7 @@ def _model(work: Path) -> None:
     """
     card = work / "agelens-1" / "card.json"
     if not card.is_file():
-        mean = ("--average", "weights", "--shares", SHARES_OF_RUNS)
-        agelens("export", *_runs(work), *mean, "--half", "-o", card.parent)
+        agelens("export", *_runs(work), "--average", "weights", "--half", "-o", card.parent)
         document = json.loads(card.read_text(encoding="utf-8"))
         document["output"]["point"] = "median"
         _write(card, document)
@@ -376,14 +376,14 @@ def _across(rows: pd.DataFrame) -> dict[str, float]:
 
 WORDS = {
     "name": "agelens-1",
-    "version": "1.1",
-    "summary": "a MobileNet that knows faces, 144-pixel chips, ages 0 to 100 and gender "
+    "version": "1.2",
+    "summary": "a MobileNet that knows faces, 206-pixel chips, ages 0 to 100 and gender "
     "(default; for research and non-commercial use)",
     "method": "dldl-v2",
     "backbone": "mobilenet-face (3.5 million weights), which sees each chip tight and wide",
     "limits": {
         "min_inter_eye_px": 12,
-        "min_sharpness": 0.012,
+        "min_sharpness": 0.006,
         "min_exposure": 0.12,
         "max_exposure": 0.87,
         "max_roll_degrees": 40,
@@ -391,6 +391,7 @@ WORDS = {
         "min_visible_share": 0.9,
         "max_dark_eyes": 0.6,
         "min_mouth_edges": 0.57,
+        "max_bright_eyes": 1.0,
     },
     "licences": {
         "code": "MIT (agelens)",

@@ -119,7 +119,7 @@ def _cached(work: Path, backbone: str) -> dict[str, np.ndarray]:
 
 
 def _own_features(work: Path) -> Any:
-    trained = open_run(work / "runs" / "agelens-1")
+    trained = open_run(work / "runs" / "agelens-1-seed-0")
     return lambda chips: trained.model.features(trained.transform(chips))
 
 
