@@ -6,13 +6,15 @@ DATA and DIR are those of `benchmarks/agelens_1.py`, whose table says which phot
 part: of UTKFace by hash, of FG-NET by person; and that half of the London and Canada portraits
 which did not calibrate. Everything goes from the photo on, detector included. The last table is how
 far an answer moves when a photo is saved as JPEG of quality 75, shrunk to 0.9, or loses 3 pixels on
-each side. `--photos` takes the first N of each set by the hash of their names.
+each side; behind it stands what the network takes of one core. `--photos` takes the first N of
+each set by the hash of their names.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,7 +26,9 @@ from agelens import AgeEstimator
 from agelens.data.store import ChipStore
 from agelens.data.store.cutting import choose_face
 from agelens.imaging.photos import read_photo
+from agelens.inference.cards import load_card
 from agelens.records import RGB, AgeEstimate
+from agelens.sessions import open_session
 from agelens.tables import read_table
 
 SETS = {"utkface": "utkface", "utkface-more": "utkface", "fgnet": "fgnet", "london": "london"}
@@ -53,6 +57,21 @@ def main() -> None:
     _errors(found)
     _adults(found[found["set"] == "utkface"])
     _moves(found)
+    _seconds(options.model)
+
+
+def _seconds(model: str) -> None:
+    """What the network by itself takes of one core, which is best asked of a quiet machine."""
+    card = load_card(model)
+    session = open_session(card.read_weights(), name=model)
+    for faces in (1, 16):
+        chips = np.zeros((faces, 3, card.input.size, card.input.size), np.float32)
+        taken = []
+        for _ in range(30):
+            start = time.perf_counter()
+            session.run(None, {session.get_inputs()[0].name: chips})
+            taken.append(1000 * (time.perf_counter() - start) / faces)
+        print(f"{np.median(taken):.1f} ms a face, {faces} at once")
 
 
 def _samples(name: str, options: argparse.Namespace) -> list[pd.Series]:

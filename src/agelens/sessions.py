@@ -9,6 +9,7 @@ cores instead, which is faster than splitting one small network.
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -104,3 +105,23 @@ def _provider_of(device: str) -> str:
             f"{', '.join(ort.get_available_providers())}. Install onnxruntime-gpu, or use 'cpu'."
         )
     return provider
+
+
+_MMAP_MAX: Final = -4
+_TRIM_THRESHOLD: Final = -1
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep what the process frees, for its next allocation.
+
+    By default it gives each large tensor back to the system and gets pages of zeros for the
+    next one, which takes a fifth of a training step of a small network on a processor, and a
+    ninth of an estimate. The peak of many threads may grow by a third. Where the C library is
+    another one, nothing happens. It holds for the whole process: for commands, not for calls.
+    """
+    try:
+        set_option = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # macOS, musl, Windows
+        return
+    set_option(_MMAP_MAX, 0)
+    set_option(_TRIM_THRESHOLD, 2**31 - 1)

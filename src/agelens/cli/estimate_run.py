@@ -21,6 +21,7 @@ from agelens.inference.estimator import AgeEstimator
 from agelens.inference.photo_preparation import PhotoLike
 from agelens.inference.results import PhotoResult
 from agelens.records import Photo
+from agelens.sessions import keep_freed_memory
 
 # Imported in functions: what only some runs need.
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def run(options: argparse.Namespace) -> int:
     """Carry out one `agelens estimate`; returns the exit status."""
     # A damaged video becomes a row; FFmpeg's own words about it would only cut up the table.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    keep_freed_memory()
     # Before any file is opened: a mistyped model must not cost an earlier run's output.
     estimator = _estimator(options)
     if options.resume and _is_whole(options.output):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import platform
 import random
@@ -23,6 +22,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from agelens.errors import UsageError
 from agelens.inference.estimator import available_cores
+from agelens.sessions import keep_freed_memory
 from agelens.training.checkpoints import AtomicCheckpoints, RunCheckpoints
 from agelens.training.run_folder import RunFolder
 from agelens.training.run_options import CheckpointTimes
@@ -139,25 +139,6 @@ def lightning_logging() -> Iterator[None]:
     finally:
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
-
-
-_MMAP_MAX: Final = -4
-_TRIM_THRESHOLD: Final = -1
-
-
-def keep_freed_memory() -> None:
-    """Let glibc keep what the process frees, for its next allocation.
-
-    By default it gives each large tensor back to the system and gets pages of zeros for the
-    next one, which takes a fifth of a step of a small network on a processor. The peak stays as
-    it is. Where the C library is another one, nothing happens.
-    """
-    try:
-        set_option = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):  # macOS, musl, Windows
-        return
-    set_option(_MMAP_MAX, 0)
-    set_option(_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def check_epochs(trainer: Mapping[str, Any]) -> None:

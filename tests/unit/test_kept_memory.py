@@ -9,7 +9,7 @@ import resource
 import numpy as np
 import pytest
 
-from agelens.training.run_trainer import keep_freed_memory
+from agelens.sessions import keep_freed_memory
 
 _BYTES = 64 << 20
 
