@@ -28,7 +28,7 @@ from agelens.data.store.cutting import choose_face
 from agelens.imaging.photos import read_photo
 from agelens.inference.cards import load_card
 from agelens.records import RGB, AgeEstimate
-from agelens.sessions import open_session
+from agelens.sessions import keep_freed_memory, open_session
 from agelens.tables import read_table
 
 SETS = {"utkface": "utkface", "utkface-more": "utkface", "fgnet": "fgnet", "london": "london"}
@@ -62,6 +62,7 @@ def main() -> None:
 
 def _seconds(model: str) -> None:
     """What the network by itself takes of one core, which is best asked of a quiet machine."""
+    keep_freed_memory()  # as the command does
     card = load_card(model)
     session = open_session(card.read_weights(), name=model)
     for faces in (1, 16):
