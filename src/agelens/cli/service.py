@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from agelens.cli.extras import missing_extra
+from agelens.errors import missing_extra
 
 
 def add_command(commands: Any) -> None:

@@ -23,9 +23,8 @@ import pytest
 
 from agelens import cli
 from agelens.cli import COMMANDS, EXIT_STATUSES, Command, main
-from agelens.cli.extras import EXTRAS
 from agelens.cli.options import options_parser, parsed_options
-from agelens.errors import ExportError, OutputError, TableError, TrainingError, UsageError
+from agelens.errors import EXTRAS, ExportError, OutputError, TableError, TrainingError, UsageError
 
 Run = Callable[..., Any]
 ROOT = Path(__file__).parents[3]
