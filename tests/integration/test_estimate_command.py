@@ -159,7 +159,7 @@ class TestRows:
         face = agelens("estimate", astronaut_png, "--mirror", "--distribution").rows[0]["faces"][0]
         found = estimator.detector.detect(astronaut)[0]
         chip = (
-            SimilarityAligner(TEMPLATES["arcface-112"], 144, 0.08, "mirror")
+            SimilarityAligner(TEMPLATES["arcface-112"], estimator.card.input.size, 0.08, "mirror")
             .align(astronaut, found)
             .rgb
         )

@@ -389,6 +389,8 @@ def file_content(file: IO[bytes], label: str) -> bytes:
         if hasattr(file, "seekable") and file.seekable():
             file.seek(0)
         content = file.read()
+    except PhotoError:  # a file of ours knows better
+        raise
     except Exception as error:  # closed, no UTF-8, or what a network's stream raises
         told = display_name(str(error))[:_LONGEST_REASON] or type(error).__name__
         raise PhotoError(f"{label}: the file cannot be read: {told}") from error

@@ -19,11 +19,13 @@ from agelens import __version__
 from agelens.errors import CardError, PhotoError, UnknownNameError, UsageError
 from agelens.imaging.align import TEMPLATES, SimilarityAligner
 from agelens.imaging.detectors.retinaface import RetinaFace
+from agelens.inference.cards import DEFAULT_MODEL, load_card
 from agelens.inference.estimator import AgeEstimator
 from agelens.inference.results import PhotoResult
 from agelens.records import RGB, AgeEstimate, Floats, Photo
 
 WriteCard = Callable[..., Path]
+SIDE = load_card(DEFAULT_MODEL).input.size
 
 
 def only(result: PhotoResult) -> AgeEstimate:
@@ -317,7 +319,7 @@ class TestMany:
 class TestChips:
     def chip(self, astronaut: RGB, estimator: AgeEstimator) -> Any:
         face = estimator.detector.detect(astronaut)[0]
-        return SimilarityAligner(TEMPLATES["arcface-112"], 144, 0.08, "mirror").align(
+        return SimilarityAligner(TEMPLATES["arcface-112"], SIDE, 0.08, "mirror").align(
             astronaut, face
         )
 
@@ -345,12 +347,12 @@ class TestChips:
     @pytest.mark.parametrize(
         "chips",
         [
-            np.zeros((1, 143, 144, 3), np.uint8),
+            np.zeros((1, SIDE - 1, SIDE, 3), np.uint8),
             np.zeros((1, 112, 112, 3), np.uint8),
-            np.zeros((1, 144, 144), np.uint8),
-            np.zeros((1, 144, 144, 4), np.uint8),
-            np.zeros((144, 144, 3), np.uint8),
-            np.zeros((1, 144, 144, 3), np.float32),
+            np.zeros((1, SIDE, SIDE), np.uint8),
+            np.zeros((1, SIDE, SIDE, 4), np.uint8),
+            np.zeros((SIDE, SIDE, 3), np.uint8),
+            np.zeros((1, SIDE, SIDE, 3), np.float32),
         ],
         ids=lambda chips: f"{chips.dtype}{chips.shape}",
     )
@@ -358,7 +360,7 @@ class TestChips:
         self, chips: np.ndarray, estimator: AgeEstimator
     ) -> None:
         with pytest.raises(
-            PhotoError, match=r"uint8 chips of shape \(144, 144, 3\).*'arcface-112'"
+            PhotoError, match=rf"uint8 chips of shape \({SIDE}, {SIDE}, 3\).*'arcface-112'"
         ):
             estimator.estimate_chips(chips)
 

@@ -85,6 +85,8 @@ def test_at_certain_ages_what_was_measured_there_decides(
     verifier: PhotoVerifier, heads: dict[str, Path]
 ) -> None:
     verdict = verifier.verify(heads["grey"], heads["red"])
+    grown = replace(verdict.second, estimate=replace(verdict.second.estimate, estimate_years=30.0))
+    verdict = replace(verdict, first=grown, second=grown)
     child = replace(verdict.first, estimate=replace(verdict.first.estimate, estimate_years=4.0))
     rates = replace(verdict.rates, by_age=(CELL,))
     alike = replace(verdict, first=child, rates=rates, similarity=0.85, false_match_rate=0.01)
