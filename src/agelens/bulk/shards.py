@@ -34,6 +34,7 @@ from agelens.inference.photo_preparation import PhotoLike
 from agelens.inference.result_files import arrow_schema, flatten, result_columns
 from agelens.inference.results import PhotoResult
 from agelens.records import Photo
+from agelens.sessions import keep_freed_memory
 
 if TYPE_CHECKING:
     from agelens.bulk.embeddings import FaceVectors
@@ -73,6 +74,7 @@ class ShardWorker:
 
     def __init__(self, job: Job) -> None:
         os.chdir(job.folder)
+        keep_freed_memory()
         self._job = job
         self._folder = BulkFolder(job.output)
         self._estimator = job.estimator()
