@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 
@@ -55,10 +56,48 @@ def test_filters_lie_in_seven_of_eight_bits(quantised: onnx.ModelProto) -> None:
         for tensor in quantised.graph.initializer
         if tensor.data_type == onnx.TensorProto.INT8 and len(tensor.dims) == 4
     }
-    assert len(weights) == 2
+    assert list(weights) == ["model.backbone.second.weight_quantized"]
     for filters in weights.values():
         assert np.abs(filters.astype(int)).max() <= 64
         assert (np.abs(filters.astype(int)).reshape(len(filters), -1).max(axis=1) >= 63).all()
+
+
+def test_layers_that_see_chips_and_heads_stay_in_single_precision(
+    quantised: onnx.ModelProto,
+) -> None:
+    kinds = {tensor.name: tensor.data_type for tensor in quantised.graph.initializer}
+    inputs = {
+        node.op_type: node.input[1] for node in quantised.graph.node if node.op_type == "Gemm"
+    }
+    first = next(node for node in quantised.graph.node if node.op_type == "Conv")
+    assert kinds[first.input[1]] == onnx.TensorProto.FLOAT
+    assert kinds[inputs["Gemm"]] == onnx.TensorProto.FLOAT
+
+
+def test_a_quantised_layer_answers_as_its_own_on_average(
+    plain: onnx.ModelProto, quantised: onnx.ModelProto, pixels: list[Pixels]
+) -> None:
+    before, after = (
+        outputs_of_second(model, np.concatenate(pixels)) for model in (plain, quantised)
+    )
+    spread = before.std((0, 2, 3))
+    moved = np.abs(after.mean((0, 2, 3)) - before.mean((0, 2, 3))) / spread
+    assert np.abs(after - before).max() > 0
+    assert moved.max() < 0.001
+
+
+def outputs_of_second(model: onnx.ModelProto, pixels: Pixels) -> NDArray[np.float32]:
+    """What the second convolution gives: float32 [N, C, H, W]."""
+    asked = onnx.ModelProto()
+    asked.CopyFrom(model)
+    _, second = (node for node in asked.graph.node if node.op_type == "Conv")
+    del asked.graph.output[:]
+    asked.graph.output.append(
+        onnx.helper.make_tensor_value_info(second.output[0], onnx.TensorProto.FLOAT, None)
+    )
+    session = ort.InferenceSession(asked.SerializeToString(), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"chips": pixels})
+    return np.asarray(found)
 
 
 def test_what_resizes_chips_is_left_exact(quantised: onnx.ModelProto) -> None:
