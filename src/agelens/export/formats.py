@@ -22,6 +22,8 @@ from agelens.sessions import flush_subnormals, open_session
 # Sums, norms and the head's probabilities stay in floating point: they are cheap and count.
 _KEPT_SINGLE: Final = 0.1
 _QUANTISED: Final = ("Conv", "Gemm", "MatMul")
+# The first convolutions with so many of all weights: a rounding error there reaches every layer.
+_FIRST: Final = 0.005
 # A layer that answers from pooled features has fewer weights than this.
 _FEW_WEIGHTS: Final = 2**20
 # So many calibration chips tell how far a quantised layer's outputs lie from the layer's own.
@@ -32,8 +34,8 @@ _BATCH: Final = 16
 def to_int8(model: onnx.ModelProto, calibration: Iterable[Pixels]) -> onnx.ModelProto:
     """`model` quantised, where that saves time, and its layers' biases corrected for it.
 
-    The layers that see chips, grouped convolutions and heads stay in single precision: they have
-    few of the multiplications and most of the error. Then, convolution by convolution from the
+    The first layers, grouped convolutions and heads stay in single precision: they have few of
+    the multiplications and most of the error. Then, convolution by convolution from the
     first, what quantising moved a channel's mean output by is taken off its bias (Nagel et al.,
     "Data-Free Quantization through Weight Equalization and Bias Correction", ICCV 2019,
     section 4.2).
@@ -77,18 +79,19 @@ def to_int8(model: onnx.ModelProto, calibration: Iterable[Pixels]) -> onnx.Model
 
 def _kept_single(graph: onnx.GraphProto) -> list[str]:
     """The nodes that stay in single precision; what resizes chips has weights of 15 bits."""
-    sizes = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
-
-    def keeps(node: onnx.NodeProto) -> bool:
-        if any(name.startswith(FITTING) for name in node.input):
-            return True
-        weights = sizes.get(node.input[1], []) if len(node.input) > 1 else []
-        if node.op_type == "Conv":
-            grouped = any(one.name == "group" and one.i > 1 for one in node.attribute)
-            return grouped or weights[1:2] == [3]
-        return node.op_type == "Gemm" and 0 < int(np.prod(weights)) < _FEW_WEIGHTS
-
-    return [node.name for node in graph.node if keeps(node)]
+    sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in graph.initializer}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    first = _FIRST * sum(sizes.get(node.input[1], 0) for node in convolutions)
+    kept = [n.name for n in graph.node if any(name.startswith(FITTING) for name in n.input)]
+    seen = 0
+    for node in convolutions:
+        seen += sizes.get(node.input[1], 0)
+        grouped = any(one.name == "group" and one.i > 1 for one in node.attribute)
+        if grouped or seen <= first or node is convolutions[0]:
+            kept.append(node.name)
+    heads = (node for node in graph.node if node.op_type == "Gemm")
+    kept.extend(n.name for n in heads if 0 < sizes.get(n.input[1], 0) < _FEW_WEIGHTS)
+    return kept
 
 
 def _mixed(batches: Iterable[Pixels]) -> list[Pixels]:
