@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, cast, get_args
@@ -62,7 +63,7 @@ def to_int8(model: onnx.ModelProto, calibration: Iterable[Pixels]) -> onnx.Model
             _Calibration(model.graph.input[0].name, chips),
             quant_format=onnx_int8.QuantFormat.QDQ,
             op_types_to_quantize=list(_QUANTISED),
-            nodes_to_exclude=_kept_single(single.graph),
+            nodes_to_exclude=_unquantised(single.graph),
             per_channel=True,
             # Processors before AVX-512 VNNI add two products in 16 bits, which overflow with 8.
             reduce_range=True,
@@ -77,7 +78,7 @@ def to_int8(model: onnx.ModelProto, calibration: Iterable[Pixels]) -> onnx.Model
     return made
 
 
-def _kept_single(graph: onnx.GraphProto) -> list[str]:
+def _unquantised(graph: onnx.GraphProto) -> list[str]:
     """The nodes that stay in single precision; what resizes chips has weights of 15 bits."""
     sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in graph.initializer}
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
@@ -112,11 +113,13 @@ def _correct_biases(made: onnx.ModelProto, single: onnx.ModelProto, chips: list[
         for node in made.graph.node
         if node.op_type == "DequantizeLinear" and node.input[0] in tensors
     }
+    uses = Counter(name for node in made.graph.node for name in node.input)
     layers = [
         node
         for node in made.graph.node
         if node.op_type == "Conv"
-        and any(name in tensors or name in scaled for name in node.input[2:])
+        # A bias that other layers have too cannot be right for each.
+        and any(uses[name] == 1 and (name in tensors or name in scaled) for name in node.input[2:])
     ]
     if not layers:
         return
@@ -152,14 +155,9 @@ def _channel_means(
         helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
     )
     session = open_session(asked.SerializeToString(), name=model.graph.name)
-    sums: list[NDArray[np.float64]] = [np.zeros(1) for _ in names]
-    for batch in chips:
-        values = session.run(names, {model.graph.input[0].name: batch})
-        sums = [
-            total + value.mean((0, 2, 3), dtype=np.float64)
-            for total, value in zip(sums, values, strict=True)
-        ]
-    return [total / len(chips) for total in sums]
+    values = (session.run(names, {model.graph.input[0].name: batch}) for batch in chips)
+    means = [[value.mean((0, 2, 3), dtype=np.float64) for value in batch] for batch in values]
+    return [np.mean(of_one, axis=0) for of_one in zip(*means, strict=True)]
 
 
 class _Calibration:
