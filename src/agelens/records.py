@@ -7,7 +7,8 @@ the right and y down. Gender is the words ``female`` and ``male``, never a code.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import isnan
 from typing import Any, Literal, TypeAlias
 
@@ -151,7 +152,9 @@ class AgeEstimate:
     age and its spread. `interval_shown` is False where nobody has calibrated the model and nobody
     asked for its own interval: then only code sees it. `answer` float64 [width] is the network's
     own, as its card's `OutputSpec` describes it. `refer` says why a human should look instead of
-    trusting the number, or is None.
+    trusting the number, or is None. `further` has the word and probability of each other column
+    that the model tells, such as ``ethnicity``, where gender was asked for; tables have them, and
+    no other result.
     """
 
     estimate_years: float
@@ -169,6 +172,14 @@ class AgeEstimate:
     track: TrackAge | None = None
     answer: Floats | None = None
     interval_shown: bool = True
+    further: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+
+    @property
+    def told(self) -> dict[str, tuple[str, float]]:
+        """The word and probability of each column beside the age: gender, then `further`."""
+        if self.gender is None or self.gender_score is None:
+            return dict(self.further)
+        return {"gender": (self.gender, self.gender_score), **self.further}
 
     @property
     def interval(self) -> str | None:

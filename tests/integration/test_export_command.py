@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import yaml
 from PIL import Image
 
 from agelens.data.store import prepare
+from agelens.export import formats
 from agelens.inference.cards import load_card
 from agelens.records import RGB
 from agelens.tables import SampleTable
@@ -129,7 +131,18 @@ def test_int8_tells_its_cost(run: Path, agelens: Run, astronaut_png: Path) -> No
     ran = agelens("export", run, "--int8")
     assert (ran.status, ran.err) == (0, "")
     assert "its mean error on them changed by " in ran.out
+    assert re.search(r"\n\d+ of its 14 layers multiply in whole numbers\n", ran.out)
     assert ages_of(agelens("estimate", "--model", run / "onnx-int8", astronaut_png))
+
+
+def test_int8_without_effect_is_said(
+    run: Path, agelens: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(formats, "_FIRST", 1.0)  # as of a network that ends where others begin
+    ran = agelens("export", run, "--int8", "-o", tmp_path / "first")
+    assert (ran.status, ran.err) == (0, "")
+    assert "none of its 14 layers multiplies in whole numbers" in ran.out
+    assert "--half makes it smaller" in ran.out
 
 
 def test_runs_of_averaged_weights_are_one_network(

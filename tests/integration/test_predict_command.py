@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
+from onnx import helper
 from PIL import Image
 
 from agelens.records import RGB
@@ -206,6 +208,68 @@ def test_a_store_in_a_folder_with_a_dot_in_its_name(
     run = agelens("predict", copy, "--model", model, "-o", tmp_path / "p.csv")
     assert run.status == 3, run.err
     assert "15 ok, 1 unreadable" in run.out
+
+
+@pytest.fixture
+def telling_model(write_card: Callable[..., Path], tmp_path: Path) -> Path:
+    """A network that tells gender and ethnicity, likelier the redder a chip is."""
+    parts = {"answer": 81, "gender": 2, "ethnicity": 3}
+    constants, nodes = [], [helper.make_node("ReduceMean", ["chip"], ["means"], axes=[2, 3])]
+    nodes += [helper.make_node("Flatten", ["means"], ["flat"])]
+    for name, count in parts.items():
+        weights = np.zeros((3, count), dtype=np.float32)
+        weights[0, count - 1] = 9
+        constants.append(onnx.numpy_helper.from_array(weights, f"{name}.weight"))
+        nodes.append(helper.make_node("MatMul", ["flat", f"{name}.weight"], [f"{name}.score"]))
+        nodes.append(helper.make_node("Softmax", [f"{name}.score"], [name]))
+    float32 = onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        nodes,
+        "telling",
+        [helper.make_tensor_value_info("chip", float32, ["N", 3, 16, 16])],
+        [helper.make_tensor_value_info(n, float32, ["N", count]) for n, count in parts.items()],
+        constants,
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    content = helper.make_model(graph, ir_version=8, opset_imports=opsets).SerializeToString()
+
+    def tells(document: dict[str, Any]) -> None:
+        document["output"] |= {
+            "labels": ["female", "male"],
+            "further": {"ethnicity": ["east", "north", "west"]},
+            "outputs": list(parts),
+        }
+
+    return write_card(tmp_path / "telling", content, tells).parent
+
+
+@pytest.mark.parametrize("of", ["store", "photos", "chips"])
+def test_ethnicity_is_predicted_where_the_model_tells_it(
+    *, of: str, store: Path, photos: Path, telling_model: Path, agelens: Agelens, tmp_path: Path
+) -> None:
+    data = {
+        "store": [store],
+        "photos": [photos / "table.parquet", "--root", photos],
+        "chips": [photos / "table.parquet", "--root", photos, "--aligned"],
+    }[of]
+    predict = ("predict", *data, "--model", telling_model)
+    run = agelens(*predict, "--gender", "-o", tmp_path / "p.parquet")
+    assert run.status == 3, run.err
+    frame = read_predictions(tmp_path / "p.parquet").frame
+    assert frame["ethnicity_estimate"].tolist()[:-1] == ["west"] * (PHOTOS - 1)
+    assert frame["gender_estimate"].tolist()[:-1] == ["male"] * (PHOTOS - 1)
+    assert frame["ethnicity_score"][:-1].between(1 / 3, 1, inclusive="neither").all()
+    assert frame[["ethnicity_estimate", "ethnicity_score"]].iloc[-1].isna().all()
+    assert agelens(*predict, "-o", tmp_path / "of-ages.csv").status == 3
+    assert "ethnicity_estimate" not in read_predictions(tmp_path / "of-ages.csv").frame
+
+
+def test_a_result_of_a_photo_has_no_ethnicity(
+    photos: Path, telling_model: Path, agelens: Agelens
+) -> None:
+    run = agelens("estimate", photos / "0.png", "--model", telling_model, "--gender")
+    assert run.rows[0]["faces"][0]["gender"] == "male"
+    assert "ethnicity" not in run.out
 
 
 def test_gender_is_of_photos(store: Path, model: Path, agelens: Agelens) -> None:

@@ -57,7 +57,8 @@ def predict(
         part: only this part, such as valid, or all; of a run's own store test by default.
         limit: this many of the faces, drawn at random.
         own_intervals: leave out the calibration in the card.
-        gender: also estimate gender, of photos, or of chips where the model itself tells it.
+        gender: also estimate gender, of photos, or of chips where the model itself tells it; and
+            ethnicity where the model tells it.
         mirror: average with the mirrored face.
         aligned: the pictures of the table or folder are chips of one face each, aligned as the
             model's training data were: taken whole.

@@ -18,7 +18,14 @@ import torch
 from agelens.data.training_input.geometry import ChipTransform
 from agelens.errors import ExportError, OutputError, UsageError
 from agelens.export.export_network import ExportNetwork, TrainedInput, output_names
-from agelens.export.formats import WEIGHTS_FILE, Format, Precision, check_choice, weights_of
+from agelens.export.formats import (
+    WEIGHTS_FILE,
+    Format,
+    Precision,
+    check_choice,
+    int8_layers,
+    weights_of,
+)
 from agelens.export.torchscript import TracedRuntime
 from agelens.inference.answers import Answers, OutputSpec, read_answers
 from agelens.inference.cards import CARD_FILE, Card, read_card
@@ -309,6 +316,8 @@ def write_bundle(
         OutputError: the folder cannot be written.
     """
     made: dict[str, Any] = {"format": format, "precision": precision}
+    if precision == "int8":
+        made["layers"] = int8_layers(content)
     card = facts.to_json(
         weights={"path": WEIGHTS_FILE[format], "sha256": hashlib.sha256(content).hexdigest()},
         chips=trained_input.to_json(),

@@ -78,6 +78,26 @@ def to_int8(model: onnx.ModelProto, calibration: Iterable[Pixels]) -> onnx.Model
     return made
 
 
+def int8_layers(content: bytes) -> dict[str, int]:
+    """How many layers of an ONNX file multiply in whole numbers, and ``of`` how many it has."""
+    graph = onnx.load_model_from_string(content).graph
+    weights = {tensor.name for tensor in graph.initializer}
+    whole = {
+        node.output[0]
+        for node in graph.node
+        if node.op_type == "DequantizeLinear" and node.input[0] in weights
+    }
+    fitting = {name for name in weights if name.startswith(FITTING)}
+    layers = [
+        node.input[1]
+        for node in graph.node
+        if node.op_type in _QUANTISED
+        and node.input[1] in weights | whole
+        and not fitting.intersection(node.input)
+    ]
+    return {"whole_numbers": sum(name in whole for name in layers), "of": len(layers)}
+
+
 def _unquantised(graph: onnx.GraphProto) -> list[str]:
     """The nodes that stay in single precision; what resizes chips has weights of 15 bits."""
     sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in graph.initializer}

@@ -6,7 +6,7 @@ function reads them in training, in evaluation, and when somebody estimates a ph
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Final, Literal, TypeAlias
@@ -165,6 +165,23 @@ def _refuse(bad: NDArray[np.bool_] | np.bool_, complaint: str) -> None:
     """Name the first row that `bad` [N] marks."""
     if bad.any():
         raise ValueError(f"row {int(np.argmax(bad))} of the answer {complaint}")
+
+
+def likeliest_words(
+    probabilities: Floats, told: Mapping[str, Sequence[str]]
+) -> dict[str, tuple[NDArray[np.int64], Floats]]:
+    """The place [N] of the likeliest word of each column, and its probability [N].
+
+    Args:
+        probabilities: [N, words of all columns] in the order of `told`.
+        told: the words of each column that a network tells beside ages, see `Card.told`.
+    """
+    ends = np.cumsum([len(words) for words in told.values()])[:-1]
+    parts = np.split(probabilities, ends, axis=1) if told else []
+    return {
+        column: (part.argmax(axis=1), part.max(axis=1))
+        for column, part in zip(told, parts, strict=True)
+    }
 
 
 GENDER_COLUMN: Final = "gender"

@@ -20,7 +20,14 @@ from agelens.errors import CardError, UnknownNameError, shortened
 from agelens.foreign_files import decoding, json_object
 from agelens.imaging.align import FILLS, TIGHTEST_MARGIN, WIDEST_MARGIN, Fill
 from agelens.imaging.quality import QualityLimits
-from agelens.inference.answers import LINKS, OUTPUT_KINDS, POINTS, OutputKind, OutputSpec
+from agelens.inference.answers import (
+    GENDER_COLUMN,
+    LINKS,
+    OUTPUT_KINDS,
+    POINTS,
+    OutputKind,
+    OutputSpec,
+)
 from agelens.inference.calibration import Calibration
 from agelens.inference.runtimes import ONNX, TORCHSCRIPT
 
@@ -139,6 +146,11 @@ class Card:
     def output_kind(self) -> OutputKind:
         """What an answer's numbers are."""
         return self.answer.kind if self.answer else "posterior"
+
+    @property
+    def told(self) -> dict[str, tuple[str, ...]]:
+        """The words of each column that is told, genders first, in the order of their numbers."""
+        return ({GENDER_COLUMN: self.labels} if self.labels else {}) | dict(self.further)
 
     @property
     def width(self) -> int:

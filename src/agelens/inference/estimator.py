@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property, partial
@@ -24,7 +24,7 @@ from agelens.imaging.align import Aligner
 from agelens.imaging.aligned_chips import WholePicture, WholePictureAligner
 from agelens.imaging.detectors import DEFAULT_LONGEST_SIDE, Detector, detector_class
 from agelens.imaging.photos import DEFAULT_MAX_PIXELS, array_pixels, display_name
-from agelens.inference.answers import OutputSpec, point_and_interval
+from agelens.inference.answers import GENDER_COLUMN, OutputSpec, likeliest_words, point_and_interval
 from agelens.inference.calibration import Calibration
 from agelens.inference.cards import DEFAULT_GENDER_MODEL, DEFAULT_MODEL, Card, load_card
 from agelens.inference.network import BATCH, ChipNetwork
@@ -44,11 +44,12 @@ if TYPE_CHECKING:
 
 
 class FaceAnswers:
-    """Ages, and genders where a network tells them, of chips cut as the networks' cards say.
+    """Ages, and genders where they are asked for, of chips cut as the networks' cards say.
 
     Args:
         age: answers ages.
-        gender: answers genders; `age` itself where its card has them.
+        gender: answers genders; `age` itself where its card has them. Where there is one, what
+            `age` tells besides, such as ethnicity, is read as well.
         level: share that an interval is to hold.
         calibration: corrects ages and intervals; None leaves them as the network has them.
         show_uncalibrated: show such intervals as well, see `AgeEstimate.interval_shown`.
@@ -73,9 +74,10 @@ class FaceAnswers:
         """One a chip [S, S, 3]; `gender_chips` are those of a gender network of its own."""
         if not chips:
             return []
-        rows, genders = self._age.answers_and_genders(np.stack(chips))
-        told = self._told(genders, gender_chips)
-        words = [gender for gender, _ in told] if told else None
+        rows, beside = self._age.answers_and_told(np.stack(chips))
+        told = self._told(beside, gender_chips)
+        genders = told.pop(GENDER_COLUMN, None)
+        words = [gender for gender, _ in genders] if genders else None
         read = self._age.read(rows)
         stated = point_and_interval(read, self._level, self._calibration, words)
         return [
@@ -89,25 +91,34 @@ class FaceAnswers:
                 distribution=None if read.distribution is None else read.distribution[face],
                 answer=rows[face],
                 interval_shown=self._shown or stated.coverage is not None,
-                gender=told[face][0] if told else None,
-                gender_score=told[face][1] if told else None,
+                gender=cast(Gender, genders[face][0]) if genders else None,
+                gender_score=genders[face][1] if genders else None,
+                further={column: of_faces[face] for column, of_faces in told.items()},
             )
             for face in range(len(rows))
         ]
 
-    def _told(self, own: Floats | None, chips: Sequence[RGB]) -> list[tuple[Gender, float]]:
-        """The likelier one of each face with its probability; nothing where nobody asked."""
+    def _told(self, beside: Floats, chips: Sequence[RGB]) -> dict[str, list[tuple[str, float]]]:
+        """By column the likeliest word of each face with its probability, where somebody asked."""
         if self._gender is None:
-            return []
+            return {}
+        told = _words(beside, self._age.card.told)
         if self._gender is not self._age:
-            own = self._gender.answers(np.stack(chips)) if chips else None
-        if own is None:
-            return []
-        labels = self._gender.card.labels
-        return [
-            ("female" if labels[int(p.argmax())] == "female" else "male", float(p.max()))
-            for p in own
+            told.pop(GENDER_COLUMN, None)
+            if chips:
+                told |= _words(self._gender.answers(np.stack(chips)), self._gender.card.told)
+        return told
+
+
+def _words(
+    probabilities: Floats, told: Mapping[str, Sequence[str]]
+) -> dict[str, list[tuple[str, float]]]:
+    return {
+        column: [
+            (told[column][place], float(score)) for place, score in zip(places, scores, strict=True)
         ]
+        for column, (places, scores) in likeliest_words(probabilities, told).items()
+    }
 
 
 OnPhoto: TypeAlias = Callable[[Photo, PhotoResult], None]
@@ -189,7 +200,7 @@ class AgeEstimator:
         self._network = ChipNetwork(self.card, device=device, mirror=mirror)
         self._gender: ChipNetwork | None = None
         self._gender_aligner: Aligner | None = None
-        if gender is True and self.card.labels:
+        if gender is True and (self.card.labels or (aligned and self.card.further)):
             self._gender = self._network
         elif gender and aligned:
             raise UsageError(

@@ -107,26 +107,26 @@ class ChipNetwork:
     def answers(self, chips: RGB) -> Floats:
         """What the network answers [N, K] for aligned uint8 chips [N, S, S, 3].
 
-        The card's `answer` says what the numbers are, but for genders that an age network tells
-        as well, which `answers_and_genders` gives. Where the face is averaged with its
+        The card's `answer` says what the numbers are, but for what an age network tells beside
+        ages, which `answers_and_told` gives. Where the face is averaged with its
         mirror image, they are those of the mean; see `agelens.inference.network`.
 
         Raises:
             CardError: the answers are not what the card says.
         """
-        return self.answers_and_genders(chips)[0]
+        return self.answers_and_told(chips)[0]
 
-    def answers_and_genders(self, chips: RGB) -> tuple[Floats, Floats | None]:
-        """As `answers`, and the probabilities [N, 2] of the card's `labels`.
+    def answers_and_told(self, chips: RGB) -> tuple[Floats, Floats]:
+        """As `answers`, and the probabilities [N, words] of the card's `told`.
 
-        They are None where an age network tells no gender; a gender network's are its answers.
+        An age network that tells ages alone has 0 of them; a gender network's are its answers.
         """
         parts = [self._run(chips[i : i + BATCH]) for i in range(0, len(chips), BATCH)]
         rows = np.concatenate(parts) if parts else np.empty((0, self.card.width))
         if self.card.answer is None:
             return rows, rows
-        ages, labels = self.card.answer.width, len(self.card.labels)
-        return rows[:, :ages], rows[:, ages : ages + labels] if labels else None
+        ages = self.card.answer.width
+        return rows[:, :ages], rows[:, ages:]
 
     def read(self, answers: Floats) -> Answers:
         """Ages of answers [N, width] of an age network.
@@ -160,7 +160,7 @@ class ChipNetwork:
         ages = 0 if self.card.answer is None else self.card.answer.width
         if self.card.output_kind == "posterior" and ages:
             answers[:, :ages] = self._posterior(answers[:, :ages])
-        for words in (self.card.labels, *self.card.further.values()):
+        for words in self.card.told.values():
             answers[:, ages : ages + len(words)] = self._posterior(
                 answers[:, ages : ages + len(words)]
             )

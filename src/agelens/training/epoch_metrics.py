@@ -18,7 +18,7 @@ from torch import Tensor, distributed
 
 from agelens.atomic import write_atomically
 from agelens.evaluation.metrics.errors import bias, ca_at, cs_at, mae
-from agelens.inference.answers import OutputSpec, read_answers
+from agelens.inference.answers import OutputSpec, likeliest_words, read_answers
 from agelens.records import Floats
 
 
@@ -348,16 +348,4 @@ def told_accuracies(
         f"{column}_accuracy": float((likeliest[column][0] == codes[column])[known].mean())
         for column in told
         if (known := codes[column] >= 0).any()
-    }
-
-
-def likeliest_words(
-    probabilities: Floats, told: Mapping[str, Sequence[str]]
-) -> dict[str, tuple[NDArray[np.int64], Floats]]:
-    """The place [N] of the likeliest word of each column, and its probability [N]."""
-    ends = np.cumsum([len(words) for words in told.values()])[:-1]
-    parts = np.split(probabilities, ends, axis=1) if told else []
-    return {
-        column: (part.argmax(axis=1), part.max(axis=1))
-        for column, part in zip(told, parts, strict=True)
     }

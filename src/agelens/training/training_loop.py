@@ -19,7 +19,7 @@ from agelens.data.splits.resolve_split import TEST, TRAIN, VALID
 from agelens.data.training_input.chip_dataset import NetworkInput
 from agelens.errors import TrainingError
 from agelens.evaluation.metrics.legal_ages import rates_across
-from agelens.inference.answers import OutputSpec, read_answers
+from agelens.inference.answers import OutputSpec, likeliest_words, read_answers
 from agelens.models.age_model import AgeModel, start_head
 from agelens.records import Floats
 from agelens.tables import PredictionsTable, SampleTable, write_predictions
@@ -32,7 +32,6 @@ from agelens.training.checkpoints import (
 from agelens.training.epoch_metrics import (
     EpochHistory,
     TimeShare,
-    likeliest_words,
     told_accuracies,
     validation_metrics,
 )

@@ -38,7 +38,8 @@ def predict(
         root: where the table's photos are.
         chosen: which of the faces.
         own_intervals: leave out the calibration in the card.
-        gender: also estimate gender, of photos, or of chips where the model itself tells it.
+        gender: also estimate gender, of photos, or of chips where the model itself tells it; and
+            ethnicity where the model tells it.
         mirror: average with the mirrored face.
         aligned: the pictures are chips of one face each, taken whole.
         detector: that finds the faces in photos.
@@ -67,7 +68,7 @@ def predict(
         raise UsageError(
             "a store's chips are aligned already: --aligned is for pictures of a table or a folder"
         )
-    if faces.store is not None and gender and not estimator.card.labels:
+    if faces.store is not None and gender and not estimator.card.told:
         raise UsageError(
             "--gender needs photos: a store has chips for the age network only, and "
             f"{estimator.card.name} tells no gender"

@@ -93,6 +93,7 @@ def test_int8_says_what_it_costs(
     section = json.loads((tmp_path / "card.json").read_text(encoding="utf-8"))["export"]
     assert section["parity"] == parity.to_json()
     assert section["parity"]["mae_change_years"] != 0
+    assert section["layers"]["whole_numbers"] == 1
     assert len(AgeEstimator(tmp_path).estimate_chips(labelled()[0][0])) == 5
 
 

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from agelens.export.export_network import FITTING, ExportNetwork, TrainedInput
-from agelens.export.formats import to_int8, to_onnx
+from agelens.export.formats import int8_layers, to_int8, to_onnx
 from agelens.inference.network import normalised
 from agelens.inference.runtimes import OnnxRuntime
 from agelens.models.age_model import AgeModel
@@ -96,6 +96,13 @@ def outputs_of_second(model: onnx.ModelProto, pixels: Pixels) -> NDArray[np.floa
     session = ort.InferenceSession(asked.SerializeToString(), providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {"chips": pixels})
     return np.asarray(found)
+
+
+def test_layers_in_whole_numbers_are_counted(
+    plain: onnx.ModelProto, quantised: onnx.ModelProto
+) -> None:
+    assert int8_layers(quantised.SerializeToString()) == {"whole_numbers": 1, "of": 3}
+    assert int8_layers(plain.SerializeToString()) == {"whole_numbers": 0, "of": 3}
 
 
 def test_what_resizes_chips_is_left_exact(quantised: onnx.ModelProto) -> None:

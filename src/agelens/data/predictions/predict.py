@@ -82,7 +82,8 @@ def table_of(
 ) -> PredictionsTable:
     """The predictions table of `samples` [N].
 
-    Beside its own columns it has `refer`: why a human should look, where the picture asks for it.
+    Beside its own columns it has `refer`: why a human should look, where the picture asks for it;
+    and `gender_estimate`, `ethnicity_estimate` and their scores where the estimator tells them.
 
     Args:
         estimator: whose model is named in every row.
@@ -96,9 +97,11 @@ def table_of(
     }
     columns["interval_level"] = [None if f is None else f.interval_level for f in faces]
     columns |= _quality(faces)
-    if any(face is not None and face.gender is not None for face in faces):
-        columns["gender_estimate"] = [None if f is None else f.gender for f in faces]
-        columns["gender_score"] = [None if f is None else f.gender_score for f in faces]
+    told = [{} if face is None else face.told for face in faces]
+    for column in dict.fromkeys(name for one in told for name in one):
+        words = [one.get(column, (None, None)) for one in told]
+        columns[f"{column}_estimate"] = [word for word, _ in words]
+        columns[f"{column}_score"] = [score for _, score in words]
     columns["refer"] = pd.Series([None if f is None else f.refer for f in faces], dtype="str")
     if milliseconds is not None:
         columns["milliseconds"] = list(milliseconds)
