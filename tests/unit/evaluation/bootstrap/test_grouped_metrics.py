@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agelens.evaluation.bootstrap import medians
+from agelens.evaluation.bootstrap import grouped_metrics
 from agelens.evaluation.bootstrap.grouped_metrics import GroupedMetrics, bootstrap
 from agelens.evaluation.bootstrap.groupings import Grouping
 from agelens.evaluation.metrics import METRICS
@@ -64,8 +64,8 @@ def test_weights_are_repetitions(seed: int, count: int, people: int, narrow: boo
     metrics = {name: metric for name, metric in METRICS.items() if name != "subject_mae"}
     with pytest.MonkeyPatch.context() as patch:
         if narrow:  # windows so small that draws fall outside
-            patch.setattr(medians, "_DEVIATIONS", 0)
-            patch.setattr(medians, "_LEAST_REACH", 1)
+            patch.setattr(grouped_metrics, "_DEVIATIONS", 0)
+            patch.setattr(grouped_metrics, "_LEAST_REACH", 1)
         measured = GroupedMetrics(metrics, columns, who, [Grouping.everybody(count), groups])
     weights = rng.poisson(1, (3, measured.people_count)).astype(np.uint16)
     found = measured.under(weights)

@@ -1,7 +1,7 @@
 """The size of the code and the length of its walks, as docs/architecture.md states them.
 
-    python benchmarks/code_size.py             # files, code lines, imports, circles, start-up times
-    python benchmarks/code_size.py walks CHIPS # files in which something runs, of three commands
+    python benchmarks/house.py             # files, code lines, imports, circles, start-up times
+    python benchmarks/house.py walks CHIPS # files in which something runs, of three commands
 
 A code line is one that is not blank, not a comment and not part of a docstring. A file counts
 in a walk when a function of it is called (`sys.setprofile` over the run, in all threads). CHIPS
