@@ -33,7 +33,7 @@ from agelens.data.splits import HashSplit
 from agelens.data.store import ChipStore, prepare
 from agelens.evaluation.conformal import Way
 from agelens.evaluation.groups import FEW
-from agelens.evaluation.metrics.legal_ages import LEGAL_AGES, rates_across
+from agelens.evaluation.metrics.errors import LEGAL_AGES, rates_across
 from agelens.evaluation.model_calibration import calibrate_model
 from agelens.inference.cards import load_card
 from agelens.inference.estimator import AgeEstimator

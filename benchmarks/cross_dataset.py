@@ -26,7 +26,7 @@ import yaml
 from scipy.ndimage import gaussian_filter1d
 
 from agelens.tables import PredictionsTable
-from agelens.training.config_files import config_file
+from agelens.training.config_schema import config_file
 from label_shift import estimated_prior, moved_to_prior
 from stores_and_runs import errors, predictions, run, store
 

@@ -14,7 +14,7 @@ import json
 from pathlib import Path
 
 from agelens.evaluation.reports.plotting import COLOURS, panels, save
-from agelens.training.config_files import config_file
+from agelens.training.config_schema import config_file
 from stores_and_runs import errors, predictions, run, store
 
 CONFIG = config_file("utkface-dlib-resnet10")

@@ -39,7 +39,7 @@ from agelens.models.backbones import build_backbone
 from agelens.models.methods import METHODS
 from agelens.models.methods.base import AgeMethod, AgeTargets, LearningHead
 from agelens.tables import PredictionsTable, SampleTable, read_predictions, read_table, write_table
-from agelens.training.config_files import config_file
+from agelens.training.config_schema import config_file
 from agelens.training.run import open_run
 from stores_and_runs import run
 

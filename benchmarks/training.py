@@ -82,9 +82,8 @@ def _worker_store(job: dict[str, Any]) -> Run:
 def _worker_agelens(job: dict[str, Any]) -> Run:
     from agelens.data.age_data import AgeData
     from agelens.models.methods.dex import DEX
-    from agelens.training.lr_scheduler import Constant
     from agelens.training.model_parts import BackboneChoice
-    from agelens.training.optimizers import Adam
+    from agelens.training.optimizers import Adam, Constant
     from agelens.training.run_folder import RunFolder
     from agelens.training.run_options import RunOptions
     from agelens.training.training_loop import Training

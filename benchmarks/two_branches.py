@@ -32,7 +32,7 @@ from agelens.recognition.purification import PurifiedBranch
 from agelens.recognition.training.branch_choice import BranchChoice
 from agelens.recognition.training.configuration import CLUBOptions, SGDOptions
 from agelens.tables import SampleTable
-from agelens.training.lr_scheduler import MultiStep
+from agelens.training.optimizers import MultiStep
 from agelens.training.run_folder import RunFolder
 from agelens.training.run_options import CheckpointTimes
 

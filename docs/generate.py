@@ -37,7 +37,7 @@ from agelens.models.methods import METHODS, method_class
 from agelens.models.methods.base import AgeMethod
 from agelens.recognition.embedding_table import EMBEDDING_COLUMNS, VECTOR_COLUMN
 from agelens.tables import PredictionsTable, SampleTable
-from agelens.tables.prediction_columns import OPTIONAL_COLUMNS, PREDICTION_COLUMNS
+from agelens.tables.predictions import OPTIONAL_COLUMNS, PREDICTION_COLUMNS
 
 DOCS = Path(__file__).parent
 _LEFT_OUT = {".py", ".ipynb"}

@@ -129,7 +129,7 @@ def _named(name: str) -> Callable[[Any], Any]:
 
 
 def _yaml(path: Path) -> None:
-    from agelens.cli.run_start import checked_words
+    from agelens.cli.training import checked_words
     from agelens.training.config_schema import AGE_RUN
     from agelens.training.configuration import parse_run, run_parser
 
@@ -156,7 +156,7 @@ READERS: dict[str, Callable[[Path], Any] | str] = {
     "card": "agelens.inference.cards:load_card",
     "configuration": _yaml,
     "checkpoint": "agelens.training.checkpoints:read_checkpoint",
-    "weights": "agelens.models.backbones.weights.files:read_tensors",
+    "weights": "agelens.models.backbones.weights:read_tensors",
     "store": _store,
     "table": lambda path: _named("agelens.tables:read_table")(path, extra=None),
     "csv": _csv,
@@ -172,7 +172,7 @@ READERS: dict[str, Callable[[Path], Any] | str] = {
     "gate": "agelens.inference.age_gates:AgeGate.read",
     "embedding card": "agelens.recognition.extractors.network:read_embedding_card",
     "trained file": "agelens.importing.contents:read_contents",
-    "graph": "agelens.models.backbones.weights.starting:read_tfjs",
+    "graph": "agelens.models.backbones.weights:read_tfjs",
 }
 
 

@@ -23,7 +23,7 @@ from agelens.recognition.extractors import open_extractor
 from agelens.recognition.training.branch_choice import BranchChoice
 from agelens.recognition.training.configuration import ClassOptions
 from agelens.recognition.training.stages import IdentityStageModule
-from agelens.training.lr_scheduler import MultiStep
+from agelens.training.optimizers import MultiStep
 from agelens.training.run_options import CheckpointTimes
 
 Command = Callable[..., Any]

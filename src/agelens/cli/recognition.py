@@ -500,7 +500,7 @@ def identity_train(
         print_config: print the whole configuration and stop.
         export: leave out ONNX file and card for agelens identity embed --extractor.
     """
-    from agelens.cli.run_start import checked_words, run_folder  # noqa: PLC0415
+    from agelens.cli.training import checked_words, run_folder  # noqa: PLC0415
 
     words = checked_words(
         words, _TRAIN, IDENTITY_RUN, output=output, resume=resume, starts=not print_config

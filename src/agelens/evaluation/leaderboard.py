@@ -35,7 +35,7 @@ from agelens.evaluation.finished_runs import CONFIG, FinishedRun, finished_run, 
 from agelens.evaluation.given_models import given_models, tables_of
 from agelens.evaluation.given_tables import Reading
 from agelens.evaluation.groups import FEW
-from agelens.evaluation.metrics.legal_ages import LEGAL_AGES
+from agelens.evaluation.metrics.errors import LEGAL_AGES
 from agelens.evaluation.model_calibration import uncalibrated_outputs
 from agelens.evaluation.reports.page import NOT_FIT, Page, Section, with_interval
 from agelens.evaluation.table_checks import has_age, spelled, tally, words_in_use
@@ -78,7 +78,7 @@ class LeaderboardEntry:
     """A model on a test set.
 
     `mae` and `cs5` are means over the seeds, with the bootstrap's interval by person; `crossed` has
-    false adults and false minors (`agelens.evaluation.metrics.legal_ages`) by name, `crossing` the
+    false adults and false minors (`agelens.evaluation.metrics.errors`) by name, `crossing` the
     samples behind each; `coverage`, `size_mb` and `chip_ms` are means over the runs. `people` says
     whether anybody may be in training and in test.
     """

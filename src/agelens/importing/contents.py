@@ -15,7 +15,7 @@ from torch import Tensor
 from agelens.errors import CardError, MissingDependencyError
 from agelens.foreign_files import content_of, decoding, parse_json
 from agelens.inference.cards import LARGEST_WEIGHTS
-from agelens.models.backbones.weights.files import (
+from agelens.models.backbones.weights import (
     STATE_KEYS,
     check_amount,
     check_finite,

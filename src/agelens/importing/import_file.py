@@ -35,7 +35,7 @@ from agelens.importing.layout import (
 )
 from agelens.inference.cards import CARD_FILE
 from agelens.inference.network import ChipNetwork, normalised
-from agelens.models.backbones.weights.files import KeyReport
+from agelens.models.backbones.weights import KeyReport
 from agelens.recognition.purification import PurifiedBranch
 from agelens.recognition.training.identity_bundle import export_branch
 from agelens.sessions import open_session

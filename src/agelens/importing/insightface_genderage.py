@@ -13,7 +13,7 @@ from agelens.export.formats import PLACEHOLDER, name_outputs
 from agelens.importing.contents import Contents
 from agelens.importing.imported_network import NO_SPREAD, SPREAD_YEARS
 from agelens.importing.layout import ChipChoice, Choices, Filled, Layout, OnnxNetwork
-from agelens.models.backbones.weights.files import KeyLine, KeyReport
+from agelens.models.backbones.weights import KeyLine, KeyReport
 from agelens.models.methods.regression import L2Regression
 
 _UNIT_YEARS: Final = 100.0

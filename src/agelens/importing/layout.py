@@ -17,7 +17,7 @@ from agelens.errors import CardError, UsageError
 from agelens.importing.contents import Contents
 from agelens.inference.answers import OutputSpec
 from agelens.models.age_model import AgeModel
-from agelens.models.backbones.weights.files import REFUSED, KeyLine, KeyReport
+from agelens.models.backbones.weights import REFUSED, KeyLine, KeyReport
 from agelens.recognition.purification import PurifiedBranch
 
 Task: TypeAlias = Literal["age", "embedding"]

@@ -16,7 +16,7 @@ from agelens.models.age_model import AgeModel
 from agelens.models.auxiliary import AuxiliaryTask, FeedsAgeHeads
 from agelens.models.backbones import Backbone, build_backbone
 from agelens.models.backbones.thin_age_net import ThinAgeNet, TinyAgeNet
-from agelens.models.methods.dldl_v2 import DLDLv2
+from agelens.models.methods.dldl import DLDLv2
 
 _KNOWN: Final = {101: "0-100"}
 _DEFAULT: Final = "se_resnext50_32x4d"

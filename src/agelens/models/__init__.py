@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from agelens.models.methods import list_methods as list_methods
     from agelens.models.methods import method_class as method_class
     from agelens.models.methods.amr import AdaptiveMeanResidue as AdaptiveMeanResidue
+    from agelens.models.methods.base import AgeClassification as AgeClassification
     from agelens.models.methods.base import AgeMethod as AgeMethod
     from agelens.models.methods.base import AgeTargets as AgeTargets
     from agelens.models.methods.base import Departure as Departure
     from agelens.models.methods.base import LearningHead as LearningHead
     from agelens.models.methods.base import SpreadHead as SpreadHead
     from agelens.models.methods.c3ae import C3AE as C3AE
-    from agelens.models.methods.classification import AgeClassification as AgeClassification
     from agelens.models.methods.coral import CORAL as CORAL
     from agelens.models.methods.corn import CORN as CORN
     from agelens.models.methods.dex import DEX as DEX
     from agelens.models.methods.dldl import DLDL as DLDL
-    from agelens.models.methods.dldl_v2 import DLDLv2 as DLDLv2
+    from agelens.models.methods.dldl import DLDLv2 as DLDLv2
     from agelens.models.methods.drf import DeepRegressionForest as DeepRegressionForest
     from agelens.models.methods.mean_variance import MeanVariance as MeanVariance
     from agelens.models.methods.or_cnn import ORCNN as ORCNN
@@ -55,7 +55,7 @@ _HOMES = {
     "Departure": _BASE,
     "LearningHead": _BASE,
     "SpreadHead": _BASE,
-    "AgeClassification": "agelens.models.methods.classification",
+    "AgeClassification": "agelens.models.methods.base",
     "METHODS": "agelens.models.methods",
     "list_methods": "agelens.models.methods",
     "method_class": "agelens.models.methods",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agelens.tables.columns import refuse
 from agelens.tables.mapping import ColumnMapping
-from agelens.tables.prediction_columns import (
+from agelens.tables.predictions import (
     ESTIMATES,
     LABELS,
     NO_ESTIMATE,
@@ -12,8 +12,6 @@ from agelens.tables.prediction_columns import (
     OPTIONAL_COLUMNS,
     PREDICTION_COLUMNS,
     QUALITY,
-)
-from agelens.tables.predictions import (
     Distribution,
     PredictionsTable,
     read_predictions,

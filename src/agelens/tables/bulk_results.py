@@ -11,8 +11,7 @@ import pyarrow.dataset as pads
 
 from agelens.errors import TableError
 from agelens.foreign_files import decoding, json_object
-from agelens.tables.prediction_columns import OPTIONAL_COLUMNS
-from agelens.tables.predictions import is_probability
+from agelens.tables.predictions import OPTIONAL_COLUMNS, is_probability
 
 _MANIFEST: Final = "_manifest.json"
 _WORDS: Final = ("status", "model", "gender", "input_gender")

@@ -20,19 +20,20 @@ if TYPE_CHECKING:
     from agelens.training.callbacks import StageFreezing as StageFreezing
     from agelens.training.callbacks import WeightEMA as WeightEMA
     from agelens.training.engine import Engine as Engine
-    from agelens.training.lr_scheduler import Constant as Constant
-    from agelens.training.lr_scheduler import Cosine as Cosine
-    from agelens.training.lr_scheduler import MultiStep as MultiStep
-    from agelens.training.lr_scheduler import OneCycle as OneCycle
-    from agelens.training.lr_scheduler import Plateau as Plateau
-    from agelens.training.lr_scheduler import Schedule as Schedule
-    from agelens.training.lr_scheduler import Step as Step
+    from agelens.training.epoch_metrics import Selection as Selection
     from agelens.training.model_parts import AuxiliaryChoice as AuxiliaryChoice
     from agelens.training.model_parts import BackboneChoice as BackboneChoice
     from agelens.training.optimizers import SGD as SGD
     from agelens.training.optimizers import Adam as Adam
     from agelens.training.optimizers import AdamW as AdamW
+    from agelens.training.optimizers import Constant as Constant
+    from agelens.training.optimizers import Cosine as Cosine
+    from agelens.training.optimizers import MultiStep as MultiStep
+    from agelens.training.optimizers import OneCycle as OneCycle
     from agelens.training.optimizers import OptimizerChoice as OptimizerChoice
+    from agelens.training.optimizers import Plateau as Plateau
+    from agelens.training.optimizers import Schedule as Schedule
+    from agelens.training.optimizers import Step as Step
     from agelens.training.regularisers import L2SP as L2SP
     from agelens.training.regularisers import Consistency as Consistency
     from agelens.training.regularisers import Distillation as Distillation
@@ -41,16 +42,15 @@ if TYPE_CHECKING:
     from agelens.training.run import Run as Run
     from agelens.training.run import load_run as load_run
     from agelens.training.run_options import CheckpointTimes as CheckpointTimes
-    from agelens.training.selection import Selection as Selection
 
 _NAMES = {
     "engine": ("Engine",),
     "run": ("Run", "load_run"),
-    "optimizers": ("SGD", "Adam", "AdamW", "OptimizerChoice"),
-    "lr_scheduler": (
+    "optimizers": (
+        *("SGD", "Adam", "AdamW", "OptimizerChoice"),
         *("Constant", "Cosine", "MultiStep", "OneCycle", "Plateau", "Schedule", "Step"),
     ),
-    "selection": ("Selection",),
+    "epoch_metrics": ("Selection",),
     "run_options": ("CheckpointTimes",),
     "model_parts": ("AuxiliaryChoice", "BackboneChoice"),
     "callbacks": ("FrozenBatchNorm", "StageFreezing", "WeightEMA"),

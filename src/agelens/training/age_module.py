@@ -22,20 +22,20 @@ from agelens.training.epoch_metrics import (
     LossAverager,
     Metric,
     PredictionGatherer,
+    Selection,
     TrainingErrors,
     told_accuracies,
     validation_metrics,
 )
-from agelens.training.lr_scheduler import (
+from agelens.training.optimizers import (
+    OptimizerChoice,
     Plateau,
     Schedule,
     lr_scheduler,
     refresh_rates,
     steps_per_epoch,
 )
-from agelens.training.optimizers import OptimizerChoice
 from agelens.training.regularisers.base import Regulariser
-from agelens.training.selection import Selection
 
 
 class HeadLearning(pl.Callback):

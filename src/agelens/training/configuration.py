@@ -23,14 +23,12 @@ from pytorch_lightning import Callback, Trainer
 from agelens.data.age_data import AgeData
 from agelens.errors import UsageError
 from agelens.recorded import import_path, imported
-from agelens.training.config_files import read_arguments
-from agelens.training.config_schema import LIGHTNING_OURS, unknown_key
-from agelens.training.lr_scheduler import Schedule
+from agelens.training.config_schema import LIGHTNING_OURS, read_arguments, unknown_key
+from agelens.training.epoch_metrics import Selection
 from agelens.training.model_parts import add_parts, not_importable
-from agelens.training.optimizers import OptimizerChoice
+from agelens.training.optimizers import OptimizerChoice, Schedule
 from agelens.training.regularisers.base import Regulariser
 from agelens.training.run_options import CheckpointTimes, RunOptions
-from agelens.training.selection import Selection
 
 _NOT_ACCEPTED: Final = re.compile(r"[Oo]ption '([^']+)' is not accepted")
 _IN_GROUP: Final = re.compile(r"Group '([^']+)' does not accept option '([^']+)'")
@@ -111,7 +109,7 @@ def run_parser(program: str = "agelens train") -> ArgumentParser:
                 "class_path": "agelens.training.optimizers.AdamW",
                 "init_args": {"lr": 1e-3},
             },
-            "schedule": {"class_path": "agelens.training.lr_scheduler.Cosine"},
+            "schedule": {"class_path": "agelens.training.optimizers.Cosine"},
             "trainer.max_epochs": 30,
         }
     )

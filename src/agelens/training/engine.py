@@ -23,6 +23,7 @@ from agelens.inference.cards import CARD_FILE
 from agelens.models.backbones import Backbone
 from agelens.models.methods.base import AgeMethod
 from agelens.recorded import arguments_of, described, import_path
+from agelens.training.checkpoints import can_resume, check_same_config
 from agelens.training.configuration import (
     config_text,
     make_run,
@@ -30,16 +31,13 @@ from agelens.training.configuration import (
     run_parser,
     to_usage_error,
 )
-from agelens.training.epoch_metrics import Metric
-from agelens.training.lr_scheduler import Cosine, Schedule
+from agelens.training.epoch_metrics import Metric, Selection
 from agelens.training.model_parts import AuxiliaryChoice, BackboneChoice, GivenBackbone
-from agelens.training.optimizers import AdamW, OptimizerChoice
+from agelens.training.optimizers import AdamW, Cosine, OptimizerChoice, Schedule
 from agelens.training.regularisers.base import Regulariser
-from agelens.training.resume_identity import can_resume, check_same_config
 from agelens.training.run import Run
 from agelens.training.run_folder import RunFolder
 from agelens.training.run_options import CheckpointTimes, RunOptions
-from agelens.training.selection import Selection
 from agelens.training.training_loop import Training
 
 

@@ -20,8 +20,8 @@ from agelens.export.formats import Format, Precision, check_choice
 from agelens.models.age_model import AgeModel
 from agelens.models.mean_model import MeanModel, mean_weights
 from agelens.records import RGB, Floats
+from agelens.training.checkpoints import config_diff, data_identity
 from agelens.training.model_parts import BackboneChoice
-from agelens.training.resume_identity import config_diff, data_identity
 from agelens.training.run import TrainedRun, open_run
 from agelens.training.run_folder import RunFolder
 

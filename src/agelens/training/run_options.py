@@ -10,12 +10,10 @@ import pytorch_lightning as pl
 
 from agelens.data.age_data import AgeData
 from agelens.models.methods.base import AgeMethod
-from agelens.training.epoch_metrics import Metric
-from agelens.training.lr_scheduler import Schedule
+from agelens.training.epoch_metrics import Metric, Selection
 from agelens.training.model_parts import AuxiliaryChoice, BackboneChoice
-from agelens.training.optimizers import OptimizerChoice
+from agelens.training.optimizers import OptimizerChoice, Schedule
 from agelens.training.regularisers.base import Regulariser
-from agelens.training.selection import Selection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

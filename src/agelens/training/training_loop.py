@@ -18,7 +18,7 @@ from agelens.atomic import write_atomically, write_json
 from agelens.data.splits.resolve_split import TEST, TRAIN, VALID
 from agelens.data.training_input.chip_dataset import NetworkInput
 from agelens.errors import TrainingError
-from agelens.evaluation.metrics.legal_ages import rates_across
+from agelens.evaluation.metrics.errors import rates_across
 from agelens.inference.answers import OutputSpec, likeliest_words, read_answers
 from agelens.models.age_model import AgeModel, start_head
 from agelens.records import Floats
@@ -26,8 +26,12 @@ from agelens.tables import PredictionsTable, SampleTable, write_predictions
 from agelens.training.age_module import AgeModule
 from agelens.training.callbacks import LearningCurves, NaNGuard
 from agelens.training.checkpoints import (
+    can_resume,
+    data_description,
+    data_identity,
     model_weights,
     read_checkpoint,
+    resume_identity,
 )
 from agelens.training.epoch_metrics import (
     EpochHistory,
@@ -36,12 +40,6 @@ from agelens.training.epoch_metrics import (
     validation_metrics,
 )
 from agelens.training.model_parts import age_model
-from agelens.training.resume_identity import (
-    can_resume,
-    data_description,
-    data_identity,
-    resume_identity,
-)
 from agelens.training.run_folder import RunFolder
 from agelens.training.run_options import RunOptions
 from agelens.training.run_trainer import (

@@ -16,7 +16,7 @@ from agelens.data.training_input import weights_within
 from agelens.data.training_input.chip_dataset import NetworkInput
 from agelens.errors import DatasetError, TableError, UnknownNameError, UsageError
 from agelens.tables import SampleTable, write_table
-from agelens.training.resume_identity import config_diff, data_description, data_identity
+from agelens.training.checkpoints import config_diff, data_description, data_identity
 
 NETWORK = NetworkInput(32, (0.1, 0.2, 0.3), (0.5, 0.6, 0.7), AgeScale.yearly(0, 100), {})
 

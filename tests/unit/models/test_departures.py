@@ -12,7 +12,7 @@ import pytest
 from agelens.errors import UnknownNameError
 from agelens.models.departures import departures_of, departures_table, system_departures
 from agelens.models.methods import METHODS
-from agelens.training.config_files import RECIPES
+from agelens.training.config_schema import RECIPES
 
 ROOT = Path(__file__).parents[3]
 

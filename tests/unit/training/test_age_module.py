@@ -17,11 +17,10 @@ from agelens.models.backbones.base import Backbone
 from agelens.models.methods.base import AgeTargets, LearningHead
 from agelens.models.methods.regression import L1Regression
 from agelens.training.age_module import AgeModule
-from agelens.training.lr_scheduler import Constant, Plateau, Schedule, Step
-from agelens.training.optimizers import SGD, OptimizerChoice
+from agelens.training.epoch_metrics import Selection
+from agelens.training.optimizers import SGD, Constant, OptimizerChoice, Plateau, Schedule, Step
 from agelens.training.regularisers.base import Regulariser
 from agelens.training.run_trainer import reseed
-from agelens.training.selection import Selection
 
 
 class Brightness(Backbone):

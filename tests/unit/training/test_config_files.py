@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agelens.errors import UsageError
-from agelens.training.config_files import (
+from agelens.training.config_schema import (
     RECIPES,
     config_file,
     named_arguments,

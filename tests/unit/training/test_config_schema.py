@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from agelens.errors import UsageError
-from agelens.training.config_files import read_arguments
 from agelens.training.config_schema import (
     AGE_RUN,
     REGISTRIES,
     arguments_of,
     class_path,
+    read_arguments,
     registry,
 )
 from agelens.training.configuration import run_parser
@@ -54,7 +54,7 @@ def test_parts_are_those_of_the_parser() -> None:
 def test_names_are_those_of_the_registries() -> None:
     assert registry("method") == import_module("agelens.models.methods").METHODS
     assert registry("callbacks") == import_module("agelens.training.callbacks").CALLBACKS
-    presets = import_module("agelens.data.training_input.presets")
+    presets = import_module("agelens.data.training_input.chip_dataset")
     assert registry("data.augmentations") == presets.AUGMENTATIONS
 
 
@@ -131,7 +131,7 @@ def test_a_class_in_the_current_folder_is_read(
 def test_nothing_heavy_is_loaded() -> None:
     code = (
         "import sys\n"
-        "from agelens.training.config_files import read_arguments\n"
+        "from agelens.training.config_schema import read_arguments\n"
         "from agelens.training.config_schema import AGE_RUN\n"
         "AGE_RUN.check(*read_arguments(['--config', 'utkface-dlib-resnet10']))\n"
         "print(*sys.modules)"

@@ -8,8 +8,8 @@ import yaml
 
 from agelens.errors import UnknownNameError, UsageError
 from agelens.models.methods.coral import CORAL
-from agelens.models.methods.dldl_v2 import DLDLv2
-from agelens.training.config_files import merged, read_config
+from agelens.models.methods.dldl import DLDLv2
+from agelens.training.config_schema import merged, read_config
 from agelens.training.configuration import (
     config_text,
     make_run,
@@ -17,9 +17,8 @@ from agelens.training.configuration import (
     plain_config,
     run_parser,
 )
-from agelens.training.lr_scheduler import Cosine, MultiStep
 from agelens.training.model_parts import make_parts
-from agelens.training.optimizers import SGD, AdamW
+from agelens.training.optimizers import SGD, AdamW, Cosine, MultiStep
 
 PARSER = run_parser()
 LEAST = ["--method", "dldl-v2", "--data.stores", "stores/a"]

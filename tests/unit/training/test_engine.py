@@ -20,7 +20,7 @@ from agelens.errors import TrainingError, UsageError
 from agelens.evaluation.metrics.errors import mae
 from agelens.models import DLDLv2
 from agelens.models.backbones import Backbone
-from agelens.models.methods.classification import AgeClassification
+from agelens.models.methods.base import AgeClassification
 from agelens.training import AdamW, BackboneChoice, Engine, Run, WeightEMA, load_run
 from agelens.training.configuration import parse_run, plain_config, run_parser
 

@@ -9,10 +9,10 @@ import pytest
 from agelens.cli import training as cli_training
 from agelens.data.training_input import preset_named
 from agelens.models.backbones import BACKBONES
-from agelens.models.backbones.weights.starting import STARTS
+from agelens.models.backbones.weights import STARTS
 from agelens.training import configuration
-from agelens.training.config_files import RECIPES as RECIPES_FOLDER
-from agelens.training.config_files import read_config
+from agelens.training.config_schema import RECIPES as RECIPES_FOLDER
+from agelens.training.config_schema import read_config
 from agelens.training.configuration import (
     config_text,
     make_run,

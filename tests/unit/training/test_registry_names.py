@@ -13,11 +13,15 @@ from agelens.data.training_input.geometry import RandomBatchTransform
 from agelens.errors import UnknownNameError, UsageError
 from agelens.models.methods.base import AgeMethod
 from agelens.training.callbacks import FrozenBatchNorm, StageFreezing, WeightEMA
-from agelens.training.config_files import named_arguments, resolve_names
-from agelens.training.config_schema import REGISTRIES, class_path, registry
+from agelens.training.config_schema import (
+    REGISTRIES,
+    class_path,
+    named_arguments,
+    registry,
+    resolve_names,
+)
 from agelens.training.configuration import config_text, make_run, parse_run, run_parser
-from agelens.training.lr_scheduler import Schedule
-from agelens.training.optimizers import OptimizerChoice
+from agelens.training.optimizers import OptimizerChoice, Schedule
 from agelens.training.regularisers import L2SP, Distillation
 from agelens.training.regularisers.base import Regulariser
 from agelens.training.run_options import RunOptions

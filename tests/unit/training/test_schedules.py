@@ -8,7 +8,7 @@ import torch
 from torch.optim import lr_scheduler
 
 from agelens.errors import UsageError
-from agelens.training.lr_scheduler import (
+from agelens.training.optimizers import (
     Constant,
     Cosine,
     MultiStep,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from agelens.errors import UnknownNameError, UsageError
-from agelens.training.selection import Selection
+from agelens.training.epoch_metrics import Selection
 
 
 def observed(selection: Selection, name: str, values: list[float]) -> list[bool]:

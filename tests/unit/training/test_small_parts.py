@@ -16,6 +16,7 @@ import torch
 from agelens.ages import AgeScale
 from agelens.inference.answers import OutputSpec
 from agelens.training import epoch_metrics as time_share
+from agelens.training.checkpoints import config_diff, resume_identity
 from agelens.training.epoch_metrics import (
     LossAverager,
     TimeShare,
@@ -23,7 +24,6 @@ from agelens.training.epoch_metrics import (
     told_accuracies,
     validation_metrics,
 )
-from agelens.training.resume_identity import config_diff, resume_identity
 from agelens.training.run_trainer import SeededSteps, environment, reseed
 
 

@@ -10,13 +10,20 @@ from typing import Any, Final
 
 from agelens.data.calling import call_with_options
 from agelens.data.splits.custom import CustomProtocol
-from agelens.data.splits.leaks import Leak, LeakReport, check_leaks, describe_leaks
 from agelens.data.splits.leave_one_person_out import LeaveOnePersonOut
 from agelens.data.splits.listed_split import RAPLFolds
 from agelens.data.splits.morph import MorphSetting1, MorphSetting2, MorphSetting3
 from agelens.data.splits.official import OfficialSplit, split_by_column
-from agelens.data.splits.random_split import HashSplit, RandomSplit
-from agelens.data.splits.split import Split, SplitProtocol
+from agelens.data.splits.split import (
+    HashSplit,
+    Leak,
+    LeakReport,
+    RandomSplit,
+    Split,
+    SplitProtocol,
+    check_leaks,
+    describe_leaks,
+)
 from agelens.data.splits.subject_k_fold import SubjectKFold
 from agelens.data.splits.unified import DatabaseFolders, UnifiedBenchmark, write_folders
 from agelens.data.splits.writing import read_split, write_split, write_splits

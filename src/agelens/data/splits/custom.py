@@ -28,8 +28,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from agelens.data.splits.random_split import RandomSplit
-from agelens.data.splits.split import By, Split, uncovered
+from agelens.data.splits.split import By, RandomSplit, Split, uncovered
 from agelens.errors import TableError, UnknownNameError, UsageError
 from agelens.tables import COLUMNS, SampleTable
 

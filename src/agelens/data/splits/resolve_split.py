@@ -18,7 +18,7 @@ from agelens.data.splits import (
     read_split,
     split_by_column,
 )
-from agelens.data.splits.random_split import RandomSplit
+from agelens.data.splits.split import RandomSplit
 from agelens.data.splits.writing import REPORT_NAME
 from agelens.data.store import ChipStore
 from agelens.errors import DatasetError, UnknownNameError, UsageError

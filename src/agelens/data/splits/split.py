@@ -1,13 +1,14 @@
-"""A split: which samples are in which part."""
+"""A split: which samples are in which part, dealt at random or by a hash; and what leaks."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
-from typing import ClassVar, Final, Literal, Protocol
+from itertools import combinations
+from typing import Any, ClassVar, Final, Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from agelens.errors import TableError, UsageError
+from agelens.errors import LeakError, TableError, UsageError
 from agelens.tables import SampleTable
 
 Prints = NDArray[np.uint64]
@@ -347,3 +348,257 @@ def _joined(units: Units, groups: Codes) -> Units:
     largest = int(np.bincount(codes).max(initial=0))
     note = f"near-duplicates join {largest} of {len(codes)} samples into the largest whole"
     return Units(codes, prints, (*units.notes, note))
+
+
+def _seventy_ten_twenty() -> dict[str, float]:
+    return {"train": 0.7, "valid": 0.1, "test": 0.2}
+
+
+@dataclass(frozen=True, slots=True)
+class HashSplit:
+    """Parts by where the seeded 64-bit fingerprint of a name falls between 0 and 1.
+
+    The name is `dataset/subject` where the subject is known, else the `sample_id`. Shares
+    hold on average only: with n people a share s is off by about sqrt(s (1 - s) / n). With
+    `duplicates`, a group counts by its least fingerprint, so a new duplicate may move it.
+
+    Args:
+        shares: of the samples, by part.
+        by: "subject" keeps known people whole, "sample" hashes every picture for itself.
+
+    Raises:
+        UsageError: the shares are no partition, or `by` is another word.
+    """
+
+    shares: Mapping[str, float] = field(default_factory=_seventy_ten_twenty)
+    by: By = "subject"
+
+    name: ClassVar[str] = "hash"
+    summary: ClassVar[str] = "70/10/20 by hash of subject or picture; stable when samples join"
+    by_subject: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_shares(self.shares)
+
+    def __call__(
+        self, table: SampleTable, *, seed: int = 0, duplicates: pd.Series | None = None
+    ) -> tuple[Split, ...]:
+        """One split."""
+        units = units_of(table, self.by, duplicates)
+        place = seeded(units.prints, seed) / 2.0**64
+        bounds = np.cumsum(list(self.shares.values()))[:-1]
+        codes = np.searchsorted(bounds, place, side="right").astype(np.int8)[units.codes]
+        ids, parts = table.frame["sample_id"], tuple(self.shares)
+        return (Split("split", ids, parts, codes, self.name, seed, units.notes),)
+
+
+def _eighty_twenty() -> dict[str, float]:
+    return {"train": 0.8, "test": 0.2}
+
+
+@dataclass(frozen=True, slots=True)
+class RandomSplit:
+    """Random parts, as most papers before 2020 split MORPH and AFAD: by picture.
+
+    Taken by sample, it puts most people into both parts wherever people have several
+    pictures, and numbers on it flatter a model that knows faces. Kept to compare with those
+    papers; writing it needs the leaks to be allowed. Repeat r takes the seed `seed + r`.
+
+    Args:
+        shares: of the samples, by part.
+        repeats: how many splits.
+        by: "sample" as published, or "subject" for parts without a shared person.
+        valid_share: of the train part, held out to choose the best epoch on; the test part is
+            the same with and without. None by default, as published.
+
+    Raises:
+        UsageError: the shares are no partition, there are no repeats, `by` is another word, or
+            the validation's share is out of range.
+    """
+
+    shares: Mapping[str, float] = field(default_factory=_eighty_twenty)
+    repeats: int = 1
+    by: By = "sample"
+    valid_share: float = 0.0
+
+    name: ClassVar[str] = "random-80-20"
+    summary: ClassVar[str] = "random 80/20 by picture, repeated with seeds; shares people"
+    by_subject: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_shares(self.shares)
+        if self.repeats < 1:
+            raise UsageError(f"a random split is repeated at least once, not {self.repeats} times")
+        if not 0 <= self.valid_share < 1:
+            raise UsageError(f"the share to validate on is from 0 to 1, got {self.valid_share}")
+
+    def __call__(
+        self, table: SampleTable, *, seed: int = 0, duplicates: pd.Series | None = None
+    ) -> tuple[Split, ...]:
+        """`repeats` splits."""
+        units = units_of(table, self.by, duplicates)
+        shares = self._with_valid()
+        ids, parts = table.frame["sample_id"], tuple(shares)
+        splits = []
+        for number in range(seed, seed + self.repeats):
+            codes = deal(seeded(units.prints, number), units.sizes, shares)[units.codes]
+            name = f"seed_{number}"
+            splits.append(Split(name, ids, parts, codes, self.name, number, units.notes))
+        return tuple(splits)
+
+    def _with_valid(self) -> dict[str, float]:
+        """The shares, with the validation's taken off the train part."""
+        if not self.valid_share:
+            return dict(self.shares)
+        train, *others = self.shares.items()
+        held = train[1] * self.valid_share
+        return {train[0]: train[1] - held, "valid": held, **dict(others)}
+
+
+Kind = Literal["subject", "near-duplicate group"]
+
+_SHOWN: Final = 5
+_SPOKEN: Final = {"train": "training", "valid": "validation"}
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """People, or groups of near-duplicates, of one part that are in another part too.
+
+    `shared` of the `total` in `part` are also in `other`; `samples` is how many samples of
+    `part` are theirs. `examples` are the first shared names.
+    """
+
+    kind: Kind
+    part: str
+    other: str
+    shared: int
+    total: int
+    samples: int
+    examples: tuple[str, ...]
+
+    def __str__(self) -> str:
+        part, other = (_SPOKEN.get(name, name) for name in (self.part, self.other))
+        more = ", ..." if self.shared > len(self.examples) else ""
+        return (
+            f"{self.shared} of {self.total} {part} {self.kind}s also in {other}, with "
+            f"{self.samples} {part} samples ({', '.join(self.examples)}{more})"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LeakReport:
+    """What `describe_leaks` found in one split.
+
+    `subjects_unknown` rows in parts have no subject, so nothing is known about them.
+    """
+
+    split: str
+    leaks: tuple[Leak, ...]
+    samples: int
+    subjects_unknown: int
+    duplicates_checked: bool
+
+    @property
+    def subject_exclusive(self) -> bool | None:
+        """Whether no known person is in two parts; None where no person is known."""
+        if self.samples == self.subjects_unknown:
+            return None
+        return not any(leak.kind == "subject" for leak in self.leaks)
+
+    def __str__(self) -> str:
+        lines = [str(leak) for leak in self.leaks] or ["no shared subject or near-duplicate found"]
+        if self.subjects_unknown:
+            lines.append(f"the subject of {self.subjects_unknown} of {self.samples} is not known")
+        if not self.duplicates_checked:
+            lines.append("near-duplicates were not checked")
+        return f"split {self.split}: " + "; ".join(lines)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON types, with each leak's sentence beside its numbers."""
+        return {
+            "subject_exclusive": self.subject_exclusive,
+            "subjects_unknown": self.subjects_unknown,
+            "near_duplicates_checked": self.duplicates_checked,
+            "leaks": [
+                {"text": str(leak), **asdict(leak), "examples": list(leak.examples)}
+                for leak in self.leaks
+            ],
+        }
+
+
+def describe_leaks(
+    split: Split, table: SampleTable, duplicates: pd.Series | None = None
+) -> LeakReport:
+    """Count the people, and the near-duplicate groups if given, that parts share.
+
+    Args:
+        split: of samples of `table`.
+        table: where the subjects are.
+        duplicates: near-duplicate group by `sample_id`, as the audit finds them.
+
+    Raises:
+        TableError: the split is of another table, or `duplicates` names a sample twice.
+    """
+    parts = split.codes_for(table)
+    subjects, people = subject_codes(table)
+    found = list(_shared("subject", subjects, people, parts, split.part_names))
+    groups, names = duplicate_codes(table, duplicates)
+    if groups is not None:
+        spoken = _first_samples(groups, len(names), table)
+        found += _shared("near-duplicate group", groups, spoken, parts, split.part_names)
+    used = parts >= 0
+    unknown = int((subjects[used] < 0).sum())
+    return LeakReport(split.name, tuple(found), int(used.sum()), unknown, groups is not None)
+
+
+def check_leaks(reports: Iterable[LeakReport]) -> None:
+    """Refuse splits that leak.
+
+    Raises:
+        LeakError: one does; the message lists what, and says the way out.
+    """
+    leaking = [report for report in reports if report.leaks]
+    if leaking:
+        shown = "\n  ".join(str(report) for report in leaking[:_SHOWN])
+        more = f"\n  and {len(leaking) - _SHOWN} more splits" if len(leaking) > _SHOWN else ""
+        raise LeakError(
+            "parts of the split share people or pictures, so errors on it flatter:\n"
+            f"  {shown}{more}\n"
+            "Take a protocol by subject, such as subject-k-fold, or allow the leaks to compare "
+            "with published numbers; the written report then says so"
+        )
+
+
+def _shared(
+    kind: Kind,
+    codes: Codes,
+    names: NDArray[np.object_],
+    parts: PartCodes,
+    part_names: tuple[str, ...],
+) -> Iterable[Leak]:
+    rows = np.flatnonzero((codes >= 0) & (parts >= 0))
+    width = len(part_names)
+    cells = np.bincount(codes[rows] * width + parts[rows], minlength=len(names) * width)
+    counts = cells.reshape(len(names), width)
+    for other, part in combinations(range(len(part_names)), 2):
+        shared = np.flatnonzero((counts[:, other] > 0) & (counts[:, part] > 0))
+        if shared.size:
+            yield Leak(
+                kind,
+                part_names[part],
+                part_names[other],
+                len(shared),
+                int((counts[:, part] > 0).sum()),
+                int(counts[shared, part].sum()),
+                tuple(str(name) for name in names[shared[:_SHOWN]]),
+            )
+
+
+def _first_samples(groups: Codes, count: int, table: SampleTable) -> NDArray[np.object_]:
+    """Each group's name in a message: its first sample in the table."""
+    rows = np.flatnonzero(groups >= 0)
+    used, first = np.unique(groups[rows], return_index=True)
+    names = np.full(count, "", dtype=object)
+    names[used] = table.frame["sample_id"].iloc[rows[first]].to_numpy(dtype=object)
+    return names

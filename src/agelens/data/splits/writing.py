@@ -15,8 +15,7 @@ import pyarrow.csv as arrow_csv
 from numpy.typing import NDArray
 
 from agelens.atomic import atomic_folder
-from agelens.data.splits.leaks import LeakReport, check_leaks, describe_leaks
-from agelens.data.splits.split import Split
+from agelens.data.splits.split import LeakReport, Split, check_leaks, describe_leaks
 from agelens.errors import TableError
 from agelens.foreign_files import decoding, json_object
 from agelens.tables import YEARS, SampleTable

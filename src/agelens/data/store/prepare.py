@@ -26,7 +26,14 @@ from agelens.data.store.card import (
     is_whole,
     shard_name,
 )
-from agelens.data.store.chip_store import ChipStore
+from agelens.data.store.chip_store import (
+    JOURNAL_NAME,
+    ChipStore,
+    StoreJournal,
+    check_other,
+    kept_columns,
+    shard_content,
+)
 from agelens.data.store.cutting import (
     LabelledPhoto,
     Outcome,
@@ -35,13 +42,6 @@ from agelens.data.store.cutting import (
     cutter_of,
     labelled_photos,
     picture_source,
-)
-from agelens.data.store.journal import (
-    JOURNAL_NAME,
-    StoreJournal,
-    check_other,
-    kept_columns,
-    shard_content,
 )
 from agelens.errors import PhotoStatus, UsageError
 from agelens.imaging.detectors import DEFAULT_LONGEST_SIDE, Detector, detector_class

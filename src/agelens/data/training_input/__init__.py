@@ -7,8 +7,14 @@ from agelens.data.training_input.age_weights import (
     uniform_weights,
     weights_within,
 )
-from agelens.data.training_input.chip_dataset import ChipBatch, ChipDataset
-from agelens.data.training_input.presets import AUGMENTATIONS, PRESETS, Preset, preset_named
+from agelens.data.training_input.chip_dataset import (
+    AUGMENTATIONS,
+    PRESETS,
+    ChipBatch,
+    ChipDataset,
+    Preset,
+    preset_named,
+)
 
 __all__ = [
     "AGE_WEIGHTS",

@@ -21,7 +21,7 @@ from agelens.evaluation.bootstrap.groupings import (
 from agelens.evaluation.groups import RatesOfRows
 from agelens.evaluation.metrics import METRICS
 from agelens.evaluation.metrics.base import Metric, Sums
-from agelens.evaluation.metrics.legal_ages import LEGAL_AGES
+from agelens.evaluation.metrics.errors import LEGAL_AGES
 from agelens.evaluation.table_checks import check_mixed_kinds, check_unlabelled
 from agelens.records import Floats
 from agelens.tables import PredictionsTable

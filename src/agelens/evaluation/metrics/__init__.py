@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from agelens.errors import UnknownNameError, UsageError
-from agelens.evaluation.metrics import classification, errors, legal_ages, probabilistic
+from agelens.evaluation.metrics import classification, errors, probabilistic
 from agelens.evaluation.metrics.base import Better, Metric, Statistic, Unit
 
 _AGE: Final = ("estimate_years", "age_years")
@@ -42,7 +42,7 @@ def _accuracy(k: int, convention: errors.Convention) -> Metric:
 
 
 def _across(legal: int) -> dict[str, Metric]:
-    adult, minor = legal_ages.false_adult(legal), legal_ages.false_minor(legal)
+    adult, minor = errors.false_adult(legal), errors.false_minor(legal)
     old, young = f"{legal} or older", f"under {legal}"
     return {
         f"false_adult@{legal}": _rate(adult, f"share of people {young} estimated {old}"),
@@ -56,7 +56,7 @@ def _rate(statistic: Statistic, summary: str) -> Metric:
 
 METRICS: Final[dict[str, Metric]] = {
     "mae": _of_ages(errors.MAE, "years", "lower", "mean absolute error"),
-    **{name: one for legal in legal_ages.LEGAL_AGES for name, one in _across(legal).items()},
+    **{name: one for legal in errors.LEGAL_AGES for name, one in _across(legal).items()},
     "rmse": _of_ages(errors.RMSE, "years", "lower", "root mean square error"),
     "median_absolute_error": _of_ages(
         errors.MEDIAN_ABSOLUTE_ERROR, "years", "lower", "median absolute error"

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from agelens.evaluation.metrics import METRICS, classification, errors, legal_ages, probabilistic
+from agelens.evaluation.metrics import METRICS, classification, errors, probabilistic
 from agelens.tables.files import guarded
 from agelens.version import __version__
 
@@ -326,7 +326,7 @@ def _documented(name: str) -> str:
     """What the metric's function says of itself, without the parts for programmers."""
     base = name.partition("@")[0]
     for called in (f"{base}_rate", base, f"{base.split('_')[0]}_at"):
-        for module in (errors, legal_ages, classification, probabilistic):
+        for module in (errors, classification, probabilistic):
             function = getattr(module, called, None)
             if inspect.isfunction(function):
                 text = inspect.getdoc(function) or ""

@@ -22,7 +22,7 @@ METHODS: Final[dict[str, str]] = {
     "gaussian": "agelens.models.methods.regression:GaussianRegression",
     "dex": "agelens.models.methods.dex:DEX",
     "dldl": "agelens.models.methods.dldl:DLDL",
-    "dldl-v2": "agelens.models.methods.dldl_v2:DLDLv2",
+    "dldl-v2": "agelens.models.methods.dldl:DLDLv2",
     "mean-variance": "agelens.models.methods.mean_variance:MeanVariance",
     "sord": "agelens.models.methods.sord:SORD",
     "or-cnn": "agelens.models.methods.or_cnn:ORCNN",

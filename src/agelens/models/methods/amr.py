@@ -12,8 +12,7 @@ from torch.nn import functional
 from agelens.errors import UnknownNameError
 from agelens.inference.answers import Point
 from agelens.models.losses import posterior_mean
-from agelens.models.methods.base import AgeTargets, Departure, not_negative
-from agelens.models.methods.classification import AgeClassification
+from agelens.models.methods.base import AgeClassification, AgeTargets, Departure, not_negative
 
 
 def beyond_rank(log_posterior: Tensor, classes: Tensor) -> Tensor:

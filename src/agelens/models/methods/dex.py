@@ -7,8 +7,7 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn import functional
 
-from agelens.models.methods.base import AgeTargets, Departure
-from agelens.models.methods.classification import AgeClassification
+from agelens.models.methods.base import AgeClassification, AgeTargets, Departure
 
 
 class DEX(AgeClassification):

@@ -9,8 +9,7 @@ from torch.nn import functional
 
 from agelens.inference.answers import Point
 from agelens.models.losses import posterior_mean, posterior_variance
-from agelens.models.methods.base import AgeTargets, Departure, not_negative
-from agelens.models.methods.classification import AgeClassification
+from agelens.models.methods.base import AgeClassification, AgeTargets, Departure, not_negative
 
 
 class MeanVariance(AgeClassification):

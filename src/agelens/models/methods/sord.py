@@ -14,8 +14,7 @@ from agelens.models.losses import (
     distance_named,
     kl_divergence,
 )
-from agelens.models.methods.base import AgeTargets, Departure
-from agelens.models.methods.classification import AgeClassification
+from agelens.models.methods.base import AgeClassification, AgeTargets, Departure
 
 
 class SORD(AgeClassification):

@@ -9,8 +9,13 @@ from torch import Tensor
 
 from agelens.inference.answers import Point
 from agelens.models.losses import normal_nll, posterior_mean, posterior_variance
-from agelens.models.methods.base import AgeTargets, Departure, above_zero, not_negative
-from agelens.models.methods.classification import AgeClassification
+from agelens.models.methods.base import (
+    AgeClassification,
+    AgeTargets,
+    Departure,
+    above_zero,
+    not_negative,
+)
 
 
 def unimodality(posterior: Tensor, classes: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from agelens.data.store import ChipStore
 from agelens.errors import TrainingError, UsageError
 from agelens.foreign_files import read_yaml
-from agelens.models.backbones.weights.files import read_tensors
+from agelens.models.backbones.weights import read_tensors
 from agelens.progress import Progress
 from agelens.recognition.age_groups import IEFP_CUTOFFS, age_groups
 from agelens.recognition.purification import PurifiedBranch, SampledCLUB

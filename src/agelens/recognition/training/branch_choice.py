@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from agelens.errors import CardError, UnknownNameError, UsageError
 from agelens.models.backbones import build_backbone
-from agelens.models.backbones.weights import STARTS
-from agelens.models.backbones.weights.files import read_tensors, unwrapped
+from agelens.models.backbones.weights import STARTS, read_tensors, unwrapped
 from agelens.recognition.margins import ClassWeights, MarginLoss
 from agelens.recognition.purification import Blocks, PurifiedBranch, SampledCLUB
 

@@ -21,7 +21,7 @@ from agelens.recognition.training.identity_data import IdentityData, Stage
 from agelens.recorded import arguments_of, described
 from agelens.training.config_schema import LIGHTNING_OURS
 from agelens.training.configuration import made_groups, plain_config, to_usage_error
-from agelens.training.lr_scheduler import MultiStep, Schedule
+from agelens.training.optimizers import MultiStep, Schedule
 from agelens.training.run_options import CheckpointTimes
 
 
@@ -184,7 +184,7 @@ def identity_parser() -> ArgumentParser:
         {
             "margin": {"class_path": "agelens.recognition.margins.CosFace"},
             "schedule": {
-                "class_path": "agelens.training.lr_scheduler.MultiStep",
+                "class_path": "agelens.training.optimizers.MultiStep",
                 "init_args": {"milestones": [10, 18, 22], "gamma": 0.1},
             },
             "trainer.max_epochs": 25,

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from agelens.training.age_module import STATE
 from agelens.training.epoch_metrics import LossAverager
-from agelens.training.lr_scheduler import Schedule, lr_scheduler, steps_per_epoch
+from agelens.training.optimizers import Schedule, lr_scheduler, steps_per_epoch
 
 
 class EpochLosses(pl.LightningModule):

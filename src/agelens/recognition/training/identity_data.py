@@ -23,7 +23,7 @@ from agelens.errors import UnknownNameError, UsageError
 from agelens.imaging.align import template_named
 from agelens.recorded import Recorded
 from agelens.tables import SampleTable
-from agelens.training.resume_identity import card_hash, frame_hash, label_counts
+from agelens.training.checkpoints import card_hash, frame_hash, label_counts
 
 LoneIdentities: TypeAlias = Literal["refuse", "drop", "keep"]
 _NAMED: Final = 5

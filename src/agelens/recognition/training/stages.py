@@ -17,7 +17,7 @@ from agelens.recognition.purification import PurifiedBranch
 from agelens.recognition.training.branch_choice import TwoBranches
 from agelens.recognition.training.configuration import CLUBOptions, SGDOptions
 from agelens.recognition.training.epoch_losses import EpochLosses
-from agelens.training.lr_scheduler import Schedule
+from agelens.training.optimizers import Schedule
 
 WEIGHT: Final = "model.margin.classes.weight"
 """The name of the centres in a checkpoint."""

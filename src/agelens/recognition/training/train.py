@@ -27,10 +27,14 @@ from agelens.recognition.training.epoch_losses import ClosedEpochs, EpochLosses,
 from agelens.recognition.training.identity_data import BranchInput, Stage, data_facts, data_hashes
 from agelens.recognition.training.stages import AgeGroupModel, AgeStageModule, IdentityStageModule
 from agelens.training.callbacks import NaNGuard
-from agelens.training.checkpoints import read_checkpoint
+from agelens.training.checkpoints import (
+    can_resume,
+    check_same_config,
+    read_checkpoint,
+    resume_identity,
+)
 from agelens.training.engine import claimed
-from agelens.training.lr_scheduler import Plateau
-from agelens.training.resume_identity import can_resume, check_same_config, resume_identity
+from agelens.training.optimizers import Plateau
 from agelens.training.run_folder import RunFolder
 from agelens.training.run_trainer import SeededSteps
 from agelens.training.training_loop import RunLoop, progress_of

@@ -130,7 +130,7 @@ RATES: Final = (1.0, 3.0, 0.3)
 """Learning rates to try, over the configuration's, until one is enough."""
 
 UNHINDERED: Final[dict[str, Any]] = {
-    "schedule": {"class_path": "agelens.training.lr_scheduler.Constant"},
+    "schedule": {"class_path": "agelens.training.optimizers.Constant"},
     "selection.patience": None,
     "optimizer.weight_decay": 0.0,
     "regularisers": [],

@@ -162,7 +162,7 @@ FACTORS: Final = tuple(10 ** (half / 2) for half in range(-4, 5))
 """Rates to try, over the configuration's: a hundredth to a hundred times, half decades apart."""
 
 STEADY: Final[dict[str, Any]] = {
-    "schedule": {"class_path": "agelens.training.lr_scheduler.Constant"},
+    "schedule": {"class_path": "agelens.training.optimizers.Constant"},
 }
 
 

@@ -19,8 +19,8 @@ from agelens.data.age_data import AgeData
 from agelens.errors import TrainingError, UsageError
 from agelens.sessions import keep_freed_memory
 from agelens.training.age_module import AgeModule
+from agelens.training.checkpoints import config_diff
 from agelens.training.configuration import make_run, run_parser
-from agelens.training.resume_identity import config_diff
 from agelens.training.run_folder import RunFolder
 from agelens.training.run_options import RunOptions
 from agelens.training.run_trainer import SeededSteps, lightning_logging

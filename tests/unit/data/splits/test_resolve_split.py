@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from agelens.data.splits import SubjectKFold, write_split, write_splits
-from agelens.data.splits.random_split import HashSplit
 from agelens.data.splits.resolve_split import SplitOptions, resolve_split
+from agelens.data.splits.split import HashSplit
 from agelens.errors import UnknownNameError, UsageError
 from agelens.tables import SampleTable
 

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agelens.data.store.card import ShardEntry
-from agelens.data.store.journal import JOURNAL_NAME, StoreJournal
+from agelens.data.store.chip_store import JOURNAL_NAME, StoreJournal
 from agelens.errors import OutputError, UsageError
 
 IDENTITY = {"size": 64, "margin": 0.0, "table_sha256": "abc"}

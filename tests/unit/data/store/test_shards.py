@@ -5,8 +5,8 @@ import warnings
 import numpy as np
 import pytest
 
+from agelens.data.store.chip_store import open_shard, shard_content
 from agelens.data.store.cutting import Outcome
-from agelens.data.store.journal import open_shard, shard_content
 from agelens.errors import DatasetError
 from agelens.records import Face
 

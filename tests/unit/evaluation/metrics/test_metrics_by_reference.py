@@ -20,6 +20,7 @@ from agelens.evaluation.metrics.classification import (
     one_off_accuracy,
 )
 from agelens.evaluation.metrics.errors import (
+    LEGAL_AGES,
     aar,
     amae,
     bias,
@@ -27,17 +28,14 @@ from agelens.evaluation.metrics.errors import (
     ce_at,
     cs_at,
     epsilon_error,
+    false_adult_rate,
+    false_minor_rate,
     mae,
     median_absolute_error,
     mmae,
+    rates_across,
     rmse,
     subject_mae,
-)
-from agelens.evaluation.metrics.legal_ages import (
-    LEGAL_AGES,
-    false_adult_rate,
-    false_minor_rate,
-    rates_across,
 )
 from agelens.evaluation.metrics.probabilistic import (
     calibration_error,

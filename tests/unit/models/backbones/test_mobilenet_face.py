@@ -15,7 +15,7 @@ from torch import Tensor
 from agelens.errors import CardError, UsageError
 from agelens.models.backbones import build_backbone
 from agelens.models.backbones.mobilenet_face import MobileNetFace
-from agelens.models.backbones.weights.starting import read_tfjs
+from agelens.models.backbones.weights import read_tfjs
 
 WIDTHS = (32, 64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
 STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)

@@ -10,11 +10,9 @@ import torch
 
 from agelens.inference.answers import read_answers
 from agelens.models.methods.amr import AdaptiveMeanResidue
-from agelens.models.methods.base import AgeTargets
-from agelens.models.methods.classification import AgeClassification
+from agelens.models.methods.base import AgeClassification, AgeTargets
 from agelens.models.methods.dex import DEX
-from agelens.models.methods.dldl import DLDL
-from agelens.models.methods.dldl_v2 import DLDLv2
+from agelens.models.methods.dldl import DLDL, DLDLv2
 from agelens.models.methods.mean_variance import MeanVariance
 from agelens.models.methods.sord import SORD
 from agelens.models.methods.unimodal import UnimodalConcentrated

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from agelens.models.methods.base import AgeTargets
-from agelens.models.methods.dldl import DLDL
-from agelens.models.methods.dldl_v2 import DLDLv2
+from agelens.models.methods.dldl import DLDL, DLDLv2
 
 Labelled = Callable[..., AgeTargets]
 LABELS = [0.0, 11.0, 5.5, 3.25]

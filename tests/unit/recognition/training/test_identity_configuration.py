@@ -15,9 +15,9 @@ from agelens.recognition.training.configuration import (
     make_identity_run,
 )
 from agelens.recognition.training.train import stage_parts
-from agelens.training.config_files import RECIPES as SHIPPED
+from agelens.training.config_schema import RECIPES as SHIPPED
 from agelens.training.configuration import config_text, parse_run
-from agelens.training.lr_scheduler import MultiStep
+from agelens.training.optimizers import MultiStep
 
 RECIPES = SHIPPED / "iefp"
 

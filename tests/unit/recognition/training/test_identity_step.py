@@ -21,7 +21,7 @@ from agelens.recognition.training.epoch_losses import ClosedEpochs
 from agelens.recognition.training.identity_data import BranchInput, IdentityData
 from agelens.recognition.training.stages import IdentityStageModule
 from agelens.training.callbacks import NaNGuard
-from agelens.training.lr_scheduler import Constant
+from agelens.training.optimizers import Constant
 from agelens.training.run_trainer import lightning_logging
 
 BATCH = 32

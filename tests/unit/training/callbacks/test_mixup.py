@@ -14,8 +14,7 @@ from agelens.models.methods.drf import DeepRegressionForest
 from agelens.models.methods.regression import L1Regression
 from agelens.training.age_module import AgeModule
 from agelens.training.callbacks.mixup import Mixup
-from agelens.training.lr_scheduler import Constant
-from agelens.training.optimizers import SGD
+from agelens.training.optimizers import SGD, Constant
 
 
 @pytest.fixture

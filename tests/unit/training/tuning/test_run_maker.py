@@ -17,7 +17,7 @@ def test_values_are_changed_by_dotted_key_and_nothing_else_is(maker) -> None:
 
 
 def test_a_class_is_changed_with_its_arguments(maker) -> None:
-    run = maker()({"schedule": {"class_path": "agelens.training.lr_scheduler.Constant"}})
+    run = maker()({"schedule": {"class_path": "agelens.training.optimizers.Constant"}})
     assert type(run.schedule).__name__ == "Constant"
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from agelens.errors import CardError, MissingDependencyError
 from agelens.models.backbones import build_backbone
-from agelens.models.backbones.weights import starting as lite0
+from agelens.models.backbones import weights as lite0
 
 # Of the EfficientNet-Lite0 release: kernel, stride, repeats of each stage.
 STAGES = ((3, 1, 1), (3, 2, 2), (5, 2, 2), (3, 2, 3), (5, 1, 3), (5, 2, 4), (3, 1, 1))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from agelens.errors import CardError
-from agelens.models.backbones.weights.files import SUFFIXES, read_tensors
+from agelens.models.backbones.weights import SUFFIXES, read_tensors
 
 TENSORS = {"conv.weight": torch.arange(12.0).reshape(4, 3), "conv.bias": torch.ones(4)}
 

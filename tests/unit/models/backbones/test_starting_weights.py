@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from agelens.errors import CardError, UnknownNameError, UsageError
 from agelens.models.backbones.base import Backbone
-from agelens.models.backbones.weights import load_starting_weights
-from agelens.models.backbones.weights.files import unwrapped
+from agelens.models.backbones.weights import load_starting_weights, unwrapped
 
 
 class Toy(Backbone):
