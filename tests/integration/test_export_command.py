@@ -14,11 +14,11 @@ import pytest
 import yaml
 from PIL import Image
 
-from agelens.data.store import prepare
+from agelens.data.store import ChipStore, prepare
 from agelens.export import formats
 from agelens.inference.cards import load_card
 from agelens.records import RGB
-from agelens.tables import SampleTable
+from agelens.tables import SampleTable, write_table
 
 Run = Callable[..., Any]
 PHOTOS = 30
@@ -60,6 +60,28 @@ def run(store: Path, agelens: Run, tmp_path_factory: pytest.TempPathFactory) -> 
     ran = agelens("train", "--config", folder / "c.yaml", "-q", "-o", folder / "mine")
     assert ran.status == 0, ran.err
     return folder / "mine"
+
+
+@pytest.mark.parametrize("outside", ["refuse", "drop"])
+def test_ages_that_only_the_validation_part_has_are_no_other_data(
+    outside: str, store: Path, agelens: Run, tmp_path: Path
+) -> None:
+    """RAPL's classes are the ages of the train part, which the oldest here are not in."""
+    table = ChipStore.open(store).table
+    parts = np.where(table.frame["age_years"] < 30, "train", "valid")
+    write_table(table.with_columns(split=parts), tmp_path / "labels.parquet")
+    config = {
+        "method": {"class_path": "rapl", "init_args": {"ages": "0-100"}},
+        "data": {"stores": str(store), "table": str(tmp_path / "labels.parquet")},
+        "backbone": {"name": "tinyagenet", "size": 32},
+        "trainer": {"max_epochs": 1, "accelerator": "cpu"},
+    }
+    config["data"] |= {"split": "column", "batch_size": 8, "outside_ages": outside}
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    ran = agelens("train", "--config", tmp_path / "c.yaml", "-q", "-o", tmp_path / "run")
+    assert ran.status == 0, ran.err
+    assert load_card(tmp_path / "run").answer.scale.years[-1] == 29
+    assert agelens("export", tmp_path / "run", "--half").status == 0
 
 
 @pytest.fixture

@@ -304,7 +304,8 @@ def _data_of(run: TrainedRun) -> AgeData:
     # Steps that only augment are not needed, nor whole hashes: the identity is compared.
     data = AgeData(**{**run.config["data"], "augmentations": None, "verify": False})
     backbone = model.backbone
-    data.open(NetworkInput(backbone.size, backbone.mean, backbone.std, model.method.scale, {}))
+    scale = model.method.stated_scale
+    data.open(NetworkInput(backbone.size, backbone.mean, backbone.std, scale, {}))
     now = data_identity(data)["parts"]
     was = {
         name: {key: run.data["parts"].get(name, {}).get(key) for key in part}

@@ -298,7 +298,11 @@ class Training(RunLoop):
         backbone = built.backbone
         run.data.open(
             NetworkInput(
-                backbone.size, backbone.mean, backbone.std, run.method.scale, run.auxiliary.words
+                backbone.size,
+                backbone.mean,
+                backbone.std,
+                run.method.stated_scale,
+                run.auxiliary.words,
             ),
             seed=run.seed,
         )

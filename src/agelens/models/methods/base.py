@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -86,7 +86,8 @@ class AgeMethod(Recorded, ABC):
             cls.name = cls.__name__
 
     def __init__(self, ages: str = "0-100") -> None:
-        self.scale = AgeScale.parse(ages)
+        self.stated_scale: Final = AgeScale.parse(ages)  # labels lie in it
+        self.scale = self.stated_scale  # what is answered, which `fit_ages` may narrow
 
     @property
     def spec(self) -> OutputSpec:

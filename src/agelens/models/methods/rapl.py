@@ -180,7 +180,6 @@ class RAPL(AgeMethod):
     def __init__(self, ages: str = "0-100", *, theta: float = 0.0, seed: int = 0) -> None:
         super().__init__(ages)
         self.theta, self.seed = theta, seed
-        self._may_occur = self.scale
 
     def fit_ages(self, age_years: Tensor) -> None:
         """Narrow `scale` to the ages that occur among the training ages [N].
@@ -188,7 +187,7 @@ class RAPL(AgeMethod):
         Raises:
             UsageError: they are all of one age.
         """
-        self.scale = self._may_occur
+        self.scale = self.stated_scale
         places = torch.unique(self.classes(age_years)).tolist()
         if len(places) < 2:
             raise UsageError(
