@@ -138,12 +138,18 @@ def choose_metrics(
             "or take them from a table of labels (--labels TABLE, or "
             "predictions.with_labels(samples)). Age classes count where age_classes are given"
         )
+    if not _words_in_common(columns["ethnicity_estimate"], columns["ethnicity"]):
+        filled -= {"ethnicity_estimate"}  # the words of two datasets, and not all of them wrong
     # Where every estimate failed, that is a finding, and the metrics say so.
     return {
         name: metric
         for name, metric in METRICS.items()
         if {*metric.needs} <= filled | {"estimate_years"}
     }
+
+
+def _words_in_common(first: NDArray[Any], second: NDArray[Any]) -> bool:
+    return not set(first[~pd.isna(first)]).isdisjoint(second[~pd.isna(second)])
 
 
 def _check_unmeasurable(

@@ -58,6 +58,14 @@ def test_an_evaluation_has_every_metric_that_the_columns_allow() -> None:
     assert found.metrics["mae"].low != evaluate_all(table(), draws=200, seed=1).metrics["mae"].low
 
 
+@pytest.mark.parametrize("labels", ["A", "White"])
+def test_an_ethnicity_in_words_that_the_labels_do_not_have_is_not_measured(labels: str) -> None:
+    told = table(ethnicity=labels, ethnicity_estimate=np.array(["A", "B"])[np.arange(COUNT) % 2])
+    assert ("ethnicity_accuracy" in evaluate_all(told, draws=0).metrics) == (labels == "A")
+    named = evaluate_all(told, metrics=["ethnicity_accuracy"], draws=0).metrics
+    assert named["ethnicity_accuracy"].value == (0.5 if labels == "A" else 0)
+
+
 def test_everything_is_measured_where_everything_is_there() -> None:
     posterior = np.exp(-np.square(np.subtract.outer(ESTIMATES, np.arange(101))) / 50)
     words = np.array(["female", "male"])

@@ -219,6 +219,7 @@ RENAMED: Final = {
     "inceptionresnetv2": "inception_resnet_v2",
     "inceptionv3": "inception_v3",
     "inceptionv4": "inception_v4",
+    "xception": "legacy_xception",
     **dict.fromkeys(("alexnet", "bninception", "cafferesnet101", "fbresnet152"), ""),
     **dict.fromkeys(("nasnetamobile", "polynet", "squeezenet1_0", "squeezenet1_1"), ""),
 }

@@ -102,6 +102,7 @@ def test_a_vision_transformer_leaves_out_what_is_no_whole_patch() -> None:
     ("name", "told"),
     [
         ("se_resnext50_32x4d", "called 'legacy_seresnext50_32x4d' in timm"),
+        ("xception", "called 'legacy_xception' in timm"),
         ("polynet", "no counterpart in timm"),
     ],
 )
@@ -112,7 +113,8 @@ def test_names_of_pretrainedmodels_are_known(name: str, told: str) -> None:
 
 def test_the_networks_that_are_only_renamed_are_there() -> None:
     assert all(timm.is_model(name) for name in RENAMED.values() if name)
-    assert not any(timm.is_model(name) for name in RENAMED)
+    # timm knows xception by its old name, which it lists no more and build_backbone does not take.
+    assert RENAMED.keys().isdisjoint(timm.list_models())
 
 
 def test_without_network_timm_is_not_even_asked(monkeypatch: pytest.MonkeyPatch) -> None:
