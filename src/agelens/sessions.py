@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -56,17 +57,24 @@ def _tensors(message: Any) -> Iterator[onnx.TensorProto]:
                 yield from _tensors(inner)
 
 
-def read_onnx(content: bytes, *, name: str) -> onnx.ModelProto:
+def read_onnx(content: bytes, *, name: str | Path) -> onnx.ModelProto:
     """The ONNX network in `content`, whole in itself: the hash of its card covers all of it.
 
+    Each tensor in it can be read, and no weight is a subnormal float.
+
     Raises:
-        CardError: it is no ONNX file, or keeps weights in others, whichever part of it says so.
+        CardError: it is no ONNX file, a tensor's bytes do not fill its shape, or it keeps weights
+            in other files, whichever part of it says so.
     """
     with decoding(name, "an ONNX file", CardError):
         model = onnx.load_from_string(content)
-        outside = any(t.data_location == onnx.TensorProto.EXTERNAL for t in _tensors(model))
-    if outside:
-        raise CardError(f"{name}: keeps weights in files beside it, which agelens does not follow")
+        if any(t.data_location == onnx.TensorProto.EXTERNAL for t in _tensors(model)):
+            raise CardError(
+                f"{name}: keeps weights in files beside it, which agelens does not follow"
+            )
+        for tensor in _tensors(model):
+            numpy_helper.to_array(tensor)
+        flush_subnormals(model)
     return model
 
 
@@ -79,8 +87,6 @@ def open_session(content: bytes, *, name: str, device: str = "cpu") -> ort.Infer
     """
     provider = _provider_of(device)
     model = read_onnx(content, name=name)
-    with decoding(name, "an ONNX file", CardError):  # a tensor's bytes may not fill its shape
-        flush_subnormals(model)
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

@@ -488,6 +488,39 @@ def test_runs_are_listed(
     assert f"{whole['valid MAE']:.3f}" in shown.out
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("metrics.csv", b"\xcd\x00\x01"),
+        ("metrics.csv", b""),
+        ("metrics.csv", b"epoch,valid/mae\nepoch,valid/mae\n"),
+        ("summary.json", b'{"metrics": []}'),
+    ],
+)
+def test_a_damaged_run_in_the_list_is_named(
+    name: str, content: bytes, agelens: Run, finished: tuple[Path, Any], tmp_path: Path
+) -> None:
+    shutil.copytree(finished[0], tmp_path / "run")
+    (tmp_path / "run" / name).write_bytes(content)
+    ran = agelens("runs", tmp_path)
+    assert (ran.status, ran.out) == (1, "")
+    assert f"agelens: error: {tmp_path / 'run'}" in ran.err
+    assert "cannot be read as" in ran.err
+
+
+@pytest.mark.parametrize("command", ["leaderboard RUN -o OUT.md", "export RUN -o OUT"])
+def test_a_summary_that_lacks_everything_is_a_damaged_run(
+    command: str, agelens: Run, finished: tuple[Path, Any], tmp_path: Path
+) -> None:
+    shutil.copytree(finished[0], tmp_path / "run")
+    (tmp_path / "run" / "summary.json").write_text("{}")
+    words = command.replace("RUN", str(tmp_path / "run")).replace("OUT", str(tmp_path / "out"))
+    ran = agelens(*words.split())
+    assert (ran.status, ran.out) == (1, "")
+    assert f"{tmp_path / 'run'}: cannot be read as a finished run: it lacks" in ran.err
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
 def test_no_runs_are_told(agelens: Run, tmp_path: Path) -> None:
     assert "no runs" in agelens("runs", tmp_path).out
     assert json.loads(agelens("runs", tmp_path, "--json").out) == []

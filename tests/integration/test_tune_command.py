@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -135,6 +136,20 @@ def test_a_search_takes_the_place_of_sweep_and_grid(tune, tmp_path) -> None:
     assert len(again) == 3
     pd.testing.assert_frame_equal(again.iloc[:2], trials)
     assert 'src="search.png"' in (folder / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_damaged_table_is_named_and_not_missed(whole, tune, tmp_path) -> None:
+    folder = tmp_path / "damaged"
+    shutil.copytree(whole[0], folder)
+    (folder / "sweep.csv").write_bytes(b"\xcd\x00\x01")
+    options = ("--grid-epochs", "1", "--no-run")
+    refused = tune(folder, *options)
+    assert refused.status == 1
+    assert f"{folder / 'sweep.csv'}: cannot be read as trials" in refused.err
+    (folder / "sweep.csv").unlink()  # as it says
+    assert tune(folder, *options).status == 0
+    again, before = (pd.read_csv(one / "sweep.csv") for one in (folder, whole[0]))
+    pd.testing.assert_frame_equal(again, before)
 
 
 def test_what_cannot_be_tuned_is_refused(tune, tmp_path) -> None:

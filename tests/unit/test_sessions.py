@@ -17,7 +17,7 @@ from hypothesis.extra import numpy as hnp
 
 from agelens.errors import CardError, UsageError
 from agelens.records import Floats
-from agelens.sessions import flush_subnormals, open_session
+from agelens.sessions import flush_subnormals, open_session, read_onnx
 
 SUBNORMAL_WEIGHTS = {"age-v1.onnx": (6_667, 64, 81), "gender-v1.onnx": (145, 32, 2)}
 Network = Callable[..., bytes]
@@ -165,6 +165,15 @@ def test_a_tensor_whose_bytes_do_not_fill_it_is_refused(toy_network: Network) ->
     model.graph.initializer[0].raw_data = b"123"
     with pytest.raises(CardError, match="toy: cannot be read as an ONNX file"):
         open_session(model.SerializeToString(), name="toy")
+
+
+def test_so_is_a_constant_of_that_kind_before_anything_uses_it(toy_network: Network) -> None:
+    short = onnx.numpy_helper.from_array(np.zeros((3, 81), np.float32), "short")
+    short.raw_data = b"123"
+    model = onnx.load_from_string(toy_network())
+    model.graph.node.insert(0, onnx.helper.make_node("Constant", [], ["unused"], value=short))
+    with pytest.raises(CardError, match="toy: cannot be read as an ONNX file"):
+        read_onnx(model.SerializeToString(), name="toy")
 
 
 def test_an_unknown_device_lists_the_known_ones(toy_network: Network) -> None:

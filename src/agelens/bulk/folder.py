@@ -274,9 +274,9 @@ def _status(found: BulkFolder, manifest: Mapping[str, Any]) -> BulkStatus:
     return BulkStatus(
         shards_done=told["shards_done"] if running else len(found.shards_done()),
         shards=manifest["shards"],
-        photos_done=told.get("photos_done", 0),
+        photos_done=int(told.get("photos_done", 0)),
         photos=manifest["photos"],
-        statuses=told.get("statuses", {}),
+        statuses={name: int(count) for name, count in told.get("statuses", {}).items()},
         photos_a_second=told.get("photos_a_second") if running else None,
         seconds_left=told.get("seconds_left") if running else None,
         is_running=running,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from agelens.atomic import is_helper
 from agelens.cli.options import WHOLE, OneOf, PositiveFloat, PositiveInt
 from agelens.cli.output import print_json, print_rows
-from agelens.errors import DatasetError, UsageError
-from agelens.foreign_files import parse_yaml
+from agelens.errors import DatasetError, TrainingError, UsageError
+from agelens.foreign_files import decoding, parse_yaml
 from agelens.training.config_schema import ConfigSchema, read_arguments
 from agelens.training.run_folder import RunFolder
 
@@ -436,7 +435,10 @@ def runs(folder: Path = Path("runs"), /, *, json: bool = False) -> None:
 
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder with runs")
-    rows = [_row(RunFolder(path), folder) for path in _runs_below(folder)]
+    rows = []
+    for path in _runs_below(folder):
+        with decoding(path, "a run", TrainingError):
+            rows.append(_row(RunFolder(path), folder))
     if json:
         print_json(rows)
         return
@@ -482,9 +484,9 @@ def _runs_below(folder: Path) -> list[Path]:
 def _row(run: RunFolder, folder: Path) -> dict[str, Any]:
     begun = run.read(run.environment) if run.environment.is_file() else {}
     ended = run.read(run.summary) if run.summary.is_file() else {}
-    epochs = _epochs(run)
+    epochs = run.read_epochs() if run.metrics.is_file() else ()
     # A run that trains recognition has no ages to err in.
-    valid = [float(epoch["valid/mae"]) for epoch in epochs if "valid/mae" in epoch]
+    valid = epochs["valid/mae"].tolist() if "valid/mae" in epochs else []
     figures = ended.get("metrics", {})
     return {
         "name": str(run.path.relative_to(folder)),
@@ -497,13 +499,6 @@ def _row(run: RunFolder, folder: Path) -> dict[str, Any]:
         "state": run.state,
         "departures": begun.get("departures", []),
     }
-
-
-def _epochs(run: RunFolder) -> list[dict[str, str]]:
-    if not run.metrics.is_file():
-        return []
-    with run.metrics.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from agelens.errors import UsageError
+from agelens.errors import TrainingError, UsageError
 from agelens.evaluation.comparison.common_samples import (
     LEGAL_FIGURES,
     NOT_STATED,
@@ -39,6 +39,7 @@ from agelens.evaluation.metrics.errors import LEGAL_AGES
 from agelens.evaluation.model_calibration import uncalibrated_outputs
 from agelens.evaluation.reports.page import NOT_FIT, Page, Section, with_interval
 from agelens.evaluation.table_checks import has_age, spelled, tally, words_in_use
+from agelens.foreign_files import decoding
 from agelens.inference.answers import point_and_interval
 from agelens.inference.cards import CARD_FILE, Card, load_card
 from agelens.inference.estimator import AgeEstimator
@@ -474,15 +475,21 @@ def _stated(part: ComparedTable) -> ModelFacts:
 
 
 def _facts(run: FinishedRun, *, timed: bool) -> ModelFacts:
+    with decoding(run.folder, "a finished run", TrainingError):
+        return _stated_by(run, timed=timed)
+
+
+def _stated_by(run: FinishedRun, *, timed: bool) -> ModelFacts:
+    """What a run's folder says."""
     folder = run.folder
     split = run.data["split"]
     card = load_card(folder) if (folder / CARD_FILE).is_file() else None
     weights = folder / "weights.safetensors" if card is None else card.weights
     seed = "" if split["seed"] is None else f", seed {split['seed']}"
     return ModelFacts(
-        method=run.summary["method"],
-        backbone=run.summary["backbone"],
-        train_data=run.summary["train_data"],
+        method=str(run.summary["method"]),
+        backbone=str(run.summary["backbone"]),
+        train_data=str(run.summary["train_data"]),
         split=f"{split['protocol'] or split['name']}{seed}",
         leaks=tuple(split["leaks"]),
         coverage={} if card is None else _coverage(run, card),

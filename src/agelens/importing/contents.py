@@ -21,6 +21,7 @@ from agelens.models.backbones.weights import (
     check_finite,
     read_content,
 )
+from agelens.sessions import read_onnx
 
 _TORCH: Final = (".pt", ".pth", ".tar", ".ckpt", ".bin", ".safetensors")
 _KERAS: Final = (".h5", ".hdf5")
@@ -135,7 +136,7 @@ def _facts_beside(path: Path) -> dict[str, Any]:
 
 def _read_onnx(path: Path) -> onnx.ModelProto:
     with decoding(path, "an ONNX network", CardError):
-        model = onnx.load_from_string(content_of(path, LARGEST_WEIGHTS))
+        model = read_onnx(content_of(path, LARGEST_WEIGHTS), name=path)
         if not model.graph.node:
             raise ValueError("there is no network in it")
         return model

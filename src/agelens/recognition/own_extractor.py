@@ -40,7 +40,7 @@ from agelens.recognition.purifier import FORMAT as PURIFIER
 from agelens.recognition.purifier import NETWORK
 from agelens.recognition.rates_by_age import rates_by_age
 from agelens.records import RGB
-from agelens.sessions import flush_subnormals, read_onnx
+from agelens.sessions import read_onnx
 from agelens.version import __version__
 
 SCALES: Final[dict[str, tuple[tuple[float, ...], tuple[float, ...]]]] = {
@@ -150,7 +150,7 @@ def add_extractor(
         return AddedExtractor(place, document, "as its card says")
     with decoding(path, "an ONNX file", CardError):
         content = content_of(path, LARGEST_WEIGHTS)
-    ready, size = _as_extractor(read_onnx(content, name=str(path)), points.size, str(path))
+    ready, size = _as_extractor(read_onnx(content, name=path), points.size, str(path))
     with atomic_folder(place, "extractor") as made:
         weights = ready.SerializeToString()
         (made / "model.onnx").write_bytes(weights)
@@ -233,7 +233,6 @@ def _as_extractor(
         [helper.make_tensor_value_info(picture, floats, [_FREE, 3, size, size]), *kept]
     )
     graph.output.extend([helper.make_tensor_value_info(flat, floats, [_FREE, width])])
-    flush_subnormals(model)
     return model, size
 
 

@@ -33,6 +33,7 @@ from agelens.imaging.quality import FRAME
 from agelens.inference.cards import DEFAULT_GENDER_MODEL, DEFAULT_MODEL, Card, ChipInput, load_card
 from agelens.inference.estimator import DEFAULT_INTERVAL
 from agelens.inference.runtimes import ONNX
+from agelens.sessions import open_session
 from agelens.version import __version__
 
 PAGE: Final = Path(__file__).parent / "page"
@@ -83,6 +84,8 @@ def write_page(
     _check_runs_in_browser(card)
     cards = [card] if card.labels else [card, load_card(DEFAULT_GENDER_MODEL)]
     weights = [one.read_weights() for one in cards]
+    for one, content in zip(cards, weights, strict=True):
+        open_session(content, name=one.name)  # what does not run here would not in a browser
     files = _runtime_files(runtime)
     with atomic_folder(folder, "page") as partial:
         shutil.copytree(PAGE, partial, dirs_exist_ok=True)

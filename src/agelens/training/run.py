@@ -141,7 +141,7 @@ class Run:
     @cached_property
     def history(self) -> pd.DataFrame:
         """One row an epoch: losses, learning rate, figures of the valid part, seconds."""
-        return pd.read_csv(self._place.metrics)
+        return self._place.read_epochs()
 
     @cached_property
     def config(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from agelens.errors import TrainingError, UsageError
 from agelens.export.bundle import CardFacts, Parity, export_model
 from agelens.export.export_network import TrainedInput
 from agelens.export.formats import Format, Precision, check_choice
+from agelens.foreign_files import decoding
 from agelens.models.age_model import AgeModel
 from agelens.models.mean_model import MeanModel, mean_weights
 from agelens.records import RGB, Floats
@@ -54,7 +55,16 @@ def require_same_crop(
 
 
 def card_from_run(run: TrainedRun) -> CardFacts:
-    """What the run's folder says of its model."""
+    """What the run's folder says of its model.
+
+    Raises:
+        TrainingError: one of its files is damaged.
+    """
+    with decoding(run.folder.path, "a finished run", TrainingError):
+        return _card_facts(run)
+
+
+def _card_facts(run: TrainedRun) -> CardFacts:
     train = run.data["parts"][TRAIN]
     method, backbone = run.model.method, run.config["backbone"]
     label = BackboneChoice(backbone["name"]).label

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from agelens.atomic import is_locked, locked, remove_partials, write_atomically, write_json
 from agelens.errors import OutputError, TrainingError, UsageError
-from agelens.foreign_files import json_object, read_yaml
+from agelens.foreign_files import decoding, json_object, read_yaml
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RunState = Literal["running", "finished", "interrupted", "failed"]
 
@@ -152,6 +155,19 @@ class RunFolder:
             TrainingError: it is absent or damaged.
         """
         return json_object(path, TrainingError)
+
+    def read_epochs(self) -> pd.DataFrame:
+        """One row an epoch: losses, learning rate, figures of the valid part, seconds.
+
+        Raises:
+            TrainingError: they are absent or damaged.
+        """
+        import pandas as pd  # noqa: PLC0415 - the rest of a folder is read without it
+
+        with decoding(self.metrics, "the epochs of a run", TrainingError):
+            epochs = pd.read_csv(self.metrics, index_col=False)
+            epochs.astype("float64")  # or a figure is none
+            return epochs
 
     def read_config(self) -> dict[str, Any]:
         """The configuration of this run.

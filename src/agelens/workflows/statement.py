@@ -7,6 +7,7 @@ statements of age assurance to speak of. What only the operator can say is left 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -139,7 +140,7 @@ def _measurement(folder: Path, name: str) -> tuple[str, Path, dict[str, Any]]:
             "wrote with -o"
         )
     document = json_object(folder / f"{kind}.json", UsageError, what="a measurement")
-    with decoding(folder / f"{kind}.json", "a measurement", UsageError, advice="Measure again"):
+    with _measured(folder, kind):
         if kind == "evaluation":
             own = [one for one in document["tables"] if name in one["models"] or not one["models"]]
             models = [model for one in document["tables"] for model in one["models"]]
@@ -152,20 +153,27 @@ def _measurement(folder: Path, name: str) -> tuple[str, Path, dict[str, Any]]:
     return kind, folder, document
 
 
+def _measured(folder: Path, kind: str) -> AbstractContextManager[None]:
+    """Whatever damage is found here is that of the measurement's file."""
+    return decoding(folder / f"{kind}.json", "a measurement", UsageError, advice="Measure again")
+
+
 def _told(kind: str, folder: Path, document: Mapping[str, Any]) -> Iterator[str]:
     what = _MEASURES[kind].partition(":")[0]
     yield f"### {what[0].upper()}{what[1:]} ({_text(folder.name)})"
-    if kind == "evaluation":
-        for one in document["tables"]:
-            yield from _evaluated(one)
-    elif kind == "gate":
-        yield from _gated(document)
-    elif kind == "nist":
-        yield from _as_nist(document)
-    else:
-        rows = [[one["corruption"], _figure(one, "increase")] for one in document["corruptions"]]
-        yield f"Undamaged, the MAE is {document['clean_mae']:.2f} years."
-        yield _table(("damage", "years of error added"), rows)
+    with _measured(folder, kind):
+        if kind == "evaluation":
+            for one in document["tables"]:
+                yield from _evaluated(one)
+        elif kind == "gate":
+            yield from _gated(document)
+        elif kind == "nist":
+            yield from _as_nist(document)
+        else:
+            damages = document["corruptions"]
+            rows = [[one["corruption"], _figure(one, "increase")] for one in damages]
+            yield f"Undamaged, the MAE is {document['clean_mae']:.2f} years."
+            yield _table(("damage", "years of error added"), rows)
 
 
 def _evaluated(one: Mapping[str, Any]) -> Iterator[str]:

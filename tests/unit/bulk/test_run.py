@@ -430,7 +430,9 @@ def test_a_run_with_embeddings_is_a_table_of_them(
         evaluate(labelled)
 
 
-@pytest.mark.parametrize("text", ['{"pho', "[1]", "null", '{"heard": "x"}', '{"heard": 9e99}'])
+@pytest.mark.parametrize(
+    "text", ['{"pho', "[1]", "null", '{"heard": "x"}', '{"heard": 9e99}', '{"statuses": 7}']
+)
 @pytest.mark.parametrize("name", ["_progress.json", "_manifest.json"])
 def test_a_damaged_file_of_a_run_is_a_sentence(
     name: str, text: str, photos: Path, tmp_path: Path, agelens

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import onnx
+import onnx.numpy_helper
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -162,6 +164,20 @@ def test_numbers_of_another_file_are_not_followed(tmp_path: Path) -> None:
         outside = [(str(secret), 0, 10)]
         file.create_dataset("model_weights/dense/kernel:0", (10,), "u1", external=outside)
     assert "kept in another file" in _refused(tmp_path / "a.h5", tmp_path / "model")
+
+
+def test_an_onnx_file_that_keeps_numbers_in_another_is_refused(tmp_path: Path) -> None:
+    weight = onnx.numpy_helper.from_array(np.zeros((2, 2), np.float32), "weight")
+    weight.ClearField("raw_data")
+    weight.data_location = onnx.TensorProto.EXTERNAL
+    weight.external_data.add(key="location", value="passwords")
+    node = onnx.helper.make_node("Constant", [], ["answer"], value=weight)
+    floats = onnx.TensorProto.FLOAT
+    answer = onnx.helper.make_tensor_value_info("answer", floats, [2, 2])
+    graph = onnx.helper.make_graph([node], "g", [], [answer])
+    (tmp_path / "net.onnx").write_bytes(onnx.helper.make_model(graph).SerializeToString())
+    told = _refused(tmp_path / "net.onnx", tmp_path / "out")
+    assert "keeps weights in files beside it" in told
 
 
 def test_the_wrong_systems_file_says_whose_it_looks_like(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from retinaface.weights import WEIGHTS
 
-from agelens.errors import MissingDependencyError, UsageError
+from agelens.errors import CardError, MissingDependencyError, UsageError
 from agelens.inference.cards import load_card
 from agelens.service import on_device
 from agelens.service.on_device import RUNTIME, write_page
@@ -127,6 +127,15 @@ def test_models_that_no_browser_can_run_are_refused(
     ):
         with pytest.raises(UsageError, match=complaint):
             write_page(tmp_path / "page", runtime=packed, model=model)
+
+
+def test_a_network_that_does_not_run_here_is_not_published(
+    packed: Path, tmp_path: Path, write_card: Callable[..., Path]
+) -> None:
+    card = write_card(tmp_path / "odd", content=b"no network")
+    with pytest.raises(CardError, match="toy: cannot be read as an ONNX file"):
+        write_page(tmp_path / "page", runtime=packed, model=card)
+    assert not (tmp_path / "page").exists()
 
 
 def test_the_command_says_what_it_wrote_and_whose_it_is(

@@ -88,3 +88,18 @@ def test_what_measured_another_model_or_nothing_is_refused(
 def test_the_file_is_written(tmp_path: Path) -> None:
     path = statement(MODEL).save(tmp_path / "statement.md")
     assert path.read_text().startswith(f"# Practice statement: {MODEL}\n")
+
+
+@pytest.mark.parametrize("damage", ["{}", "unit"])
+def test_a_measurement_that_lacks_figures_is_named(
+    damage: str, measured: tuple[Path, Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    kind = "gate" if damage == "{}" else "evaluation"
+    document = json.loads((measured[kind == "gate"] / f"{kind}.json").read_text())
+    if kind == "gate":
+        document = {}
+    else:
+        del document["tables"][0]["metrics"]["mae"]["unit"]
+    (tmp_path / f"{kind}.json").write_text(json.dumps(document))
+    with pytest.raises(UsageError, match=f"{kind}.json: cannot be read as a measurement: it lacks"):
+        statement(MODEL, [tmp_path])

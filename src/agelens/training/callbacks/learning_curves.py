@@ -157,9 +157,10 @@ def draw_curves(run: RunFolder) -> None:
     """Draw both pictures of `run`, from its `metrics.csv`.
 
     Raises:
+        TrainingError: it is damaged.
         OutputError: they cannot be written.
     """
-    history = pd.read_csv(run.metrics)
+    history = run.read_epochs()
     _write(run_figure(history), run.path / CURVES)
     by_age = band_figure(history)
     if by_age is not None:

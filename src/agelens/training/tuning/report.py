@@ -13,8 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from agelens.atomic import write_atomically
+from agelens.errors import TrainingError
 from agelens.evaluation.reports.page import Page, Section
 from agelens.evaluation.reports.plotting import COLOURS, panels, save, title
+from agelens.foreign_files import decoding
 from agelens.training.callbacks.learning_curves import AGE_CURVES, CURVES
 from agelens.training.tuning.checks import ENOUGH_YEARS
 from agelens.training.tuning.search import best_rate, end_losses
@@ -127,10 +129,14 @@ def write_report(folder: TuningFolder) -> None:
     """Draw and write what is there; steps that are not are left out.
 
     Raises:
+        TrainingError: one of the tables is damaged.
         OutputError: it cannot be written.
     """
     page = Page("Tuning", list(_sections(folder)))
     write_atomically(folder.page, page.to_html().encode())
+
+
+_DELETE: Final = "Delete it: the same agelens tune goes on without"
 
 
 def _sections(folder: TuningFolder) -> Iterator[Section]:
@@ -143,7 +149,8 @@ def _sections(folder: TuningFolder) -> Iterator[Section]:
         ("search", _search),
     ):
         if folder.table(step).is_file():
-            yield section(folder, pd.read_csv(folder.table(step)))
+            with decoding(folder.table(step), "trials", TrainingError, advice=_DELETE):
+                yield section(folder, pd.read_csv(folder.table(step), index_col=False))
     if folder.run.path.is_dir():
         yield _long_run(folder)
 

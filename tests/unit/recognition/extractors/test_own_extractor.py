@@ -209,7 +209,10 @@ def test_files_and_tables_of_no_use_are_refused(
     people: Path, tmp_path: Path, agelens: Callable[..., Any]
 ) -> None:
     (tmp_path / "bad.onnx").write_bytes(b"no network")
-    for name in ("bad.onnx", "absent.onnx"):
+    short = onnx.load(network(tmp_path / "short.onnx"))
+    short.graph.initializer[0].raw_data = b"123"
+    onnx.save(short, tmp_path / "short.onnx")
+    for name in ("bad.onnx", "short.onnx", "absent.onnx"):
         ran = agelens("identity", "add", tmp_path / name, "--name", "own", "-o", tmp_path / "own")
         assert ran.status == 2
         assert name in ran.err
