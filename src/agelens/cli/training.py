@@ -484,16 +484,18 @@ def _runs_below(folder: Path) -> list[Path]:
 def _row(run: RunFolder, folder: Path) -> dict[str, Any]:
     begun = run.read(run.environment) if run.environment.is_file() else {}
     ended = run.read(run.summary) if run.summary.is_file() else {}
-    epochs = run.read_epochs() if run.metrics.is_file() else ()
+    epochs = run.read_epochs() if run.metrics.is_file() else None
     # A run that trains recognition has no ages to err in.
-    valid = epochs["valid/mae"].tolist() if "valid/mae" in epochs else []
+    valid: list[float] = []
+    if epochs is not None and "valid/mae" in epochs:
+        valid = epochs["valid/mae"].astype(float).tolist()
     figures = ended.get("metrics", {})
     return {
         "name": str(run.path.relative_to(folder)),
         "method": begun.get("method"),
         "backbone": begun.get("backbone"),
         "data": begun.get("train_data"),
-        "epochs": len(epochs),
+        "epochs": 0 if epochs is None else len(epochs),
         "valid MAE": figures.get("valid", {}).get("mae", min(valid, default=None)),
         "test MAE": figures.get("test", {}).get("mae"),
         "state": run.state,
