@@ -304,6 +304,11 @@ def test_help_names_the_options(agelens: Run) -> None:
         (["--seed", "-1"], "seed"),
         (["--data.workers", "-1"], "workers start at 0, got -1"),
         (["--data.eval_batch_size", "0"], "eval_batch_size starts at 1, got 0"),
+        (["--seed", "9" * 400], "seed must be at most 4,294,967,295"),
+        (["--method.sigma", "1e300"], "method.init_args.sigma must be at most 3.40282e+38"),
+        (["--data.valid_share", "9" * 400], "more digits than any can have"),
+        (["--trainer.accumulate_grad_batches", "0"], "accumulate_grad_batches is 1 or more, got 0"),
+        (["--trainer.devices", "-1"], "Lightning's trainer is refused here"),
         (["-o"], "expected one argument"),
     ],
 )

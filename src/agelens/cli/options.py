@@ -63,6 +63,8 @@ _WANTED: Final = {
     Share: "a number from 0 to 1",
     OpenShare: "a number above 0 and below 1",
 }
+_LARGEST_WHOLE: Final = 2**32 - 1
+"""The largest seed that every generator takes."""
 _HELP: Final = {"-h", "--help", "--help-all"}
 _KEY: Final = re.compile(r'Parser key "(\w+)":\s+(.*)', re.DOTALL)
 
@@ -160,19 +162,24 @@ def _parsed(
     try:
         found = parser.parse_args(list(words))
         options = {name: value for name, value in vars(found).items() if value is not None}
-        _check_finite(options)
+        _check_sizes(options)
+    except OverflowError as error:
+        raise UsageError("a number that was given has more digits than any can have") from error
     except ArgumentError as error:
         told = _plain(str(error), function, words)
         raise UsageError(f"{told}; agelens {command} --help shows the options") from error
     return options
 
 
-def _check_finite(options: dict[str, Any]) -> None:
+def _check_sizes(options: dict[str, Any]) -> None:
     for name, value in options.items():
         for number in value if isinstance(value, list) else [value]:
             if isinstance(number, float) and not math.isfinite(number):
                 option = _spelled(name)
                 raise ArgumentError(None, f"{option}: must be a finite number, got {number}")
+            if isinstance(number, int) and abs(number) > _LARGEST_WHOLE:
+                option = _spelled(name)
+                raise ArgumentError(None, f"{option}: must be at most {_LARGEST_WHOLE:,}")
 
 
 def options_parser(

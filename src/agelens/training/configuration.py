@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import fields
 from importlib import import_module
 from typing import Any, Final
 
+import numpy as np
 import yaml
 from jsonargparse import (  # type: ignore[attr-defined] # it has no __all__
     ActionConfigFile,
@@ -30,6 +32,8 @@ from agelens.training.optimizers import OptimizerChoice, Schedule
 from agelens.training.regularisers.base import Regulariser
 from agelens.training.run_options import CheckpointTimes, RunOptions
 
+_LARGEST_WHOLE: Final = 2**32 - 1
+_LARGEST_FLOAT: Final = float(np.finfo(np.float32).max)
 _NOT_ACCEPTED: Final = re.compile(r"[Oo]ption '([^']+)' is not accepted")
 _IN_GROUP: Final = re.compile(r"Group '([^']+)' does not accept option '([^']+)'")
 _UNRECOGNISED: Final = re.compile(r"[Uu]nrecognized arguments: (.*)")
@@ -127,9 +131,27 @@ def parse_run(parser: ArgumentParser, arguments: Sequence[str]) -> Namespace:
     document, options = read_arguments(arguments)
     given = ["--config", json.dumps(document)] if document else []
     try:
-        return parser.parse_args([*given, *options])
+        config = parser.parse_args([*given, *options])
+    except OverflowError as error:
+        raise UsageError(
+            "a number in the configuration has more digits than any can have"
+        ) from error
     except ArgumentError as error:
         raise to_usage_error(error, parser) from error
+    for key, number in config.items():
+        _check_size(key, number)
+    return config
+
+
+def _check_size(key: str, value: object) -> None:
+    """Torch and Lightning compute with no larger ones, and fail hours later or far away."""
+    if isinstance(value, list | tuple):
+        for one in value:
+            _check_size(key, one)
+    if isinstance(value, int) and abs(value) > _LARGEST_WHOLE:
+        raise UsageError(f"{key} must be at most {_LARGEST_WHOLE:,}")
+    if isinstance(value, float) and _LARGEST_FLOAT < abs(value) < math.inf:
+        raise UsageError(f"{key} must be at most {_LARGEST_FLOAT:g}, got {value:g}")
 
 
 def make_run(parser: ArgumentParser, config: Namespace) -> RunOptions:

@@ -141,15 +141,19 @@ def lightning_logging() -> Iterator[None]:
             logging.getLogger(name).setLevel(level)
 
 
-def check_epochs(trainer: Mapping[str, Any]) -> None:
-    """Raise where a run would have no end, or nothing to do.
+def check_amounts(trainer: Mapping[str, Any]) -> None:
+    """Raise where a run would have no end, nothing to do, or never make a step.
 
     Raises:
-        UsageError: `max_epochs` is no number of 1 or more.
+        UsageError: `max_epochs` or `accumulate_grad_batches` is no number of 1 or more.
     """
-    epochs = trainer.get("max_epochs")
-    if not isinstance(epochs, int) or epochs < 1:
-        raise UsageError(f"trainer.max_epochs is 1 or more, got {epochs}")
+    batches = trainer.get("accumulate_grad_batches", 1)
+    for name, number in (
+        ("max_epochs", trainer.get("max_epochs")),
+        ("accumulate_grad_batches", batches),
+    ):
+        if not isinstance(number, int) or number < 1:
+            raise UsageError(f"trainer.{name} is 1 or more, got {number}")
 
 
 def run_trainer(
@@ -187,5 +191,5 @@ def run_trainer(
                 enable_model_summary=False,
                 enable_progress_bar=not quiet and sys.stderr.isatty(),
             )
-    except (MisconfigurationException, ModuleNotFoundError, ValueError) as error:
+    except (MisconfigurationException, ModuleNotFoundError, TypeError, ValueError) as error:
         raise UsageError(f"Lightning's trainer is refused here: {error}") from error

@@ -44,7 +44,7 @@ from agelens.training.run_folder import RunFolder
 from agelens.training.run_options import RunOptions
 from agelens.training.run_trainer import (
     SeededSteps,
-    check_epochs,
+    check_amounts,
     environment,
     lightning_logging,
     reseed,
@@ -217,7 +217,7 @@ class RunLoop(ABC):
         self.run = run
         self.folder = folder
         self.quiet = quiet
-        check_epochs(run.trainer)
+        check_amounts(run.trainer)
         reseed(run.seed)
         self.module, self.report = self._build()
         self.identity: dict[str, Any] = self.module.identity

@@ -171,3 +171,23 @@ def test_a_word_that_python_keeps_is_an_option_all_the_same() -> None:
     assert parsed_options(taken, "take", ["--from", "rapl"]).kwargs == {"from_": "rapl"}
     with pytest.raises(UsageError, match="--from-"):
         parsed_options(taken, "take", ["--from-", "rapl"])
+
+
+@pytest.mark.parametrize("option", ["--workers", "--seed"])
+def test_a_whole_number_has_an_end(option: str) -> None:
+    assert parsed(option, "4294967295")[option[2:]] == 2**32 - 1
+    for number in ("4294967296", "9" * 400):
+        with pytest.raises(UsageError, match=f"{option}: must be at most 4,294,967,295"):
+            parsed(option, number)
+
+
+def test_digits_without_end_are_no_number() -> None:
+    def cut(*, margin: float = 0.0) -> None:
+        """Cut.
+
+        Args:
+            margin: around a face.
+        """
+
+    with pytest.raises(UsageError, match="more digits than any can have"):
+        parsed_options(cut, "cut", ["--margin", "9" * 400])
