@@ -24,7 +24,7 @@ from agelens.sessions import flush_subnormals, open_session
 _KEPT_SINGLE: Final = 0.1
 _QUANTISED: Final = ("Conv", "Gemm", "MatMul")
 # The first convolutions with so many of all weights: a rounding error there reaches every layer.
-_FIRST: Final = 0.005
+_FIRST: Final = 0.001
 # A layer that answers from pooled features has fewer weights than this.
 _FEW_WEIGHTS: Final = 2**20
 # So many calibration chips tell how far a quantised layer's outputs lie from the layer's own.
@@ -35,8 +35,8 @@ _BATCH: Final = 16
 def to_int8(model: onnx.ModelProto, calibration: Iterable[Pixels]) -> onnx.ModelProto:
     """`model` quantised, where that saves time, and its layers' biases corrected for it.
 
-    The first layers, grouped convolutions and heads stay in single precision: they have few of
-    the multiplications and most of the error. Then, convolution by convolution from the
+    The first layers and heads stay in single precision: they have few of the multiplications and
+    most of the error. Then, convolution by convolution from the
     first, what quantising moved a channel's mean output by is taken off its bias (Nagel et al.,
     "Data-Free Quantization through Weight Equalization and Bias Correction", ICCV 2019,
     section 4.2).
@@ -71,7 +71,10 @@ def to_int8(model: onnx.ModelProto, calibration: Iterable[Pixels]) -> onnx.Model
             weight_type=onnx_int8.QuantType.QInt8,
             calibrate_method=onnx_int8.CalibrationMethod.MinMax,
             # One chip's outlier does not set the range of all.
-            extra_options={"CalibMovingAverage": True},
+            extra_options={
+                "CalibMovingAverage": True,
+                "TensorQuantOverrides": _ranges_that_pass(single.graph),
+            },
         )
         made = onnx.load(str(quantised))
     _correct_biases(made, single, chips[: _CORRECTED_BY // _BATCH])
@@ -107,12 +110,35 @@ def _unquantised(graph: onnx.GraphProto) -> list[str]:
     seen = 0
     for node in convolutions:
         seen += sizes.get(node.input[1], 0)
-        grouped = any(one.name == "group" and one.i > 1 for one in node.attribute)
-        if grouped or seen <= first or node is convolutions[0]:
+        if seen <= first or node is convolutions[0]:
             kept.append(node.name)
     heads = (node for node in graph.node if node.op_type == "Gemm")
     kept.extend(n.name for n in heads if 0 < sizes.get(n.input[1], 0) < _FEW_WEIGHTS)
     return kept
+
+
+def _ranges_that_pass(graph: onnx.GraphProto) -> dict[str, list[dict[str, np.ndarray]]]:
+    """The range of each convolution's output that the rectifier after it lets through.
+
+    A convolution is quantised before its rectifier: without this, 256 steps would reach over all
+    that it answers, and few of them be left for what is used.
+    """
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    ranges = {}
+    for node in graph.node:
+        after = readers.get(node.output[0], [])
+        if node.op_type != "Conv" or len(after) != 1:
+            continue
+        if after[0].op_type == "Relu":
+            ranges[node.output[0]] = [{"rmin": np.float32(0)}]
+        elif after[0].op_type == "Clip" and all(name in tensors for name in after[0].input[1:3]):
+            ends = (numpy_helper.to_array(tensors[name]) for name in after[0].input[1:3])
+            ranges[node.output[0]] = [dict(zip(("rmin", "rmax"), ends, strict=True))]
+    return ranges
 
 
 def _mixed(batches: Iterable[Pixels]) -> list[Pixels]:
