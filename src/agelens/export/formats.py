@@ -117,7 +117,7 @@ def _unquantised(graph: onnx.GraphProto) -> list[str]:
     return kept
 
 
-def _ranges_that_pass(graph: onnx.GraphProto) -> dict[str, list[dict[str, np.ndarray]]]:
+def _ranges_that_pass(graph: onnx.GraphProto) -> dict[str, list[dict[str, Any]]]:
     """The range of each convolution's output that the rectifier after it lets through.
 
     A convolution is quantised before its rectifier: without this, 256 steps would reach over all

@@ -126,3 +126,40 @@ def test_nothing_is_printed(
     to_int8(plain, pixels)
     printed = capfd.readouterr()
     assert (printed.out, printed.err, caplog.text) == ("", "", "")
+
+
+@pytest.mark.parametrize(("rectifier", "most"), [("Clip", 6.0), ("Relu", np.inf)])
+def test_steps_lie_where_the_rectifier_lets_through(rectifier: str, most: float) -> None:
+    chance = np.random.default_rng(0)
+    limits = ["low", "high"] if rectifier == "Clip" else []
+    tensors = {"low": np.float32(0), "high": np.float32(6)} if limits else {}
+    nodes, name = [], "chips"
+    for layer, inputs in enumerate((3, 8, 8)):
+        weights = chance.normal(0, 1, (8, inputs, 3, 3)).astype(np.float32)
+        tensors[f"w{layer}"] = weights
+        nodes.append(
+            onnx.helper.make_node("Conv", [name, f"w{layer}"], [f"c{layer}"], f"conv{layer}")
+        )
+        nodes.append(onnx.helper.make_node(rectifier, [f"c{layer}", *limits], [f"r{layer}"]))
+        name = f"r{layer}"
+    ports = [
+        onnx.helper.make_tensor_value_info(port, onnx.TensorProto.FLOAT, ["N", None, None, None])
+        for port in ("chips", name)
+    ]
+    stored = [onnx.numpy_helper.from_array(np.asarray(t), n) for n, t in tensors.items()]
+    graph = onnx.helper.make_graph(nodes, "it", ports[:1], ports[1:], stored)
+    opset = [onnx.helper.make_opsetid("", 18)]
+    model = onnx.helper.make_model(graph, opset_imports=opset, ir_version=10)
+    seen = [chance.normal(0, 1, (16, 3, 16, 16)).astype(np.float32) for _ in range(2)]
+    made = to_int8(model, seen)
+    values = {one.name: onnx.numpy_helper.to_array(one) for one in made.graph.initializer}
+    readers = {node.input[0]: node for node in made.graph.node}
+    steps = [
+        readers[node.output[0]]
+        for node in made.graph.node
+        if node.op_type == "Conv" and readers[node.output[0]].op_type == "QuantizeLinear"
+    ]
+    assert steps
+    for step in steps:
+        assert values[step.input[2]] == 0
+        assert 0 < 255 * values[step.input[1]] <= most * (1 + 1e-6)
