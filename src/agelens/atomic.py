@@ -120,7 +120,12 @@ class Outputs:
             UsageError: another run is writing it.
             OutputError: there cannot be a lock file beside it.
         """
-        if self._commands and not is_helper() and path.absolute().parent.is_dir():
+        if not self._commands or is_helper():
+            return
+        folder = path.absolute().parent
+        with suppress(OSError):  # who writes says why there cannot be such a folder
+            self._held.enter_context(_made(folder))
+        if folder.is_dir():
             self._held.enter_context(self.held(path))
 
     @contextmanager
@@ -144,6 +149,19 @@ class Outputs:
 
 
 OUTPUTS: Final = Outputs()
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """`folder` exists in this context; where it is new and empty in the end, it goes again."""
+    new = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        for one in new:
+            with suppress(OSError):  # something lies in it
+                one.rmdir()
 
 
 def is_locked(path: Path) -> bool:

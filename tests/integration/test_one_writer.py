@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agelens.atomic import locked
+from agelens.atomic import Outputs, locked
+from agelens.errors import UsageError
 from agelens.records import RGB
 from agelens.tables import SampleTable, write_table
 
@@ -65,3 +66,26 @@ def test_an_output_that_another_writes(
     assert ran.status == 2, ran
     assert f"{name}: another agelens is writing it now" in ran.err
     assert list(out.iterdir()) == []
+
+
+def test_an_output_in_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "deep" / "a.csv"
+    ours, theirs = Outputs(), Outputs()
+    with ours.of_command():
+        ours.claim(path)
+        with theirs.of_command(), pytest.raises(UsageError, match="another agelens is writing it"):
+            theirs.claim(path)
+        assert path.parent.is_dir()
+    assert list(tmp_path.iterdir()) == []
+    with ours.of_command():
+        ours.claim(path)
+        path.write_text("kept", encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == "kept"
+
+
+def test_an_output_in_a_folder_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    ours = Outputs()
+    with ours.of_command():
+        ours.claim(tmp_path / "file" / "a.csv")
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
