@@ -60,7 +60,7 @@ def _tensors(message: Any) -> Iterator[onnx.TensorProto]:
 def read_onnx(content: bytes, *, name: str | Path) -> onnx.ModelProto:
     """The ONNX network in `content`, whole in itself: the hash of its card covers all of it.
 
-    Each tensor in it can be read, and no weight is a subnormal float.
+    Each tensor in it can be read.
 
     Raises:
         CardError: it is no ONNX file, a tensor's bytes do not fill its shape, or it keeps weights
@@ -74,7 +74,6 @@ def read_onnx(content: bytes, *, name: str | Path) -> onnx.ModelProto:
             )
         for tensor in _tensors(model):
             numpy_helper.to_array(tensor)
-        flush_subnormals(model)
     return model
 
 
@@ -87,6 +86,7 @@ def open_session(content: bytes, *, name: str, device: str = "cpu") -> ort.Infer
     """
     provider = _provider_of(device)
     model = read_onnx(content, name=name)
+    flush_subnormals(model)
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

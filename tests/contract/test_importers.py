@@ -162,7 +162,7 @@ def test_the_identity_branch_of_a_whole_model_embeds_faces(tmp_path: Path) -> No
     with torch.no_grad():
         expected = nn.functional.normalize(net.backbone_id(files.pixels(chips, files.HALF)))
     made = import_model(tmp_path / "whole.pth", tmp_path / "identity", task="embedding")
-    assert {line.source.partition(".")[0] for line in made.keys.of("beyond")} == {
+    assert {line.source.partition(".")[0] for line in made.keys.of("unused")} == {
         *("backbone_ae", "margin_fc", "clubmi", "age_estimator")
     }
     extractor = open_extractor(tmp_path / "identity")

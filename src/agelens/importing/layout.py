@@ -183,7 +183,7 @@ def fill(
         if name in taken:
             raise CardError(f"{contents.path}: two of its keys are {name}; one is {source}")
         if not name:
-            lines.append(KeyLine("beyond", source=source))
+            lines.append(KeyLine("unused", source=source))
         elif expected is None:
             lines.append(KeyLine("unexpected", source=source, found=found))
         elif expected != found:

@@ -249,6 +249,11 @@ def may_repeat(ids: pd.Series) -> bool:
 
 def _conformed(frame: pd.DataFrame, extra: Sequence[str]) -> pd.DataFrame:
     wanted = (*COLUMNS, *extra)
+    if "estimate_years" in frame and "estimate_years" not in wanted:
+        raise TableError(
+            "this is a table of predictions; what is needed here is one of samples, photos with "
+            "their labels, such as `agelens data read` writes"
+        )
     missing = [name for name in wanted if name not in frame]
     if missing:
         raise TableError(

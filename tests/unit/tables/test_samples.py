@@ -129,6 +129,7 @@ def test_tables_join() -> None:
         ({"dataset": None}, "'dataset'.*is missing"),
         ({"sample_id": "d/a.jpg"}, r"'sample_id': 2 value\(s\).*more than once: row 0.*row 1"),
         ({"skin": "pale"}, "does not know: skin"),
+        ({"estimate_years": 30.0}, "a table of predictions; .* one of samples"),
     ],
 )
 def test_a_value_that_does_not_fit_is_named(change: dict[str, Any], message: str) -> None:

@@ -62,10 +62,10 @@ def flush_tensor(tensor: Tensor) -> int:
     return count
 
 
-KeyFate = Literal["taken", "renamed", "resampled", "beyond", "missing", "mismatched", "unexpected"]
+KeyFate = Literal["taken", "renamed", "resampled", "unused", "missing", "mismatched", "unexpected"]
 FATES: Final[tuple[KeyFate, ...]] = get_args(KeyFate)
 """In the order of the report. ``resampled``: a position embedding brought to another grid.
-``beyond``: known not to be the backbone's, a classifier or another part of a whole model.
+``unused``: known not to be the backbone's, a classifier or another part of a whole model.
 ``missing``, ``mismatched`` (in shape) and ``unexpected``: what a strict load refuses."""
 REFUSED: Final[frozenset[KeyFate]] = frozenset({"missing", "mismatched", "unexpected"})
 
@@ -156,7 +156,7 @@ def match_keys(
     shapes = {name: tuple(value.shape) for name, value in backbone.state_dict().items()}
     derived = {unwrapped(name) for name, _ in backbone.named_buffers()}
     theirs, others = _of_the_backbone(tensors)
-    lines = [KeyLine("beyond", source=source) for source in others]
+    lines = [KeyLine("unused", source=source) for source in others]
     taken: dict[str, Tensor] = {}
     for source in theirs:
         bare = renamed(unwrapped(source))
@@ -164,7 +164,7 @@ def match_keys(
         if name is None:
             # Buffers that are computed are not saved; older files have them.
             known = bare in derived or bare.startswith(backbone.beyond)
-            fate: KeyFate = "beyond" if known else "unexpected"
+            fate: KeyFate = "unused" if known else "unexpected"
             lines.append(KeyLine(fate, source=source, found=tuple(tensors[source].shape)))
             continue
         if name in taken:

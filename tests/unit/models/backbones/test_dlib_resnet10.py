@@ -95,7 +95,7 @@ def test_states_the_pixels_of_the_card(packaged: Backbone) -> None:
 def test_every_weight_of_the_file_is_accounted_for() -> None:
     report = build_backbone("dlib-resnet10", weights="packaged").report
     assert len(report.of("renamed")) == 11 * 4
-    assert [line.source for line in report.of("beyond")] == ["layer_1_weights", "layer_1_bias"]
+    assert [line.source for line in report.of("unused")] == ["layer_1_weights", "layer_1_bias"]
     assert len(report.lines) == 11 * 4 + 2
     assert report.flushed > 1000
 

@@ -89,7 +89,7 @@ def test_ir50_leaves_out_the_output_layer_of_its_public_file(tmp_path: Path) -> 
     }
     torch.save(public, path)
     report = build_backbone("ir50", weights=path).report
-    assert [line.source for line in report.of("beyond")] == ["output_layer.0.weight"]
+    assert [line.source for line in report.of("unused")] == ["output_layer.0.weight"]
     assert len(report.of("taken")) == len(public) - 1
 
 

@@ -68,7 +68,7 @@ def test_features_are_those_of_the_packages_own_network(
         found, expected = backbone.eval()(images), reference(package, images)[0]
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
     assert float(expected.std()) > 0.1
-    assert [line.source for line in report.of("beyond")] == ["_fc.weight", "_fc.bias"]
+    assert [line.source for line in report.of("unused")] == ["_fc.weight", "_fc.bias"]
     assert report.of("missing", "unexpected", "mismatched") == ()
 
 

@@ -74,7 +74,7 @@ def test_of_a_whole_model_only_the_backbone_is_taken(
     model |= {"model.head.weight": torch.ones(3, 2), "model.last.weight": torch.zeros(2, 4)}
     report = load_starting_weights(toy, written(tmp_path, {"state_dict": model}))
     assert equal(toy, trained)
-    assert [line.source for line in report.of("beyond")] == [
+    assert [line.source for line in report.of("unused")] == [
         "model.head.weight",
         "model.last.weight",
     ]
@@ -86,7 +86,7 @@ def test_a_classifier_and_computed_buffers_are_left_out(
     more = {"classifier.weight": torch.ones(9, 2), "table": torch.zeros(2)}
     report = load_starting_weights(toy, written(tmp_path, {**trained, **more}))
     assert equal(toy, trained)
-    assert [line.source for line in report.of("beyond")] == list(more)
+    assert [line.source for line in report.of("unused")] == list(more)
 
 
 def test_a_counter_of_batches_may_be_missing(
@@ -194,10 +194,10 @@ def test_the_report_has_a_line_for_each_key(
     trained["classifier.bias"] = torch.ones(9)
     path = written(tmp_path, trained)
     lines = str(load_starting_weights(toy, path)).splitlines()
-    assert lines[0] == f"toy from {path}: 7 taken, 1 renamed, 1 beyond"
+    assert lines[0] == f"toy from {path}: 7 taken, 1 renamed, 1 unused"
     assert "  taken      conv.weight" in lines
     assert "  renamed    module.norm.weight -> norm.weight" in lines
-    assert "  beyond     classifier.bias [9]" in lines
+    assert "  unused     classifier.bias [9]" in lines
     assert len(lines) == 1 + len(trained)
 
 

@@ -161,7 +161,7 @@ def test_public_files_load_without_their_classifier(tmp_path: Path) -> None:
     with torch.inference_mode():
         expected = public.forward_head(public.forward_features(images), pre_logits=True)
         torch.testing.assert_close(backbone.eval()(images), expected)
-    assert [line.source for line in report.of("beyond")] == ["module.fc.weight", "module.fc.bias"]
+    assert [line.source for line in report.of("unused")] == ["module.fc.weight", "module.fc.bias"]
 
 
 def test_weights_of_a_deeper_network_are_refused(tmp_path: Path) -> None:
@@ -234,5 +234,5 @@ def test_timms_own_weights_are_taken_whole(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(timm_backbone, "try_to_load_from_cache", lambda *_: "there")
     backbone, report = build_backbone("resnet18", weights="timm")
     assert torch.equal(backbone.net.layer4[1].conv2.weight, published.layer4[1].conv2.weight)
-    assert [line.source for line in report.of("beyond")] == ["fc.weight", "fc.bias"]
+    assert [line.source for line in report.of("unused")] == ["fc.weight", "fc.bias"]
     assert len(report.of("taken")) == len(report.lines) - 2
