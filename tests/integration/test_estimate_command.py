@@ -148,10 +148,12 @@ class TestRows:
             assert median == pytest.approx(face["estimate_years"], abs=5e-3)
 
     def test_gender(self, astronaut_png: Path, agelens: Run) -> None:
-        face = agelens("estimate", astronaut_png, "--gender").rows[0]["faces"][0]
-        assert list(face) == [*FACE_KEYS, "gender", "gender_score"]
+        for model, least in (("agelens-1", 0.5), ("cc0-resnet10", 0.9)):
+            words = ("estimate", astronaut_png, "--gender", "--model", model)
+            face = agelens(*words).rows[0]["faces"][0]
+            assert list(face) == [*FACE_KEYS, "gender", "gender_score"]
+            assert least < face["gender_score"] <= 1
         assert face["gender"] == "female"
-        assert 0.5 < face["gender_score"] <= 1
 
     def test_mirror_averages_both_sides(
         self, astronaut_png: Path, agelens: Run, estimator: AgeEstimator, astronaut: RGB
@@ -208,7 +210,7 @@ class TestVideo:
         assert [track["frames"] for track in tracks] == list(range(1, FRAMES + 1))
         ages = [row["faces"][0]["estimate_years"] for row in rows]
         # A track answers the median of the frames' mean distribution, not their mean median.
-        assert tracks[-1]["estimate_years"] == pytest.approx(np.mean(ages), abs=0.05)
+        assert tracks[-1]["estimate_years"] == pytest.approx(np.mean(ages), abs=0.2)
 
     def test_every_nth_frame(self, album: Path, agelens: Run) -> None:
         rows = agelens("estimate", album / "d.avi", "--every", "5").rows
