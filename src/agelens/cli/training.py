@@ -15,7 +15,15 @@ from agelens.cli.options import WHOLE, OneOf, PositiveFloat, PositiveInt
 from agelens.cli.output import print_json, print_rows
 from agelens.errors import DatasetError, TrainingError, UsageError
 from agelens.foreign_files import decoding, parse_yaml
-from agelens.training.config_schema import ConfigSchema, read_arguments
+from agelens.training.config_schema import (
+    AGE_RUN,
+    RECIPES,
+    ConfigSchema,
+    config_file,
+    read_arguments,
+    read_config,
+    recipe_names,
+)
 from agelens.training.run_folder import RunFolder
 
 _FOLDER: Final = "AGELENS_RUN_FOLDER"
@@ -156,13 +164,6 @@ def recipes(name: str | None = None, /, *, json: bool = False) -> None:
         name: a recipe, such as coral/morph, to print.
         json: print JSON instead of a table, or of YAML.
     """
-    from agelens.training.config_schema import (  # noqa: PLC0415
-        RECIPES,
-        config_file,
-        read_config,
-        recipe_names,
-    )
-
     if name is not None:
         file = config_file(name)
         print_json(read_config(file)) if json else print(file.read_text(encoding="utf-8"), end="")
@@ -196,8 +197,6 @@ def train(
         print_config: print the whole configuration and stop.
         export: leave out the bundle for agelens estimate --model.
     """
-    from agelens.training.config_schema import AGE_RUN  # noqa: PLC0415
-
     words = checked_words(
         words, "agelens train", AGE_RUN, output=output, resume=resume, starts=not print_config
     )
@@ -298,8 +297,6 @@ def tune(
         space: what the search changes: KEY=LOW:HIGH[:log], or KEY=VALUE,VALUE.
         run: stop before the long run.
     """
-    from agelens.training.config_schema import AGE_RUN  # noqa: PLC0415
-
     words = checked_words(words, "agelens tune", AGE_RUN)
     from agelens.progress import progress_bars  # noqa: PLC0415
     from agelens.training.configuration import make_run, parse_run, run_parser  # noqa: PLC0415

@@ -133,11 +133,15 @@ def _ranges_that_pass(graph: onnx.GraphProto) -> dict[str, list[dict[str, Any]]]
         after = readers.get(node.output[0], [])
         if node.op_type != "Conv" or len(after) != 1:
             continue
+        ends: dict[str, Any] = {}
         if after[0].op_type == "Relu":
-            ranges[node.output[0]] = [{"rmin": np.float32(0)}]
-        elif after[0].op_type == "Clip" and all(name in tensors for name in after[0].input[1:3]):
-            ends = (numpy_helper.to_array(tensors[name]) for name in after[0].input[1:3])
-            ranges[node.output[0]] = [dict(zip(("rmin", "rmax"), ends, strict=True))]
+            ends["rmin"] = np.float32(0)
+        elif after[0].op_type == "Clip":  # which may have one end
+            for end, name in zip(("rmin", "rmax"), after[0].input[1:], strict=False):
+                if name in tensors:
+                    ends[end] = numpy_helper.to_array(tensors[name])
+        if ends:
+            ranges[node.output[0]] = [ends]
     return ranges
 
 

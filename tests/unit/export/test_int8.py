@@ -128,11 +128,16 @@ def test_nothing_is_printed(
     assert (printed.out, printed.err, caplog.text) == ("", "", "")
 
 
-@pytest.mark.parametrize(("rectifier", "most"), [("Clip", 6.0), ("Relu", np.inf)])
-def test_steps_lie_where_the_rectifier_lets_through(rectifier: str, most: float) -> None:
+@pytest.mark.parametrize(
+    ("rectifier", "limits", "most"),
+    [("Clip", ["low", "high"], 6.0), ("Clip", ["low"], np.inf), ("Relu", [], np.inf)],
+)
+def test_steps_lie_where_the_rectifier_lets_through(
+    rectifier: str, limits: list[str], most: float
+) -> None:
     chance = np.random.default_rng(0)
-    limits = ["low", "high"] if rectifier == "Clip" else []
-    tensors = {"low": np.float32(0), "high": np.float32(6)} if limits else {}
+    ends = {"low": np.float32(0), "high": np.float32(6)}
+    tensors = {name: ends[name] for name in limits}
     nodes, name = [], "chips"
     for layer, inputs in enumerate((3, 8, 8)):
         weights = chance.normal(0, 1, (8, inputs, 3, 3)).astype(np.float32)
